@@ -1,0 +1,102 @@
+//! What is a peer told when its request is refused? (RFC 6749 section 5.2)
+
+use std::borrow::Cow;
+
+use axum::{
+    Json,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+/// A refusal: a registered code, and a sentence for the developer of the client.
+#[derive(Debug, Clone)]
+pub(super) struct OAuthError {
+    pub(super) code: ErrorCode,
+    /// Never repeats what a peer sent.
+    pub(super) description: Cow<'static, str>,
+}
+
+impl OAuthError {
+    pub(super) fn new(code: ErrorCode, description: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            description: description.into(),
+        }
+    }
+
+    pub(super) fn invalid_request(description: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorCode::InvalidRequest, description)
+    }
+
+    pub(super) fn invalid_grant(description: &'static str) -> Self {
+        Self::new(ErrorCode::InvalidGrant, description)
+    }
+}
+
+impl IntoResponse for OAuthError {
+    fn into_response(self) -> Response {
+        let body = Json(json!({ "error": self.code.as_str(), "error_description": self.description }));
+        match self.code {
+            // RFC 6749 section 5.2: 401 and the scheme that would have been right.
+            ErrorCode::InvalidClient => {
+                let challenge = [(header::WWW_AUTHENTICATE, r#"Basic realm="authorization server""#)];
+                (StatusCode::UNAUTHORIZED, challenge, body).into_response()
+            }
+            // RFC 6750 section 3.1.
+            ErrorCode::InvalidToken => {
+                let challenge = [(header::WWW_AUTHENTICATE, r#"Bearer error="invalid_token""#)];
+                (StatusCode::UNAUTHORIZED, challenge, body).into_response()
+            }
+            ErrorCode::TemporarilyUnavailable => (StatusCode::SERVICE_UNAVAILABLE, body).into_response(),
+            ErrorCode::InvalidRequest
+            | ErrorCode::InvalidGrant
+            | ErrorCode::UnauthorizedClient
+            | ErrorCode::UnsupportedGrantType
+            | ErrorCode::UnsupportedResponseType
+            | ErrorCode::InvalidScope
+            | ErrorCode::InvalidTarget
+            | ErrorCode::InvalidRedirectUri
+            | ErrorCode::InvalidClientMetadata => (StatusCode::BAD_REQUEST, body).into_response(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ErrorCode {
+    InvalidRequest,
+    InvalidClient,
+    InvalidGrant,
+    UnauthorizedClient,
+    UnsupportedGrantType,
+    UnsupportedResponseType,
+    InvalidScope,
+    TemporarilyUnavailable,
+    /// RFC 6750 section 3.1
+    InvalidToken,
+    /// RFC 7591 section 3.2.2
+    InvalidRedirectUri,
+    /// RFC 7591 section 3.2.2
+    InvalidClientMetadata,
+    /// RFC 8707 section 2
+    InvalidTarget,
+}
+
+impl ErrorCode {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
+            Self::InvalidToken => "invalid_token",
+            Self::InvalidRedirectUri => "invalid_redirect_uri",
+            Self::InvalidClientMetadata => "invalid_client_metadata",
+            Self::InvalidTarget => "invalid_target",
+        }
+    }
+}
