@@ -1,0 +1,1432 @@
+//! The embedded authorization server, asked over loopback as a client or a resource server would.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::disallowed_methods, reason = "jsonwebtoken is the other side")]
+
+#[path = "../examples/authorization_server/mod.rs"]
+mod authorization_server;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
+use reqwest::{Response, StatusCode, header, redirect};
+use serde_json::{Value, json};
+use url::Url;
+
+use authorization_server::{
+    AuthorizationServer, DEMONSTRATION_USER, Minting, ResourceCredential, SigningAlgorithm, TokenFormat,
+};
+
+mod metadata {
+    use super::*;
+
+    #[tokio::test]
+    async fn document_names_endpoints_and_abilities() {
+        let kit = Kit::start().await;
+
+        let document = kit.get_json("/.well-known/oauth-authorization-server").await;
+
+        let issuer = kit.server.issuer();
+        assert_eq!(document["issuer"], issuer);
+        for (member, path) in [
+            ("authorization_endpoint", "/authorize"),
+            ("token_endpoint", "/token"),
+            ("registration_endpoint", "/register"),
+            ("jwks_uri", "/jwks"),
+            ("introspection_endpoint", "/introspect"),
+            ("revocation_endpoint", "/revoke"),
+        ] {
+            assert_eq!(document[member], format!("{issuer}{path}"), "{member}");
+        }
+        assert_eq!(
+            document["scopes_supported"],
+            json!(["mcp:read", "mcp:write", "orders:read"])
+        );
+        assert_eq!(document["response_types_supported"], json!(["code"]));
+        assert_eq!(document["code_challenge_methods_supported"], json!(["S256"]));
+        assert_eq!(document["authorization_response_iss_parameter_supported"], true);
+        assert_eq!(document["protected_resources"], json!([MCP, ORDERS]));
+    }
+}
+
+mod registration {
+    use super::*;
+
+    #[tokio::test]
+    async fn public_client_gets_no_secret() {
+        let kit = Kit::start().await;
+
+        let answer = kit.register(&public_client()).await;
+
+        assert_eq!(answer.status, StatusCode::CREATED);
+        assert_eq!(answer.body["token_endpoint_auth_method"], "none");
+        assert_eq!(answer.body["redirect_uris"], json!([REDIRECT_URI]));
+        assert_eq!(answer.body["response_types"], json!(["code"]));
+        assert!(answer.body.get("client_secret").is_none());
+        assert_eq!(answer.cache_control, "no-store");
+    }
+
+    #[tokio::test]
+    async fn confidential_client_gets_a_secret_that_does_not_expire() {
+        let kit = Kit::start().await;
+
+        let answer = kit.register(&service_client("client_secret_post")).await;
+
+        assert_eq!(answer.status, StatusCode::CREATED);
+        assert!(answer.text("client_secret").len() >= 43);
+        assert_eq!(answer.body["client_secret_expires_at"], 0);
+        assert_eq!(answer.body["response_types"], json!([]));
+    }
+
+    #[tokio::test]
+    async fn client_that_leaves_its_method_out_has_client_secret_basic() {
+        let kit = Kit::start().await;
+
+        let answer = kit.register(&json!({ "redirect_uris": [REDIRECT_URI] })).await;
+
+        assert_eq!(answer.body["token_endpoint_auth_method"], "client_secret_basic");
+        assert_eq!(answer.body["grant_types"], json!(["authorization_code"]));
+    }
+
+    #[tokio::test]
+    async fn metadata_that_cannot_work_is_refused() {
+        let kit = Kit::start().await;
+        for (member, value, error) in [
+            ("redirect_uris", json!([]), "invalid_redirect_uri"),
+            ("redirect_uris", json!(["/callback"]), "invalid_redirect_uri"),
+            (
+                "redirect_uris",
+                json!(["https://client.example/#fragment"]),
+                "invalid_redirect_uri",
+            ),
+            (
+                "redirect_uris",
+                json!(["http://client.example/"]),
+                "invalid_redirect_uri",
+            ),
+            (
+                "redirect_uris",
+                json!(["javascript:alert(1)"]),
+                "invalid_redirect_uri",
+            ),
+            (
+                "redirect_uris",
+                json!("https://client.example/"),
+                "invalid_client_metadata",
+            ),
+            (
+                "token_endpoint_auth_method",
+                json!("private_key_jwt"),
+                "invalid_client_metadata",
+            ),
+            ("grant_types", json!(["password"]), "invalid_client_metadata"),
+            (
+                "grant_types",
+                json!(["client_credentials"]),
+                "invalid_client_metadata",
+            ),
+        ] {
+            let mut metadata = public_client();
+            metadata[member] = value;
+
+            let answer = kit.register(&metadata).await;
+
+            assert_eq!(
+                (answer.status, answer.error()),
+                (StatusCode::BAD_REQUEST, error),
+                "{metadata}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn client_beyond_the_limit_is_refused_and_the_others_stay() {
+        let kit = Kit::start().await;
+        let first = kit.public_client().await;
+        for _ in 1..256 {
+            kit.public_client().await;
+        }
+
+        let answer = kit.register(&public_client()).await;
+
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        kit.code(&first).await;
+    }
+}
+
+mod authorization_endpoint {
+    use super::*;
+
+    #[tokio::test]
+    async fn answer_carries_code_state_and_issuer() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+
+        let response = kit.authorize(&authorization_request(&client_id)).await;
+
+        assert_eq!(response.status(), StatusCode::SEE_OTHER);
+        assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+        let (target, query) = redirection(&response);
+        assert_eq!(target, REDIRECT_URI);
+        assert_eq!(query["state"], "a state & more");
+        assert_eq!(query["iss"], kit.server.issuer());
+        assert!(query["code"].len() >= 43);
+    }
+
+    #[tokio::test]
+    async fn error_is_redirected_with_state_and_issuer() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+        for (name, value, error) in [
+            ("code_challenge", "", "invalid_request"),
+            ("code_challenge", "too-short", "invalid_request"),
+            ("code_challenge_method", "", "invalid_request"),
+            ("code_challenge_method", "plain", "invalid_request"),
+            ("response_type", "", "invalid_request"),
+            ("response_type", "token", "unsupported_response_type"),
+            ("scope", "mcp:read orders:read", "invalid_scope"),
+            ("resource", "", "invalid_target"),
+            ("resource", "http://127.0.0.1:4000/mcp/", "invalid_target"),
+        ] {
+            let request = replace(&authorization_request(&client_id), name, value);
+
+            let response = kit.authorize(&request).await;
+
+            let (target, query) = redirection(&response);
+            assert_eq!(target, REDIRECT_URI, "{name}={value}");
+            assert_eq!(query["error"], error, "{name}={value}");
+            assert_eq!(query["state"], "a state & more", "{name}={value}");
+            assert_eq!(query["iss"], kit.server.issuer(), "{name}={value}");
+            assert!(!query.contains_key("code"), "{name}={value}");
+        }
+    }
+
+    #[tokio::test]
+    async fn repeated_parameter_is_refused() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+        let mut request = authorization_request(&client_id);
+        request.push(("state", "another state"));
+
+        let response = kit.authorize(&request).await;
+
+        let (_, query) = redirection(&response);
+        assert_eq!(query["error"], "invalid_request");
+        assert!(!query.contains_key("state"));
+    }
+
+    #[tokio::test]
+    async fn unregistered_redirect_uri_gets_no_redirect() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+        for (name, value) in [
+            ("redirect_uri", "https://attacker.example/callback"),
+            ("redirect_uri", "http://127.0.0.1:7777/callback/"),
+            ("redirect_uri", "http://127.0.0.1:7777/callback?more=1"),
+            ("redirect_uri", "http://127.0.0.1:7778/callback"),
+            ("redirect_uri", "HTTP://127.0.0.1:7777/callback"),
+            ("client_id", "nobody"),
+            ("client_id", ""),
+        ] {
+            let request = replace(&authorization_request(&client_id), name, value);
+
+            let response = kit.authorize(&request).await;
+
+            assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{name}={value}");
+            assert!(
+                !response.headers().contains_key(header::LOCATION),
+                "{name}={value}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn repeated_redirect_uri_gets_no_redirect() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+        let mut request = authorization_request(&client_id);
+        request.push(("redirect_uri", REDIRECT_URI));
+
+        let response = kit.authorize(&request).await;
+
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    }
+
+    #[tokio::test]
+    async fn query_of_the_redirect_uri_is_kept() {
+        let kit = Kit::start().await;
+        let mut metadata = public_client();
+        metadata["redirect_uris"] = json!(["http://127.0.0.1:7777/callback?tenant=a"]);
+        let client_id = kit.register(&metadata).await.text("client_id").to_owned();
+        let request = replace(
+            &authorization_request(&client_id),
+            "redirect_uri",
+            "http://127.0.0.1:7777/callback?tenant=a",
+        );
+
+        let response = kit.authorize(&request).await;
+
+        let (_, query) = redirection(&response);
+        assert_eq!(query["tenant"], "a");
+        assert!(query.contains_key("code"));
+    }
+
+    #[tokio::test]
+    async fn redirect_uri_may_be_left_out_if_only_one_is_registered() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+        let request = replace(&authorization_request(&client_id), "redirect_uri", "");
+
+        let response = kit.authorize(&request).await;
+
+        let (target, query) = redirection(&response);
+        assert_eq!(target, REDIRECT_URI);
+        let form = replace(&redemption(&client_id, &query["code"]), "redirect_uri", "");
+        assert_eq!(kit.post("/token", &form).await.status, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn client_of_another_grant_is_refused() {
+        let kit = Kit::start().await;
+        let mut metadata = service_client("client_secret_basic");
+        metadata["redirect_uris"] = json!([REDIRECT_URI]);
+        let client_id = kit.register(&metadata).await.text("client_id").to_owned();
+
+        let response = kit.authorize(&authorization_request(&client_id)).await;
+
+        assert_eq!(redirection(&response).1["error"], "unauthorized_client");
+    }
+}
+
+mod code {
+    use super::*;
+
+    #[tokio::test]
+    async fn code_with_its_verifier_becomes_a_signed_token() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+        let code = kit.code(&client_id).await;
+
+        let answer = kit.post("/token", &redemption(&client_id, &code)).await;
+
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.cache_control, "no-store");
+        assert_eq!(answer.body["token_type"], "Bearer");
+        assert_eq!(answer.body["expires_in"], 3_600);
+        assert_eq!(answer.body["scope"], "mcp:read");
+        let (token_type, claims) = kit
+            .verify(answer.text("access_token"), Algorithm::ES256)
+            .await
+            .unwrap();
+        assert_eq!(token_type.as_deref(), Some("at+jwt"));
+        assert_eq!(claims["iss"], kit.server.issuer());
+        assert_eq!(claims["sub"], DEMONSTRATION_USER);
+        assert_eq!(claims["aud"], MCP);
+        assert_eq!(claims["scope"], "mcp:read");
+        assert_eq!(claims["client_id"], client_id);
+        assert_eq!(
+            claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(),
+            3_600
+        );
+        assert!(claims["jti"].is_string());
+    }
+
+    #[tokio::test]
+    async fn request_without_scope_gets_all_of_the_resource() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+        let request = replace(&authorization_request(&client_id), "scope", "");
+        let code = redirection(&kit.authorize(&request).await).1["code"].clone();
+
+        let answer = kit.post("/token", &redemption(&client_id, &code)).await;
+
+        assert_eq!(answer.body["scope"], "mcp:read mcp:write");
+    }
+
+    #[tokio::test]
+    async fn redemption_that_does_not_fit_the_request_is_refused() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+        let another_client = kit.public_client().await;
+        let another_verifier = VERIFIER.replace('d', "e");
+        for (name, value, error) in [
+            ("code_verifier", another_verifier.as_str(), "invalid_grant"),
+            ("code_verifier", "too-short", "invalid_grant"),
+            ("code_verifier", "", "invalid_request"),
+            ("redirect_uri", "http://127.0.0.1:7777/", "invalid_grant"),
+            ("redirect_uri", "", "invalid_grant"),
+            ("resource", ORDERS, "invalid_target"),
+            ("client_id", another_client.as_str(), "invalid_grant"),
+            ("code", "guessed", "invalid_grant"),
+            ("code", "", "invalid_request"),
+        ] {
+            let code = kit.code(&client_id).await;
+            let form = replace(&redemption(&client_id, &code), name, value);
+
+            let answer = kit.post("/token", &form).await;
+
+            assert_eq!(
+                (answer.status, answer.error()),
+                (StatusCode::BAD_REQUEST, error),
+                "{name}={value}"
+            );
+            assert_eq!(answer.cache_control, "no-store");
+        }
+    }
+
+    #[tokio::test]
+    async fn code_used_twice_is_refused_and_its_tokens_revoked() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+        let code = kit.code(&client_id).await;
+        let tokens = kit.post("/token", &redemption(&client_id, &code)).await;
+        assert!(kit.is_active(tokens.text("access_token"), &kit.mcp).await);
+
+        let answer = kit.post("/token", &redemption(&client_id, &code)).await;
+
+        assert_eq!(
+            (answer.status, answer.error()),
+            (StatusCode::BAD_REQUEST, "invalid_grant")
+        );
+        assert!(!kit.is_active(tokens.text("access_token"), &kit.mcp).await);
+        let refreshing = kit.refresh(&client_id, tokens.text("refresh_token"), "").await;
+        assert_eq!(refreshing.error(), "invalid_grant");
+    }
+
+    #[tokio::test]
+    async fn code_with_a_wrong_verifier_is_spent() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+        let code = kit.code(&client_id).await;
+        let form = redemption(&client_id, &code);
+        kit.post(
+            "/token",
+            &replace(&form, "code_verifier", &VERIFIER.replace('d', "e")),
+        )
+        .await;
+
+        let answer = kit.post("/token", &form).await;
+
+        assert_eq!(answer.error(), "invalid_grant");
+    }
+
+    #[tokio::test]
+    async fn code_is_refused_after_a_minute() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+        let code = kit.code(&client_id).await;
+        kit.server.advance_clock(Duration::from_secs(60));
+
+        let answer = kit.post("/token", &redemption(&client_id, &code)).await;
+
+        assert_eq!(answer.error(), "invalid_grant");
+    }
+}
+
+mod refresh_token {
+    use super::*;
+
+    #[tokio::test]
+    async fn refreshing_gives_new_tokens_and_spends_the_old_one() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+        let tokens = kit.tokens(&client_id).await;
+
+        let answer = kit.refresh(&client_id, tokens.text("refresh_token"), "").await;
+
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_ne!(answer.text("access_token"), tokens.text("access_token"));
+        assert_ne!(answer.text("refresh_token"), tokens.text("refresh_token"));
+        assert!(kit.is_active(answer.text("access_token"), &kit.mcp).await);
+    }
+
+    #[tokio::test]
+    async fn refresh_token_used_twice_revokes_the_whole_grant() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+        let tokens = kit.tokens(&client_id).await;
+        let refreshed = kit.refresh(&client_id, tokens.text("refresh_token"), "").await;
+
+        let answer = kit.refresh(&client_id, tokens.text("refresh_token"), "").await;
+
+        assert_eq!(
+            (answer.status, answer.error()),
+            (StatusCode::BAD_REQUEST, "invalid_grant")
+        );
+        assert!(!kit.is_active(refreshed.text("access_token"), &kit.mcp).await);
+        let successor = kit.refresh(&client_id, refreshed.text("refresh_token"), "").await;
+        assert_eq!(successor.error(), "invalid_grant");
+    }
+
+    #[tokio::test]
+    async fn scope_can_be_narrowed_for_one_token() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+        let tokens = kit.tokens_with_scope(&client_id, "mcp:read mcp:write").await;
+
+        let narrowed = kit
+            .refresh(&client_id, tokens.text("refresh_token"), "mcp:read")
+            .await;
+        let full = kit.refresh(&client_id, narrowed.text("refresh_token"), "").await;
+
+        assert_eq!(narrowed.body["scope"], "mcp:read");
+        assert_eq!(full.body["scope"], "mcp:read mcp:write");
+    }
+
+    #[tokio::test]
+    async fn request_for_more_scope_is_refused_and_spends_nothing() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+        let tokens = kit.tokens(&client_id).await;
+
+        let answer = kit
+            .refresh(&client_id, tokens.text("refresh_token"), "mcp:read mcp:write")
+            .await;
+
+        assert_eq!(
+            (answer.status, answer.error()),
+            (StatusCode::BAD_REQUEST, "invalid_scope")
+        );
+        let retry = kit
+            .refresh(&client_id, tokens.text("refresh_token"), "mcp:read")
+            .await;
+        assert_eq!(retry.status, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn refresh_token_of_another_client_is_refused() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+        let another_client = kit.public_client().await;
+        let tokens = kit.tokens(&client_id).await;
+
+        let answer = kit
+            .refresh(&another_client, tokens.text("refresh_token"), "")
+            .await;
+
+        assert_eq!(answer.error(), "invalid_grant");
+    }
+
+    #[tokio::test]
+    async fn refresh_token_is_refused_after_a_day() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+        let tokens = kit.tokens(&client_id).await;
+        kit.server.advance_clock(Duration::from_secs(24 * 3_600));
+
+        let answer = kit.refresh(&client_id, tokens.text("refresh_token"), "").await;
+
+        assert_eq!(answer.error(), "invalid_grant");
+    }
+
+    #[tokio::test]
+    async fn client_that_did_not_register_for_refreshing_gets_no_refresh_token() {
+        let kit = Kit::start().await;
+        let mut metadata = public_client();
+        metadata["grant_types"] = json!(["authorization_code"]);
+        let client_id = kit.register(&metadata).await.text("client_id").to_owned();
+
+        let tokens = kit.tokens(&client_id).await;
+
+        assert!(tokens.body.get("refresh_token").is_none());
+    }
+}
+
+mod client_credentials {
+    use super::*;
+
+    #[tokio::test]
+    async fn token_names_the_client_as_subject() {
+        let kit = Kit::start().await;
+        let (id, secret) = kit.service_client("client_secret_basic").await;
+
+        let response = kit
+            .http
+            .post(kit.url("/token"))
+            .basic_auth(&id, Some(&secret))
+            .form(SERVICE_REQUEST);
+        let answer = Answer::of(response.send().await.unwrap()).await;
+
+        assert_eq!(answer.status, StatusCode::OK);
+        assert!(answer.body.get("refresh_token").is_none());
+        let (_, claims) = kit
+            .verify(answer.text("access_token"), Algorithm::ES256)
+            .await
+            .unwrap();
+        assert_eq!(claims["sub"], id);
+        assert_eq!(claims["aud"], MCP);
+    }
+
+    #[tokio::test]
+    async fn secret_in_the_form_is_accepted_if_registered_so() {
+        let kit = Kit::start().await;
+        let (id, secret) = kit.service_client("client_secret_post").await;
+
+        let form = [SERVICE_REQUEST, &[("client_id", &id), ("client_secret", &secret)]].concat();
+        let answer = kit.post("/token", &form).await;
+
+        assert_eq!(answer.status, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn client_that_does_not_authenticate_as_registered_is_refused() {
+        let kit = Kit::start().await;
+        let (id, secret) = kit.service_client("client_secret_basic").await;
+        let request = || kit.http.post(kit.url("/token"));
+        for (case, request) in [
+            (
+                "wrong secret",
+                request().basic_auth(&id, Some("guess")).form(SERVICE_REQUEST),
+            ),
+            (
+                "unknown client",
+                request()
+                    .basic_auth("nobody", Some(&secret))
+                    .form(SERVICE_REQUEST),
+            ),
+            ("another method", {
+                let own = [("client_id", id.as_str()), ("client_secret", secret.as_str())];
+                request().form(&[SERVICE_REQUEST, own.as_slice()].concat())
+            }),
+            ("name only", {
+                let own = [("client_id", id.as_str())];
+                request().form(&[SERVICE_REQUEST, own.as_slice()].concat())
+            }),
+            ("nothing", request().form(SERVICE_REQUEST)),
+            (
+                "bearer token",
+                request().bearer_auth(&secret).form(SERVICE_REQUEST),
+            ),
+            (
+                "no base64",
+                request()
+                    .header(header::AUTHORIZATION, "Basic ???")
+                    .form(SERVICE_REQUEST),
+            ),
+        ] {
+            let answer = Answer::of(request.send().await.unwrap()).await;
+
+            assert_eq!(
+                (answer.status, answer.error()),
+                (StatusCode::UNAUTHORIZED, "invalid_client"),
+                "{case}"
+            );
+            assert_eq!(
+                answer.challenge, r#"Basic realm="authorization server""#,
+                "{case}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn two_authentications_at_once_are_refused() {
+        let kit = Kit::start().await;
+        let (id, secret) = kit.service_client("client_secret_basic").await;
+        let form = [SERVICE_REQUEST, &[("client_id", &id), ("client_secret", &secret)]].concat();
+
+        let request = kit
+            .http
+            .post(kit.url("/token"))
+            .basic_auth(&id, Some(&secret))
+            .form(&form);
+        let answer = Answer::of(request.send().await.unwrap()).await;
+
+        assert_eq!(
+            (answer.status, answer.error()),
+            (StatusCode::BAD_REQUEST, "invalid_request")
+        );
+    }
+
+    #[tokio::test]
+    async fn client_of_another_grant_is_refused() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+
+        let answer = kit
+            .post(
+                "/token",
+                &[SERVICE_REQUEST, &[("client_id", &client_id)]].concat(),
+            )
+            .await;
+
+        assert_eq!(
+            (answer.status, answer.error()),
+            (StatusCode::BAD_REQUEST, "unauthorized_client")
+        );
+    }
+
+    #[tokio::test]
+    async fn request_that_cannot_be_granted_is_refused() {
+        let kit = Kit::start().await;
+        let (id, secret) = kit.service_client("client_secret_basic").await;
+        for (name, value, error) in [
+            ("grant_type", "password", "unsupported_grant_type"),
+            ("grant_type", "", "invalid_request"),
+            ("resource", "http://127.0.0.1:4000/unknown", "invalid_target"),
+            ("resource", "", "invalid_target"),
+            ("scope", "orders:read", "invalid_scope"),
+        ] {
+            let form = replace(SERVICE_REQUEST, name, value);
+
+            let request = kit
+                .http
+                .post(kit.url("/token"))
+                .basic_auth(&id, Some(&secret))
+                .form(&form);
+            let answer = Answer::of(request.send().await.unwrap()).await;
+
+            assert_eq!(
+                (answer.status, answer.error()),
+                (StatusCode::BAD_REQUEST, error),
+                "{name}={value}"
+            );
+        }
+    }
+}
+
+mod form {
+    use super::*;
+
+    #[tokio::test]
+    async fn get_is_not_allowed() {
+        let kit = Kit::start().await;
+        for path in ["/token", "/introspect", "/revoke", "/register"] {
+            let response = kit.http.get(kit.url(path)).send().await.unwrap();
+
+            assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn body_that_is_no_form_is_refused() {
+        let kit = Kit::start().await;
+        for path in ["/token", "/introspect", "/revoke"] {
+            let request = kit.http.post(kit.url(path)).json(&json!({ "token": "a" }));
+            let answer = Answer::of(request.send().await.unwrap()).await;
+
+            assert_eq!(
+                (answer.status, answer.error()),
+                (StatusCode::BAD_REQUEST, "invalid_request"),
+                "{path}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn repeated_parameter_is_refused() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+        let code = kit.code(&client_id).await;
+        let mut form = redemption(&client_id, &code);
+        form.push(("grant_type", "authorization_code"));
+
+        let answer = kit.post("/token", &form).await;
+
+        assert_eq!(answer.error(), "invalid_request");
+    }
+
+    #[tokio::test]
+    async fn body_beyond_the_limit_is_refused() {
+        let kit = Kit::start().await;
+        let long = "a".repeat(16 * 1024);
+
+        let answer = kit.post("/token", &[("grant_type", &long)]).await;
+
+        assert_eq!(
+            (answer.status, answer.error()),
+            (StatusCode::BAD_REQUEST, "invalid_request")
+        );
+    }
+}
+
+mod signing_keys {
+    use super::*;
+
+    #[tokio::test]
+    async fn token_of_every_algorithm_is_verified_by_the_published_key() {
+        for (signing, algorithm) in [
+            (SigningAlgorithm::Rs256, Algorithm::RS256),
+            (SigningAlgorithm::Es256, Algorithm::ES256),
+            (SigningAlgorithm::EdDsa, Algorithm::EdDSA),
+        ] {
+            let kit = Kit::start_signing_with(signing).await;
+            let token = kit.server.mint(Minting {
+                resource: MCP,
+                ..Minting::default()
+            });
+
+            let verdict = kit.verify(&token, algorithm).await;
+
+            assert!(verdict.is_ok(), "{signing:?}: {verdict:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn former_key_stays_published_after_a_rotation() {
+        let kit = Kit::start().await;
+        let before = kit.server.mint(Minting {
+            resource: MCP,
+            ..Minting::default()
+        });
+
+        kit.server.rotate_keys();
+
+        let after = kit.server.mint(Minting {
+            resource: MCP,
+            ..Minting::default()
+        });
+        let kid = |token: &str| jsonwebtoken::decode_header(token).unwrap().kid;
+        assert_ne!(kid(&before), kid(&after));
+        assert!(kit.verify(&before, Algorithm::ES256).await.is_ok());
+        assert!(kit.verify(&after, Algorithm::ES256).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn former_key_is_gone_after_forgetting() {
+        let kit = Kit::start().await;
+        let before = kit.server.mint(Minting {
+            resource: MCP,
+            ..Minting::default()
+        });
+
+        kit.server.rotate_keys_and_forget();
+
+        let after = kit.server.mint(Minting {
+            resource: MCP,
+            ..Minting::default()
+        });
+        assert_eq!(
+            kit.verify(&before, Algorithm::ES256).await.unwrap_err(),
+            "key not published"
+        );
+        assert!(kit.verify(&after, Algorithm::ES256).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn published_keys_hold_no_private_member() {
+        for signing in [
+            SigningAlgorithm::Rs256,
+            SigningAlgorithm::Es256,
+            SigningAlgorithm::EdDsa,
+        ] {
+            let kit = Kit::start_signing_with(signing).await;
+
+            let keys = kit.get_json("/jwks").await;
+
+            let key = keys["keys"][0].as_object().unwrap();
+            assert_eq!(key["use"], "sig");
+            assert!(
+                ["d", "p", "q", "dp", "dq", "qi", "k"]
+                    .iter()
+                    .all(|member| !key.contains_key(*member))
+            );
+        }
+    }
+}
+
+mod introspection {
+    use super::*;
+
+    #[tokio::test]
+    async fn active_token_is_described() {
+        let kit = Kit::start().await;
+        let token = kit.server.mint(Minting {
+            resource: ORDERS,
+            scope: "orders:read",
+            ..Minting::default()
+        });
+
+        let answer = kit.introspect(&token, &kit.orders).await;
+
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.cache_control, "no-store");
+        assert_eq!(answer.body["active"], true);
+        assert_eq!(answer.body["token_type"], "Bearer");
+        assert_eq!(answer.body["iss"], kit.server.issuer());
+        assert_eq!(answer.body["sub"], DEMONSTRATION_USER);
+        assert_eq!(answer.body["aud"], ORDERS);
+        assert_eq!(answer.body["scope"], "orders:read");
+        assert_eq!(
+            answer.body["exp"].as_u64().unwrap() - answer.body["iat"].as_u64().unwrap(),
+            3_600
+        );
+    }
+
+    #[tokio::test]
+    async fn every_way_to_send_the_credential_is_accepted() {
+        let kit = Kit::start().await;
+        let token = kit.server.mint(Minting {
+            resource: ORDERS,
+            ..Minting::default()
+        });
+        let form = [("token", token.as_str())];
+        let (id, secret) = (kit.orders.id.as_str(), kit.orders.secret.expose());
+        let request = || kit.http.post(kit.url("/introspect"));
+        for (case, request) in [
+            ("basic", request().basic_auth(id, Some(secret)).form(&form)),
+            ("bearer", request().bearer_auth(secret).form(&form)),
+            (
+                "post",
+                request().form(&[form[0], ("client_id", id), ("client_secret", secret)]),
+            ),
+        ] {
+            let answer = Answer::of(request.send().await.unwrap()).await;
+
+            assert_eq!(answer.body["active"], true, "{case}");
+        }
+    }
+
+    #[tokio::test]
+    async fn caller_without_the_credential_of_a_resource_server_is_refused() {
+        let kit = Kit::start().await;
+        let (client_id, client_secret) = kit.service_client("client_secret_basic").await;
+        let token = kit.server.mint(Minting {
+            resource: ORDERS,
+            ..Minting::default()
+        });
+        let form = [("token", token.as_str())];
+        let basic = (r#"Basic realm="authorization server""#, "invalid_client");
+        let bearer = (r#"Bearer error="invalid_token""#, "invalid_token");
+        let request = || kit.http.post(kit.url("/introspect"));
+        for (case, request, expected) in [
+            ("nobody", request().form(&form), basic),
+            (
+                "wrong secret",
+                request().basic_auth(&kit.orders.id, Some("guess")).form(&form),
+                basic,
+            ),
+            (
+                "name only",
+                request().form(&[form[0], ("client_id", &kit.orders.id)]),
+                basic,
+            ),
+            (
+                "a client",
+                request().basic_auth(&client_id, Some(&client_secret)).form(&form),
+                basic,
+            ),
+            (
+                "the token itself",
+                request().bearer_auth(&token).form(&form),
+                bearer,
+            ),
+        ] {
+            let answer = Answer::of(request.send().await.unwrap()).await;
+
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{case}");
+            assert_eq!((answer.challenge.as_str(), answer.error()), expected, "{case}");
+        }
+    }
+
+    #[tokio::test]
+    async fn token_that_is_not_good_here_is_only_inactive() {
+        let kit = Kit::start().await;
+        let hour = Duration::from_secs(3_600);
+        let mint = |minting| kit.server.mint(minting);
+        let revoked = mint(Minting {
+            resource: ORDERS,
+            ..Minting::default()
+        });
+        kit.server.revoke(&revoked);
+        let early = mint(Minting {
+            resource: ORDERS,
+            claims: BTreeMap::from([("nbf", json!(u32::MAX))]),
+            ..Minting::default()
+        });
+        for (case, token) in [
+            (
+                "of a foreign resource",
+                mint(Minting {
+                    resource: MCP,
+                    ..Minting::default()
+                }),
+            ),
+            (
+                "expired",
+                mint(Minting {
+                    resource: ORDERS,
+                    lifetime: hour,
+                    age: hour,
+                    ..Minting::default()
+                }),
+            ),
+            ("not valid yet", early),
+            ("revoked", revoked),
+            ("unknown", "guessed".to_owned()),
+        ] {
+            let answer = kit.introspect(&token, &kit.orders).await;
+
+            assert_eq!(
+                (answer.status, answer.body),
+                (StatusCode::OK, json!({ "active": false })),
+                "{case}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn request_without_token_is_refused() {
+        let kit = Kit::start().await;
+
+        let answer = kit.introspect("", &kit.orders).await;
+
+        assert_eq!(
+            (answer.status, answer.error()),
+            (StatusCode::BAD_REQUEST, "invalid_request")
+        );
+    }
+
+    #[tokio::test]
+    async fn credential_is_void_after_the_resource_was_added_again() {
+        let kit = Kit::start().await;
+        let token = kit.server.mint(Minting {
+            resource: ORDERS,
+            ..Minting::default()
+        });
+
+        let credential = kit
+            .server
+            .add_resource(ORDERS, TokenFormat::Opaque, &["orders:read"]);
+
+        assert_eq!(
+            kit.introspect(&token, &kit.orders).await.status,
+            StatusCode::UNAUTHORIZED
+        );
+        assert!(kit.is_active(&token, &credential).await);
+    }
+
+    #[tokio::test]
+    async fn oldest_token_is_forgotten_when_there_are_too_many() {
+        let kit = Kit::start().await;
+        let mint = || {
+            kit.server.mint(Minting {
+                resource: ORDERS,
+                ..Minting::default()
+            })
+        };
+        let first = mint();
+        let second = mint();
+        for _ in 2..4_097 {
+            mint();
+        }
+
+        assert!(!kit.is_active(&first, &kit.orders).await);
+        assert!(kit.is_active(&second, &kit.orders).await);
+    }
+}
+
+mod revocation {
+    use super::*;
+
+    #[tokio::test]
+    async fn revoked_access_token_is_inactive_and_its_grant_lives_on() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+        let tokens = kit.tokens(&client_id).await;
+
+        let form = [
+            ("client_id", client_id.as_str()),
+            ("token", tokens.text("access_token")),
+        ];
+        let answer = kit.post("/revoke", &form).await;
+
+        assert_eq!(answer.status, StatusCode::OK);
+        assert!(!kit.is_active(tokens.text("access_token"), &kit.mcp).await);
+        let refreshed = kit.refresh(&client_id, tokens.text("refresh_token"), "").await;
+        assert_eq!(refreshed.status, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn revoked_refresh_token_ends_the_whole_grant() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+        let tokens = kit.tokens(&client_id).await;
+
+        let form = [
+            ("client_id", client_id.as_str()),
+            ("token", tokens.text("refresh_token")),
+        ];
+        let answer = kit.post("/revoke", &form).await;
+
+        assert_eq!(answer.status, StatusCode::OK);
+        assert!(!kit.is_active(tokens.text("access_token"), &kit.mcp).await);
+        let refreshed = kit.refresh(&client_id, tokens.text("refresh_token"), "").await;
+        assert_eq!(refreshed.error(), "invalid_grant");
+    }
+
+    #[tokio::test]
+    async fn token_of_another_client_is_not_revoked() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+        let another_client = kit.public_client().await;
+        let tokens = kit.tokens(&client_id).await;
+        for token in ["access_token", "refresh_token"] {
+            let form = [
+                ("client_id", another_client.as_str()),
+                ("token", tokens.text(token)),
+            ];
+
+            let answer = kit.post("/revoke", &form).await;
+
+            assert_eq!(
+                (answer.status, answer.error()),
+                (StatusCode::BAD_REQUEST, "invalid_grant"),
+                "{token}"
+            );
+            assert!(
+                kit.is_active(tokens.text("access_token"), &kit.mcp).await,
+                "{token}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn unknown_token_is_no_error() {
+        let kit = Kit::start().await;
+        let client_id = kit.public_client().await;
+
+        let answer = kit
+            .post(
+                "/revoke",
+                &[("client_id", client_id.as_str()), ("token", "guessed")],
+            )
+            .await;
+
+        assert_eq!(answer.status, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn caller_that_is_no_client_is_refused() {
+        let kit = Kit::start().await;
+
+        let answer = kit
+            .post("/revoke", &[("client_id", "nobody"), ("token", "guessed")])
+            .await;
+
+        assert_eq!(
+            (answer.status, answer.error()),
+            (StatusCode::UNAUTHORIZED, "invalid_client")
+        );
+    }
+}
+
+mod demonstration {
+    use super::*;
+
+    #[tokio::test]
+    async fn minted_token_says_what_it_was_told_to() {
+        let kit = Kit::start().await;
+
+        let token = kit.server.mint(Minting {
+            subject: "bob",
+            resource: "https://elsewhere.example",
+            scope: "anything",
+            claims: BTreeMap::from([("cnf", json!({ "jkt": "a thumbprint" })), ("jti", Value::Null)]),
+            ..Minting::default()
+        });
+
+        let (_, claims) = kit.verify(&token, Algorithm::ES256).await.unwrap();
+        assert_eq!(claims["sub"], "bob");
+        assert_eq!(claims["aud"], "https://elsewhere.example");
+        assert_eq!(claims["scope"], "anything");
+        assert_eq!(claims["cnf"]["jkt"], "a thumbprint");
+        assert!(claims.get("jti").is_none());
+    }
+
+    #[tokio::test]
+    async fn stopped_server_cannot_be_reached_and_comes_back_with_its_state() {
+        let kit = Kit::start().await;
+        let token = kit.server.mint(Minting {
+            resource: ORDERS,
+            ..Minting::default()
+        });
+        // Leaves a connection in the client's pool, which the outage must end as well.
+        assert!(kit.is_active(&token, &kit.orders).await);
+
+        kit.server.stop().await;
+        let outage = kit.http.get(kit.url("/jwks")).send().await;
+        kit.server.start_again().await.unwrap();
+
+        assert!(outage.unwrap_err().is_connect());
+        assert!(kit.is_active(&token, &kit.orders).await);
+    }
+
+    #[tokio::test]
+    async fn server_that_runs_cannot_be_started_again() {
+        let kit = Kit::start().await;
+
+        assert!(kit.server.start_again().await.is_err());
+
+        assert!(kit.get_json("/jwks").await.is_object());
+    }
+
+    #[tokio::test]
+    async fn requests_are_counted_by_endpoint() {
+        let kit = Kit::start().await;
+        kit.introspect("guessed", &kit.orders).await;
+        kit.introspect("guessed", &kit.orders).await;
+        kit.get_json("/jwks").await;
+        kit.http.get(kit.url("/nowhere")).send().await.unwrap();
+
+        let counts = ["/introspect", "/jwks", "/token", "/nowhere"].map(|path| kit.server.requests(path));
+
+        assert_eq!(counts, [2, 1, 0, 0]);
+    }
+
+    #[tokio::test]
+    async fn secret_is_not_in_debug() {
+        let kit = Kit::start().await;
+
+        let shown = format!("{:?} {:?}", kit.orders, kit.server);
+
+        assert!(shown.contains("[redacted]"));
+        assert!(!shown.contains(kit.orders.secret.expose()));
+    }
+}
+
+/// A resource with JWTs; nobody listens there.
+const MCP: &str = "http://127.0.0.1:4000/mcp";
+/// A resource with opaque tokens.
+const ORDERS: &str = "http://127.0.0.1:4000/orders";
+/// Nobody listens here either: redirections are read and not followed.
+const REDIRECT_URI: &str = "http://127.0.0.1:7777/callback";
+// RFC 7636 appendix B.
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+const SERVICE_REQUEST: &[(&str, &str)] = &[
+    ("grant_type", "client_credentials"),
+    ("resource", MCP),
+    ("scope", "mcp:read"),
+];
+
+fn public_client() -> Value {
+    json!({
+        "redirect_uris": [REDIRECT_URI],
+        "token_endpoint_auth_method": "none",
+        "grant_types": ["authorization_code", "refresh_token"],
+        "client_name": "A member that is not used here",
+    })
+}
+
+fn service_client(authentication_method: &str) -> Value {
+    json!({ "token_endpoint_auth_method": authentication_method, "grant_types": ["client_credentials"] })
+}
+
+fn authorization_request(client_id: &str) -> Vec<(&'static str, &str)> {
+    vec![
+        ("response_type", "code"),
+        ("client_id", client_id),
+        ("redirect_uri", REDIRECT_URI),
+        ("scope", "mcp:read"),
+        ("state", "a state & more"),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+        ("resource", MCP),
+    ]
+}
+
+fn redemption<'a>(client_id: &'a str, code: &'a str) -> Vec<(&'static str, &'a str)> {
+    vec![
+        ("grant_type", "authorization_code"),
+        ("client_id", client_id),
+        ("code", code),
+        ("code_verifier", VERIFIER),
+        ("redirect_uri", REDIRECT_URI),
+        ("resource", MCP),
+    ]
+}
+
+/// Breaks one parameter of a valid request; the empty value leaves it out.
+fn replace<'a>(
+    valid: &[(&'static str, &'a str)],
+    name: &str,
+    value: &'a str,
+) -> Vec<(&'static str, &'a str)> {
+    assert!(
+        valid.iter().any(|(known, _)| *known == name),
+        "{name} is no parameter of the valid request"
+    );
+    let replaced = valid
+        .iter()
+        .map(|&(known, old)| (known, if known == name { value } else { old }));
+    replaced.filter(|(_, value)| !value.is_empty()).collect()
+}
+
+/// Splits a redirection into its target and what it carries.
+fn redirection(response: &Response) -> (String, BTreeMap<String, String>) {
+    let location = response.headers()[header::LOCATION].to_str().unwrap();
+    let mut target = Url::parse(location).unwrap();
+    let query = target.query_pairs().into_owned().collect();
+    target.set_query(None);
+    (target.into(), query)
+}
+
+/// A running server with two resources, and a client that follows no redirection.
+struct Kit {
+    server: AuthorizationServer,
+    mcp: ResourceCredential,
+    orders: ResourceCredential,
+    http: reqwest::Client,
+}
+
+impl Kit {
+    async fn start() -> Self {
+        Self::start_signing_with(SigningAlgorithm::Es256).await
+    }
+
+    async fn start_signing_with(algorithm: SigningAlgorithm) -> Self {
+        let server = AuthorizationServer::start_signing_with(algorithm).await.unwrap();
+        let mcp = server.add_resource(MCP, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);
+        let orders = server.add_resource(ORDERS, TokenFormat::Opaque, &["orders:read"]);
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .build()
+            .unwrap();
+        Self {
+            server,
+            mcp,
+            orders,
+            http,
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.server.issuer())
+    }
+
+    async fn get_json(&self, path: &str) -> Value {
+        self.http
+            .get(self.url(path))
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap()
+    }
+
+    async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+        Answer::of(self.http.post(self.url(path)).form(form).send().await.unwrap()).await
+    }
+
+    async fn register(&self, metadata: &Value) -> Answer {
+        Answer::of(
+            self.http
+                .post(self.url("/register"))
+                .json(metadata)
+                .send()
+                .await
+                .unwrap(),
+        )
+        .await
+    }
+
+    async fn public_client(&self) -> String {
+        self.register(&public_client()).await.text("client_id").to_owned()
+    }
+
+    async fn service_client(&self, authentication_method: &str) -> (String, String) {
+        let answer = self.register(&service_client(authentication_method)).await;
+        (
+            answer.text("client_id").to_owned(),
+            answer.text("client_secret").to_owned(),
+        )
+    }
+
+    async fn authorize(&self, request: &[(&str, &str)]) -> Response {
+        self.http
+            .get(self.url("/authorize"))
+            .query(request)
+            .send()
+            .await
+            .unwrap()
+    }
+
+    async fn code(&self, client_id: &str) -> String {
+        redirection(&self.authorize(&authorization_request(client_id)).await).1["code"].clone()
+    }
+
+    async fn tokens(&self, client_id: &str) -> Answer {
+        self.tokens_with_scope(client_id, "mcp:read").await
+    }
+
+    async fn tokens_with_scope(&self, client_id: &str, scope: &str) -> Answer {
+        let request = replace(&authorization_request(client_id), "scope", scope);
+        let code = redirection(&self.authorize(&request).await).1["code"].clone();
+        self.post("/token", &redemption(client_id, &code)).await
+    }
+
+    async fn refresh(&self, client_id: &str, refresh_token: &str, scope: &str) -> Answer {
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("client_id", client_id),
+            ("refresh_token", refresh_token),
+            ("scope", scope),
+        ];
+        self.post("/token", &form).await
+    }
+
+    async fn introspect(&self, token: &str, credential: &ResourceCredential) -> Answer {
+        let request = self.http.post(self.url("/introspect"));
+        let request = request.basic_auth(&credential.id, Some(credential.secret.expose()));
+        Answer::of(request.form(&[("token", token)]).send().await.unwrap()).await
+    }
+
+    async fn is_active(&self, token: &str, credential: &ResourceCredential) -> bool {
+        self.introspect(token, credential).await.body["active"]
+            .as_bool()
+            .unwrap()
+    }
+
+    /// Verifies a JWT by the key set that is published now, and returns its type and its claims.
+    async fn verify(&self, token: &str, algorithm: Algorithm) -> Result<(Option<String>, Value), String> {
+        let keys: JwkSet = serde_json::from_value(self.get_json("/jwks").await).unwrap();
+        let header = jsonwebtoken::decode_header(token).map_err(|error| error.to_string())?;
+        let key = keys
+            .find(header.kid.as_deref().unwrap_or_default())
+            .ok_or("key not published")?;
+        let key = DecodingKey::from_jwk(key).map_err(|error| error.to_string())?;
+        let mut validation = Validation::new(algorithm);
+        validation.validate_aud = false;
+        let verified = jsonwebtoken::decode(token, &key, &validation).map_err(|error| error.to_string())?;
+        Ok((header.typ, verified.claims))
+    }
+}
+
+/// What of an answer the tests look at.
+struct Answer {
+    status: StatusCode,
+    cache_control: String,
+    challenge: String,
+    body: Value,
+}
+
+impl Answer {
+    async fn of(response: Response) -> Self {
+        let header = |name| {
+            let value = response
+                .headers()
+                .get(name)
+                .map(|value: &header::HeaderValue| value.to_str().unwrap());
+            value.unwrap_or_default().to_owned()
+        };
+        Self {
+            status: response.status(),
+            cache_control: header(header::CACHE_CONTROL),
+            challenge: header(header::WWW_AUTHENTICATE),
+            body: serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default(),
+        }
+    }
+
+    fn text(&self, member: &str) -> &str {
+        self.body[member]
+            .as_str()
+            .unwrap_or_else(|| panic!("no {member} in {}: {}", self.status, self.body))
+    }
+
+    fn error(&self) -> &str {
+        self.text("error")
+    }
+}
