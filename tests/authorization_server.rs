@@ -38,10 +38,7 @@ mod metadata {
         ] {
             assert_eq!(document[member], format!("{issuer}{path}"), "{member}");
         }
-        assert_eq!(
-            document["scopes_supported"],
-            json!(["mcp:read", "mcp:write", "orders:read"])
-        );
+        assert_eq!(document["scopes_supported"], json!(["mcp:read", "mcp:write", "orders:read"]));
         assert_eq!(document["response_types_supported"], json!(["code"]));
         assert_eq!(document["code_challenge_methods_supported"], json!(["S256"]));
         assert_eq!(document["authorization_response_iss_parameter_supported"], true);
@@ -94,48 +91,20 @@ mod registration {
         for (member, value, error) in [
             ("redirect_uris", json!([]), "invalid_redirect_uri"),
             ("redirect_uris", json!(["/callback"]), "invalid_redirect_uri"),
-            (
-                "redirect_uris",
-                json!(["https://client.example/#fragment"]),
-                "invalid_redirect_uri",
-            ),
-            (
-                "redirect_uris",
-                json!(["http://client.example/"]),
-                "invalid_redirect_uri",
-            ),
-            (
-                "redirect_uris",
-                json!(["javascript:alert(1)"]),
-                "invalid_redirect_uri",
-            ),
-            (
-                "redirect_uris",
-                json!("https://client.example/"),
-                "invalid_client_metadata",
-            ),
-            (
-                "token_endpoint_auth_method",
-                json!("private_key_jwt"),
-                "invalid_client_metadata",
-            ),
+            ("redirect_uris", json!(["https://client.example/#fragment"]), "invalid_redirect_uri"),
+            ("redirect_uris", json!(["http://client.example/"]), "invalid_redirect_uri"),
+            ("redirect_uris", json!(["javascript:alert(1)"]), "invalid_redirect_uri"),
+            ("redirect_uris", json!("https://client.example/"), "invalid_client_metadata"),
+            ("token_endpoint_auth_method", json!("private_key_jwt"), "invalid_client_metadata"),
             ("grant_types", json!(["password"]), "invalid_client_metadata"),
-            (
-                "grant_types",
-                json!(["client_credentials"]),
-                "invalid_client_metadata",
-            ),
+            ("grant_types", json!(["client_credentials"]), "invalid_client_metadata"),
         ] {
             let mut metadata = public_client();
             metadata[member] = value;
 
             let answer = kit.register(&metadata).await;
 
-            assert_eq!(
-                (answer.status, answer.error()),
-                (StatusCode::BAD_REQUEST, error),
-                "{metadata}"
-            );
+            assert_eq!((answer.status, answer.error()), (StatusCode::BAD_REQUEST, error), "{metadata}");
         }
     }
 
@@ -233,10 +202,7 @@ mod authorization_endpoint {
             let response = kit.authorize(&request).await;
 
             assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{name}={value}");
-            assert!(
-                !response.headers().contains_key(header::LOCATION),
-                "{name}={value}"
-            );
+            assert!(!response.headers().contains_key(header::LOCATION), "{name}={value}");
         }
     }
 
@@ -314,20 +280,14 @@ mod code {
         assert_eq!(answer.body["token_type"], "Bearer");
         assert_eq!(answer.body["expires_in"], 3_600);
         assert_eq!(answer.body["scope"], "mcp:read");
-        let (token_type, claims) = kit
-            .verify(answer.text("access_token"), Algorithm::ES256)
-            .await
-            .unwrap();
+        let (token_type, claims) = kit.verify(answer.text("access_token"), Algorithm::ES256).await.unwrap();
         assert_eq!(token_type.as_deref(), Some("at+jwt"));
         assert_eq!(claims["iss"], kit.server.issuer());
         assert_eq!(claims["sub"], DEMONSTRATION_USER);
         assert_eq!(claims["aud"], MCP);
         assert_eq!(claims["scope"], "mcp:read");
         assert_eq!(claims["client_id"], client_id);
-        assert_eq!(
-            claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(),
-            3_600
-        );
+        assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 3_600);
         assert!(claims["jti"].is_string());
     }
 
@@ -365,11 +325,7 @@ mod code {
 
             let answer = kit.post("/token", &form).await;
 
-            assert_eq!(
-                (answer.status, answer.error()),
-                (StatusCode::BAD_REQUEST, error),
-                "{name}={value}"
-            );
+            assert_eq!((answer.status, answer.error()), (StatusCode::BAD_REQUEST, error), "{name}={value}");
             assert_eq!(answer.cache_control, "no-store");
         }
     }
@@ -384,10 +340,7 @@ mod code {
 
         let answer = kit.post("/token", &redemption(&client_id, &code)).await;
 
-        assert_eq!(
-            (answer.status, answer.error()),
-            (StatusCode::BAD_REQUEST, "invalid_grant")
-        );
+        assert_eq!((answer.status, answer.error()), (StatusCode::BAD_REQUEST, "invalid_grant"));
         assert!(!kit.is_active(tokens.text("access_token"), &kit.mcp).await);
         let refreshing = kit.refresh(&client_id, tokens.text("refresh_token"), "").await;
         assert_eq!(refreshing.error(), "invalid_grant");
@@ -399,11 +352,7 @@ mod code {
         let client_id = kit.public_client().await;
         let code = kit.code(&client_id).await;
         let form = redemption(&client_id, &code);
-        kit.post(
-            "/token",
-            &replace(&form, "code_verifier", &VERIFIER.replace('d', "e")),
-        )
-        .await;
+        kit.post("/token", &replace(&form, "code_verifier", &VERIFIER.replace('d', "e"))).await;
 
         let answer = kit.post("/token", &form).await;
 
@@ -449,10 +398,7 @@ mod refresh_token {
 
         let answer = kit.refresh(&client_id, tokens.text("refresh_token"), "").await;
 
-        assert_eq!(
-            (answer.status, answer.error()),
-            (StatusCode::BAD_REQUEST, "invalid_grant")
-        );
+        assert_eq!((answer.status, answer.error()), (StatusCode::BAD_REQUEST, "invalid_grant"));
         assert!(!kit.is_active(refreshed.text("access_token"), &kit.mcp).await);
         let successor = kit.refresh(&client_id, refreshed.text("refresh_token"), "").await;
         assert_eq!(successor.error(), "invalid_grant");
@@ -464,9 +410,7 @@ mod refresh_token {
         let client_id = kit.public_client().await;
         let tokens = kit.tokens_with_scope(&client_id, "mcp:read mcp:write").await;
 
-        let narrowed = kit
-            .refresh(&client_id, tokens.text("refresh_token"), "mcp:read")
-            .await;
+        let narrowed = kit.refresh(&client_id, tokens.text("refresh_token"), "mcp:read").await;
         let full = kit.refresh(&client_id, narrowed.text("refresh_token"), "").await;
 
         assert_eq!(narrowed.body["scope"], "mcp:read");
@@ -479,17 +423,10 @@ mod refresh_token {
         let client_id = kit.public_client().await;
         let tokens = kit.tokens(&client_id).await;
 
-        let answer = kit
-            .refresh(&client_id, tokens.text("refresh_token"), "mcp:read mcp:write")
-            .await;
+        let answer = kit.refresh(&client_id, tokens.text("refresh_token"), "mcp:read mcp:write").await;
 
-        assert_eq!(
-            (answer.status, answer.error()),
-            (StatusCode::BAD_REQUEST, "invalid_scope")
-        );
-        let retry = kit
-            .refresh(&client_id, tokens.text("refresh_token"), "mcp:read")
-            .await;
+        assert_eq!((answer.status, answer.error()), (StatusCode::BAD_REQUEST, "invalid_scope"));
+        let retry = kit.refresh(&client_id, tokens.text("refresh_token"), "mcp:read").await;
         assert_eq!(retry.status, StatusCode::OK);
     }
 
@@ -500,9 +437,7 @@ mod refresh_token {
         let another_client = kit.public_client().await;
         let tokens = kit.tokens(&client_id).await;
 
-        let answer = kit
-            .refresh(&another_client, tokens.text("refresh_token"), "")
-            .await;
+        let answer = kit.refresh(&another_client, tokens.text("refresh_token"), "").await;
 
         assert_eq!(answer.error(), "invalid_grant");
     }
@@ -540,19 +475,12 @@ mod client_credentials {
         let kit = Kit::start().await;
         let (id, secret) = kit.service_client("client_secret_basic").await;
 
-        let response = kit
-            .http
-            .post(kit.url("/token"))
-            .basic_auth(&id, Some(&secret))
-            .form(SERVICE_REQUEST);
+        let response = kit.http.post(kit.url("/token")).basic_auth(&id, Some(&secret)).form(SERVICE_REQUEST);
         let answer = Answer::of(response.send().await.unwrap()).await;
 
         assert_eq!(answer.status, StatusCode::OK);
         assert!(answer.body.get("refresh_token").is_none());
-        let (_, claims) = kit
-            .verify(answer.text("access_token"), Algorithm::ES256)
-            .await
-            .unwrap();
+        let (_, claims) = kit.verify(answer.text("access_token"), Algorithm::ES256).await.unwrap();
         assert_eq!(claims["sub"], id);
         assert_eq!(claims["aud"], MCP);
     }
@@ -574,16 +502,8 @@ mod client_credentials {
         let (id, secret) = kit.service_client("client_secret_basic").await;
         let request = || kit.http.post(kit.url("/token"));
         for (case, request) in [
-            (
-                "wrong secret",
-                request().basic_auth(&id, Some("guess")).form(SERVICE_REQUEST),
-            ),
-            (
-                "unknown client",
-                request()
-                    .basic_auth("nobody", Some(&secret))
-                    .form(SERVICE_REQUEST),
-            ),
+            ("wrong secret", request().basic_auth(&id, Some("guess")).form(SERVICE_REQUEST)),
+            ("unknown client", request().basic_auth("nobody", Some(&secret)).form(SERVICE_REQUEST)),
             ("another method", {
                 let own = [("client_id", id.as_str()), ("client_secret", secret.as_str())];
                 request().form(&[SERVICE_REQUEST, own.as_slice()].concat())
@@ -593,16 +513,8 @@ mod client_credentials {
                 request().form(&[SERVICE_REQUEST, own.as_slice()].concat())
             }),
             ("nothing", request().form(SERVICE_REQUEST)),
-            (
-                "bearer token",
-                request().bearer_auth(&secret).form(SERVICE_REQUEST),
-            ),
-            (
-                "no base64",
-                request()
-                    .header(header::AUTHORIZATION, "Basic ???")
-                    .form(SERVICE_REQUEST),
-            ),
+            ("bearer token", request().bearer_auth(&secret).form(SERVICE_REQUEST)),
+            ("no base64", request().header(header::AUTHORIZATION, "Basic ???").form(SERVICE_REQUEST)),
         ] {
             let answer = Answer::of(request.send().await.unwrap()).await;
 
@@ -611,10 +523,7 @@ mod client_credentials {
                 (StatusCode::UNAUTHORIZED, "invalid_client"),
                 "{case}"
             );
-            assert_eq!(
-                answer.challenge, r#"Basic realm="authorization server""#,
-                "{case}"
-            );
+            assert_eq!(answer.challenge, r#"Basic realm="authorization server""#, "{case}");
         }
     }
 
@@ -624,17 +533,10 @@ mod client_credentials {
         let (id, secret) = kit.service_client("client_secret_basic").await;
         let form = [SERVICE_REQUEST, &[("client_id", &id), ("client_secret", &secret)]].concat();
 
-        let request = kit
-            .http
-            .post(kit.url("/token"))
-            .basic_auth(&id, Some(&secret))
-            .form(&form);
+        let request = kit.http.post(kit.url("/token")).basic_auth(&id, Some(&secret)).form(&form);
         let answer = Answer::of(request.send().await.unwrap()).await;
 
-        assert_eq!(
-            (answer.status, answer.error()),
-            (StatusCode::BAD_REQUEST, "invalid_request")
-        );
+        assert_eq!((answer.status, answer.error()), (StatusCode::BAD_REQUEST, "invalid_request"));
     }
 
     #[tokio::test]
@@ -642,17 +544,9 @@ mod client_credentials {
         let kit = Kit::start().await;
         let client_id = kit.public_client().await;
 
-        let answer = kit
-            .post(
-                "/token",
-                &[SERVICE_REQUEST, &[("client_id", &client_id)]].concat(),
-            )
-            .await;
+        let answer = kit.post("/token", &[SERVICE_REQUEST, &[("client_id", &client_id)]].concat()).await;
 
-        assert_eq!(
-            (answer.status, answer.error()),
-            (StatusCode::BAD_REQUEST, "unauthorized_client")
-        );
+        assert_eq!((answer.status, answer.error()), (StatusCode::BAD_REQUEST, "unauthorized_client"));
     }
 
     #[tokio::test]
@@ -668,18 +562,10 @@ mod client_credentials {
         ] {
             let form = replace(SERVICE_REQUEST, name, value);
 
-            let request = kit
-                .http
-                .post(kit.url("/token"))
-                .basic_auth(&id, Some(&secret))
-                .form(&form);
+            let request = kit.http.post(kit.url("/token")).basic_auth(&id, Some(&secret)).form(&form);
             let answer = Answer::of(request.send().await.unwrap()).await;
 
-            assert_eq!(
-                (answer.status, answer.error()),
-                (StatusCode::BAD_REQUEST, error),
-                "{name}={value}"
-            );
+            assert_eq!((answer.status, answer.error()), (StatusCode::BAD_REQUEST, error), "{name}={value}");
         }
     }
 }
@@ -732,10 +618,7 @@ mod form {
 
         let answer = kit.post("/token", &[("grant_type", &long)]).await;
 
-        assert_eq!(
-            (answer.status, answer.error()),
-            (StatusCode::BAD_REQUEST, "invalid_request")
-        );
+        assert_eq!((answer.status, answer.error()), (StatusCode::BAD_REQUEST, "invalid_request"));
     }
 }
 
@@ -750,10 +633,7 @@ mod signing_keys {
             (SigningAlgorithm::EdDsa, Algorithm::EdDSA),
         ] {
             let kit = Kit::start_signing_with(signing).await;
-            let token = kit.server.mint(Minting {
-                resource: MCP,
-                ..Minting::default()
-            });
+            let token = kit.server.mint(Minting { resource: MCP, ..Minting::default() });
 
             let verdict = kit.verify(&token, algorithm).await;
 
@@ -764,17 +644,11 @@ mod signing_keys {
     #[tokio::test]
     async fn former_key_stays_published_after_a_rotation() {
         let kit = Kit::start().await;
-        let before = kit.server.mint(Minting {
-            resource: MCP,
-            ..Minting::default()
-        });
+        let before = kit.server.mint(Minting { resource: MCP, ..Minting::default() });
 
         kit.server.rotate_keys();
 
-        let after = kit.server.mint(Minting {
-            resource: MCP,
-            ..Minting::default()
-        });
+        let after = kit.server.mint(Minting { resource: MCP, ..Minting::default() });
         let kid = |token: &str| jsonwebtoken::decode_header(token).unwrap().kid;
         assert_ne!(kid(&before), kid(&after));
         assert!(kit.verify(&before, Algorithm::ES256).await.is_ok());
@@ -784,42 +658,25 @@ mod signing_keys {
     #[tokio::test]
     async fn former_key_is_gone_after_forgetting() {
         let kit = Kit::start().await;
-        let before = kit.server.mint(Minting {
-            resource: MCP,
-            ..Minting::default()
-        });
+        let before = kit.server.mint(Minting { resource: MCP, ..Minting::default() });
 
         kit.server.rotate_keys_and_forget();
 
-        let after = kit.server.mint(Minting {
-            resource: MCP,
-            ..Minting::default()
-        });
-        assert_eq!(
-            kit.verify(&before, Algorithm::ES256).await.unwrap_err(),
-            "key not published"
-        );
+        let after = kit.server.mint(Minting { resource: MCP, ..Minting::default() });
+        assert_eq!(kit.verify(&before, Algorithm::ES256).await.unwrap_err(), "key not published");
         assert!(kit.verify(&after, Algorithm::ES256).await.is_ok());
     }
 
     #[tokio::test]
     async fn published_keys_hold_no_private_member() {
-        for signing in [
-            SigningAlgorithm::Rs256,
-            SigningAlgorithm::Es256,
-            SigningAlgorithm::EdDsa,
-        ] {
+        for signing in [SigningAlgorithm::Rs256, SigningAlgorithm::Es256, SigningAlgorithm::EdDsa] {
             let kit = Kit::start_signing_with(signing).await;
 
             let keys = kit.get_json("/jwks").await;
 
             let key = keys["keys"][0].as_object().unwrap();
             assert_eq!(key["use"], "sig");
-            assert!(
-                ["d", "p", "q", "dp", "dq", "qi", "k"]
-                    .iter()
-                    .all(|member| !key.contains_key(*member))
-            );
+            assert!(["d", "p", "q", "dp", "dq", "qi", "k"].iter().all(|member| !key.contains_key(*member)));
         }
     }
 }
@@ -830,11 +687,7 @@ mod introspection {
     #[tokio::test]
     async fn active_token_is_described() {
         let kit = Kit::start().await;
-        let token = kit.server.mint(Minting {
-            resource: ORDERS,
-            scope: "orders:read",
-            ..Minting::default()
-        });
+        let token = kit.server.mint(Minting { resource: ORDERS, scope: "orders:read", ..Minting::default() });
 
         let answer = kit.introspect(&token, &kit.orders).await;
 
@@ -846,29 +699,20 @@ mod introspection {
         assert_eq!(answer.body["sub"], DEMONSTRATION_USER);
         assert_eq!(answer.body["aud"], ORDERS);
         assert_eq!(answer.body["scope"], "orders:read");
-        assert_eq!(
-            answer.body["exp"].as_u64().unwrap() - answer.body["iat"].as_u64().unwrap(),
-            3_600
-        );
+        assert_eq!(answer.body["exp"].as_u64().unwrap() - answer.body["iat"].as_u64().unwrap(), 3_600);
     }
 
     #[tokio::test]
     async fn every_way_to_send_the_credential_is_accepted() {
         let kit = Kit::start().await;
-        let token = kit.server.mint(Minting {
-            resource: ORDERS,
-            ..Minting::default()
-        });
+        let token = kit.server.mint(Minting { resource: ORDERS, ..Minting::default() });
         let form = [("token", token.as_str())];
         let (id, secret) = (kit.orders.id.as_str(), kit.orders.secret.expose());
         let request = || kit.http.post(kit.url("/introspect"));
         for (case, request) in [
             ("basic", request().basic_auth(id, Some(secret)).form(&form)),
             ("bearer", request().bearer_auth(secret).form(&form)),
-            (
-                "post",
-                request().form(&[form[0], ("client_id", id), ("client_secret", secret)]),
-            ),
+            ("post", request().form(&[form[0], ("client_id", id), ("client_secret", secret)])),
         ] {
             let answer = Answer::of(request.send().await.unwrap()).await;
 
@@ -880,36 +724,17 @@ mod introspection {
     async fn caller_without_the_credential_of_a_resource_server_is_refused() {
         let kit = Kit::start().await;
         let (client_id, client_secret) = kit.service_client("client_secret_basic").await;
-        let token = kit.server.mint(Minting {
-            resource: ORDERS,
-            ..Minting::default()
-        });
+        let token = kit.server.mint(Minting { resource: ORDERS, ..Minting::default() });
         let form = [("token", token.as_str())];
         let basic = (r#"Basic realm="authorization server""#, "invalid_client");
         let bearer = (r#"Bearer error="invalid_token""#, "invalid_token");
         let request = || kit.http.post(kit.url("/introspect"));
         for (case, request, expected) in [
             ("nobody", request().form(&form), basic),
-            (
-                "wrong secret",
-                request().basic_auth(&kit.orders.id, Some("guess")).form(&form),
-                basic,
-            ),
-            (
-                "name only",
-                request().form(&[form[0], ("client_id", &kit.orders.id)]),
-                basic,
-            ),
-            (
-                "a client",
-                request().basic_auth(&client_id, Some(&client_secret)).form(&form),
-                basic,
-            ),
-            (
-                "the token itself",
-                request().bearer_auth(&token).form(&form),
-                bearer,
-            ),
+            ("wrong secret", request().basic_auth(&kit.orders.id, Some("guess")).form(&form), basic),
+            ("name only", request().form(&[form[0], ("client_id", &kit.orders.id)]), basic),
+            ("a client", request().basic_auth(&client_id, Some(&client_secret)).form(&form), basic),
+            ("the token itself", request().bearer_auth(&token).form(&form), bearer),
         ] {
             let answer = Answer::of(request.send().await.unwrap()).await;
 
@@ -923,10 +748,7 @@ mod introspection {
         let kit = Kit::start().await;
         let hour = Duration::from_secs(3_600);
         let mint = |minting| kit.server.mint(minting);
-        let revoked = mint(Minting {
-            resource: ORDERS,
-            ..Minting::default()
-        });
+        let revoked = mint(Minting { resource: ORDERS, ..Minting::default() });
         kit.server.revoke(&revoked);
         let early = mint(Minting {
             resource: ORDERS,
@@ -934,33 +756,15 @@ mod introspection {
             ..Minting::default()
         });
         for (case, token) in [
-            (
-                "of a foreign resource",
-                mint(Minting {
-                    resource: MCP,
-                    ..Minting::default()
-                }),
-            ),
-            (
-                "expired",
-                mint(Minting {
-                    resource: ORDERS,
-                    lifetime: hour,
-                    age: hour,
-                    ..Minting::default()
-                }),
-            ),
+            ("of a foreign resource", mint(Minting { resource: MCP, ..Minting::default() })),
+            ("expired", mint(Minting { resource: ORDERS, lifetime: hour, age: hour, ..Minting::default() })),
             ("not valid yet", early),
             ("revoked", revoked),
             ("unknown", "guessed".to_owned()),
         ] {
             let answer = kit.introspect(&token, &kit.orders).await;
 
-            assert_eq!(
-                (answer.status, answer.body),
-                (StatusCode::OK, json!({ "active": false })),
-                "{case}"
-            );
+            assert_eq!((answer.status, answer.body), (StatusCode::OK, json!({ "active": false })), "{case}");
         }
     }
 
@@ -970,40 +774,24 @@ mod introspection {
 
         let answer = kit.introspect("", &kit.orders).await;
 
-        assert_eq!(
-            (answer.status, answer.error()),
-            (StatusCode::BAD_REQUEST, "invalid_request")
-        );
+        assert_eq!((answer.status, answer.error()), (StatusCode::BAD_REQUEST, "invalid_request"));
     }
 
     #[tokio::test]
     async fn credential_is_void_after_the_resource_was_added_again() {
         let kit = Kit::start().await;
-        let token = kit.server.mint(Minting {
-            resource: ORDERS,
-            ..Minting::default()
-        });
+        let token = kit.server.mint(Minting { resource: ORDERS, ..Minting::default() });
 
-        let credential = kit
-            .server
-            .add_resource(ORDERS, TokenFormat::Opaque, &["orders:read"]);
+        let credential = kit.server.add_resource(ORDERS, TokenFormat::Opaque, &["orders:read"]);
 
-        assert_eq!(
-            kit.introspect(&token, &kit.orders).await.status,
-            StatusCode::UNAUTHORIZED
-        );
+        assert_eq!(kit.introspect(&token, &kit.orders).await.status, StatusCode::UNAUTHORIZED);
         assert!(kit.is_active(&token, &credential).await);
     }
 
     #[tokio::test]
     async fn oldest_token_is_forgotten_when_there_are_too_many() {
         let kit = Kit::start().await;
-        let mint = || {
-            kit.server.mint(Minting {
-                resource: ORDERS,
-                ..Minting::default()
-            })
-        };
+        let mint = || kit.server.mint(Minting { resource: ORDERS, ..Minting::default() });
         let first = mint();
         let second = mint();
         for _ in 2..4_097 {
@@ -1024,10 +812,7 @@ mod revocation {
         let client_id = kit.public_client().await;
         let tokens = kit.tokens(&client_id).await;
 
-        let form = [
-            ("client_id", client_id.as_str()),
-            ("token", tokens.text("access_token")),
-        ];
+        let form = [("client_id", client_id.as_str()), ("token", tokens.text("access_token"))];
         let answer = kit.post("/revoke", &form).await;
 
         assert_eq!(answer.status, StatusCode::OK);
@@ -1042,10 +827,7 @@ mod revocation {
         let client_id = kit.public_client().await;
         let tokens = kit.tokens(&client_id).await;
 
-        let form = [
-            ("client_id", client_id.as_str()),
-            ("token", tokens.text("refresh_token")),
-        ];
+        let form = [("client_id", client_id.as_str()), ("token", tokens.text("refresh_token"))];
         let answer = kit.post("/revoke", &form).await;
 
         assert_eq!(answer.status, StatusCode::OK);
@@ -1061,10 +843,7 @@ mod revocation {
         let another_client = kit.public_client().await;
         let tokens = kit.tokens(&client_id).await;
         for token in ["access_token", "refresh_token"] {
-            let form = [
-                ("client_id", another_client.as_str()),
-                ("token", tokens.text(token)),
-            ];
+            let form = [("client_id", another_client.as_str()), ("token", tokens.text(token))];
 
             let answer = kit.post("/revoke", &form).await;
 
@@ -1073,10 +852,7 @@ mod revocation {
                 (StatusCode::BAD_REQUEST, "invalid_grant"),
                 "{token}"
             );
-            assert!(
-                kit.is_active(tokens.text("access_token"), &kit.mcp).await,
-                "{token}"
-            );
+            assert!(kit.is_active(tokens.text("access_token"), &kit.mcp).await, "{token}");
         }
     }
 
@@ -1085,12 +861,7 @@ mod revocation {
         let kit = Kit::start().await;
         let client_id = kit.public_client().await;
 
-        let answer = kit
-            .post(
-                "/revoke",
-                &[("client_id", client_id.as_str()), ("token", "guessed")],
-            )
-            .await;
+        let answer = kit.post("/revoke", &[("client_id", client_id.as_str()), ("token", "guessed")]).await;
 
         assert_eq!(answer.status, StatusCode::OK);
     }
@@ -1099,14 +870,9 @@ mod revocation {
     async fn caller_that_is_no_client_is_refused() {
         let kit = Kit::start().await;
 
-        let answer = kit
-            .post("/revoke", &[("client_id", "nobody"), ("token", "guessed")])
-            .await;
+        let answer = kit.post("/revoke", &[("client_id", "nobody"), ("token", "guessed")]).await;
 
-        assert_eq!(
-            (answer.status, answer.error()),
-            (StatusCode::UNAUTHORIZED, "invalid_client")
-        );
+        assert_eq!((answer.status, answer.error()), (StatusCode::UNAUTHORIZED, "invalid_client"));
     }
 }
 
@@ -1136,10 +902,7 @@ mod demonstration {
     #[tokio::test]
     async fn stopped_server_cannot_be_reached_and_comes_back_with_its_state() {
         let kit = Kit::start().await;
-        let token = kit.server.mint(Minting {
-            resource: ORDERS,
-            ..Minting::default()
-        });
+        let token = kit.server.mint(Minting { resource: ORDERS, ..Minting::default() });
         // Leaves a connection in the client's pool, which the outage must end as well.
         assert!(kit.is_active(&token, &kit.orders).await);
 
@@ -1194,11 +957,8 @@ const REDIRECT_URI: &str = "http://127.0.0.1:7777/callback";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-const SERVICE_REQUEST: &[(&str, &str)] = &[
-    ("grant_type", "client_credentials"),
-    ("resource", MCP),
-    ("scope", "mcp:read"),
-];
+const SERVICE_REQUEST: &[(&str, &str)] =
+    &[("grant_type", "client_credentials"), ("resource", MCP), ("scope", "mcp:read")];
 
 fn public_client() -> Value {
     json!({
@@ -1243,13 +1003,8 @@ fn replace<'a>(
     name: &str,
     value: &'a str,
 ) -> Vec<(&'static str, &'a str)> {
-    assert!(
-        valid.iter().any(|(known, _)| *known == name),
-        "{name} is no parameter of the valid request"
-    );
-    let replaced = valid
-        .iter()
-        .map(|&(known, old)| (known, if known == name { value } else { old }));
+    assert!(valid.iter().any(|(known, _)| *known == name), "{name} is no parameter of the valid request");
+    let replaced = valid.iter().map(|&(known, old)| (known, if known == name { value } else { old }));
     replaced.filter(|(_, value)| !value.is_empty()).collect()
 }
 
@@ -1279,17 +1034,8 @@ impl Kit {
         let server = AuthorizationServer::start_signing_with(algorithm).await.unwrap();
         let mcp = server.add_resource(MCP, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);
         let orders = server.add_resource(ORDERS, TokenFormat::Opaque, &["orders:read"]);
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .build()
-            .unwrap();
-        Self {
-            server,
-            mcp,
-            orders,
-            http,
-        }
+        let http = reqwest::Client::builder().no_proxy().redirect(redirect::Policy::none()).build().unwrap();
+        Self { server, mcp, orders, http }
     }
 
     fn url(&self, path: &str) -> String {
@@ -1297,14 +1043,7 @@ impl Kit {
     }
 
     async fn get_json(&self, path: &str) -> Value {
-        self.http
-            .get(self.url(path))
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap()
+        self.http.get(self.url(path)).send().await.unwrap().json().await.unwrap()
     }
 
     async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
@@ -1312,15 +1051,7 @@ impl Kit {
     }
 
     async fn register(&self, metadata: &Value) -> Answer {
-        Answer::of(
-            self.http
-                .post(self.url("/register"))
-                .json(metadata)
-                .send()
-                .await
-                .unwrap(),
-        )
-        .await
+        Answer::of(self.http.post(self.url("/register")).json(metadata).send().await.unwrap()).await
     }
 
     async fn public_client(&self) -> String {
@@ -1329,19 +1060,11 @@ impl Kit {
 
     async fn service_client(&self, authentication_method: &str) -> (String, String) {
         let answer = self.register(&service_client(authentication_method)).await;
-        (
-            answer.text("client_id").to_owned(),
-            answer.text("client_secret").to_owned(),
-        )
+        (answer.text("client_id").to_owned(), answer.text("client_secret").to_owned())
     }
 
     async fn authorize(&self, request: &[(&str, &str)]) -> Response {
-        self.http
-            .get(self.url("/authorize"))
-            .query(request)
-            .send()
-            .await
-            .unwrap()
+        self.http.get(self.url("/authorize")).query(request).send().await.unwrap()
     }
 
     async fn code(&self, client_id: &str) -> String {
@@ -1375,18 +1098,14 @@ impl Kit {
     }
 
     async fn is_active(&self, token: &str, credential: &ResourceCredential) -> bool {
-        self.introspect(token, credential).await.body["active"]
-            .as_bool()
-            .unwrap()
+        self.introspect(token, credential).await.body["active"].as_bool().unwrap()
     }
 
     /// Verifies a JWT by the key set that is published now, and returns its type and its claims.
     async fn verify(&self, token: &str, algorithm: Algorithm) -> Result<(Option<String>, Value), String> {
         let keys: JwkSet = serde_json::from_value(self.get_json("/jwks").await).unwrap();
         let header = jsonwebtoken::decode_header(token).map_err(|error| error.to_string())?;
-        let key = keys
-            .find(header.kid.as_deref().unwrap_or_default())
-            .ok_or("key not published")?;
+        let key = keys.find(header.kid.as_deref().unwrap_or_default()).ok_or("key not published")?;
         let key = DecodingKey::from_jwk(key).map_err(|error| error.to_string())?;
         let mut validation = Validation::new(algorithm);
         validation.validate_aud = false;
@@ -1406,10 +1125,8 @@ struct Answer {
 impl Answer {
     async fn of(response: Response) -> Self {
         let header = |name| {
-            let value = response
-                .headers()
-                .get(name)
-                .map(|value: &header::HeaderValue| value.to_str().unwrap());
+            let value =
+                response.headers().get(name).map(|value: &header::HeaderValue| value.to_str().unwrap());
             value.unwrap_or_default().to_owned()
         };
         Self {
@@ -1421,9 +1138,7 @@ impl Answer {
     }
 
     fn text(&self, member: &str) -> &str {
-        self.body[member]
-            .as_str()
-            .unwrap_or_else(|| panic!("no {member} in {}: {}", self.status, self.body))
+        self.body[member].as_str().unwrap_or_else(|| panic!("no {member} in {}: {}", self.status, self.body))
     }
 
     fn error(&self) -> &str {

@@ -50,10 +50,7 @@ impl ServerState {
     /// Issues an access token of the usual lifetime.
     pub(super) fn issue_access_token(&self, grant: &Arc<Grant>, scope: &ScopeSet) -> Secret {
         let issued_at = self.now();
-        let validity = Validity {
-            issued_at,
-            expires_at: issued_at + ACCESS_TOKEN_LIFETIME,
-        };
+        let validity = Validity { issued_at, expires_at: issued_at + ACCESS_TOKEN_LIFETIME };
         let claims = claims(&self.issuer, grant, scope, &validity);
         self.write_access_token(Arc::clone(grant), claims)
     }
@@ -65,14 +62,7 @@ impl ServerState {
             TokenFormat::Opaque => Secret::random(),
         };
         let revoked = AtomicBool::new(false);
-        self.access_tokens.remember(
-            &token,
-            IssuedToken {
-                grant,
-                claims,
-                revoked,
-            },
-        );
+        self.access_tokens.remember(&token, IssuedToken { grant, claims, revoked });
         token
     }
 }

@@ -57,9 +57,7 @@ fn find_redirection(state: &ServerState, parameters: &Parameters) -> Result<(Arc
     };
     match redirect_uri.and_then(|uri| Url::parse(uri).ok()) {
         Some(redirect_uri) => Ok((client, redirect_uri)),
-        None => Err(OAuthError::invalid_request(
-            "redirect_uri is not one of this client",
-        )),
+        None => Err(OAuthError::invalid_request("redirect_uri is not one of this client")),
     }
 }
 
@@ -68,10 +66,7 @@ fn grant_code(state: &ServerState, client: &Client, parameters: &Parameters) -> 
     parameters.optional("state")?;
     client.check_grant_type(GrantType::AuthorizationCode)?;
     if parameters.required("response_type")? != "code" {
-        return Err(OAuthError::new(
-            ErrorCode::UnsupportedResponseType,
-            "response_type must be code",
-        ));
+        return Err(OAuthError::new(ErrorCode::UnsupportedResponseType, "response_type must be code"));
     }
     let code_challenge = Arc::new(CodeChallenge::requested(parameters)?);
     let resource = state.resources.choose(parameters.optional("resource")?)?;
@@ -79,11 +74,7 @@ fn grant_code(state: &ServerState, client: &Client, parameters: &Parameters) -> 
 
     let grant = Grant::new(&client.id, DEMONSTRATION_USER, resource, scope);
     let redirect_uri = parameters.optional("redirect_uri")?.map(str::to_owned);
-    let authorization = Authorization {
-        grant,
-        code_challenge,
-        redirect_uri,
-    };
+    let authorization = Authorization { grant, code_challenge, redirect_uri };
     Ok(state.codes.issue(authorization, state.now() + CODE_LIFETIME))
 }
 

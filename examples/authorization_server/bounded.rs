@@ -14,11 +14,7 @@ pub(super) struct Bounded<K, V> {
 
 impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
     pub(super) fn new(capacity: usize) -> Self {
-        Self {
-            entries: HashMap::new(),
-            arrivals: VecDeque::new(),
-            capacity,
-        }
+        Self { entries: HashMap::new(), arrivals: VecDeque::new(), capacity }
     }
 
     pub(super) fn insert(&mut self, key: K, value: V) {

@@ -73,10 +73,7 @@ impl Clients {
     pub(super) fn add(&self, client: Client) -> Result<(), OAuthError> {
         let mut clients = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if clients.len() >= MAX_CLIENTS {
-            return Err(OAuthError::new(
-                ErrorCode::TemporarilyUnavailable,
-                "no room for another client",
-            ));
+            return Err(OAuthError::new(ErrorCode::TemporarilyUnavailable, "no room for another client"));
         }
         clients.insert(client.id.clone(), Arc::new(client));
         Ok(())

@@ -36,16 +36,12 @@ impl<'a> Credentials<'a> {
                 Some(id) => Ok(Self::Post { id, secret }),
                 None => Err(OAuthError::invalid_request("client_secret without client_id")),
             },
-            (None, None) => id
-                .map(Self::NameOnly)
-                .ok_or_else(|| invalid_client("no client authentication")),
+            (None, None) => id.map(Self::NameOnly).ok_or_else(|| invalid_client("no client authentication")),
         }
     }
 
     fn from_header(value: &'a HeaderValue, form_id: Option<&str>) -> Result<Self, OAuthError> {
-        let value = value
-            .to_str()
-            .map_err(|_| invalid_client("Authorization is not ASCII"))?;
+        let value = value.to_str().map_err(|_| invalid_client("Authorization is not ASCII"))?;
         let (scheme, credentials) = value.split_once(' ').unwrap_or((value, ""));
         if scheme.eq_ignore_ascii_case("Bearer") {
             return Ok(Self::Bearer(credentials.trim()));

@@ -28,9 +28,7 @@ pub const INTROSPECT: &str = "/introspect";
 pub const REVOKE: &str = "/revoke";
 
 pub(super) fn router(state: Arc<ServerState>) -> Router {
-    let public = Router::new()
-        .route(METADATA, get(metadata))
-        .route(JWKS, get(jwks));
+    let public = Router::new().route(METADATA, get(metadata)).route(JWKS, get(jwks));
     let confidential = Router::new()
         .route(REGISTER, post(register))
         .route(AUTHORIZE, get(authorize))
@@ -69,21 +67,11 @@ pub(super) struct RequestCounts(Mutex<HashMap<String, usize>>);
 
 impl RequestCounts {
     fn add(&self, path: &str) {
-        *self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(path.to_owned())
-            .or_default() += 1;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(path.to_owned()).or_default() += 1;
     }
 
     pub(super) fn of(&self, path: &str) -> usize {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(path)
-            .copied()
-            .unwrap_or_default()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied().unwrap_or_default()
     }
 }
 

@@ -19,13 +19,7 @@ pub(super) struct Grant {
 impl Grant {
     pub(super) fn new(client_id: &str, subject: &str, resource: Arc<Resource>, scope: ScopeSet) -> Arc<Self> {
         let (client_id, subject) = (client_id.to_owned(), subject.to_owned());
-        Arc::new(Self {
-            client_id,
-            subject,
-            resource,
-            scope,
-            revoked: AtomicBool::new(false),
-        })
+        Arc::new(Self { client_id, subject, resource, scope, revoked: AtomicBool::new(false) })
     }
 
     pub(super) fn revoke(&self) {

@@ -14,15 +14,10 @@ pub(super) async fn introspect(
     parameters: Parameters,
 ) -> Result<Json<Map<String, Value>>, OAuthError> {
     // Section 4: without authentication the endpoint would let anyone fish for valid tokens.
-    let resource = state
-        .resources
-        .authenticate(&Credentials::parse(&headers, &parameters)?)?;
+    let resource = state.resources.authenticate(&Credentials::parse(&headers, &parameters)?)?;
     let token = parameters.required("token")?;
     // `token_type_hint` may be ignored (section 2.1): resource servers have only access tokens to ask about.
-    let issued = state
-        .access_tokens
-        .find(token)
-        .filter(|issued| issued.is_active(state.now()));
+    let issued = state.access_tokens.find(token).filter(|issued| issued.is_active(state.now()));
 
     // Section 2.2: a resource server learns nothing of a token that is not for it, not even that it exists.
     let answer = match issued.filter(|issued| issued.grant.resource.identifier == resource.identifier) {

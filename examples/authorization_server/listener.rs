@@ -55,9 +55,8 @@ async fn accept(listener: TcpListener, router: Router, mut stopped: oneshot::Rec
 async fn serve(stream: TcpStream, router: Router) {
     let service = TowerToHyperService::new(router);
     // With a timer, hyper waits 30 seconds for a request head and not forever.
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(stream), service);
+    let connection =
+        http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
     // The peer went away in the middle: nobody is left to be told.
     let _ = connection.await;
 }

@@ -53,24 +53,17 @@ impl Default for Minting<'_> {
 impl ServerState {
     pub(super) fn mint(&self, minting: Minting<'_>) -> Secret {
         let registered = self.resources.find(minting.resource);
-        let format = minting
-            .format
-            .or(registered.as_ref().map(|resource| resource.format));
+        let format = minting.format.or(registered.as_ref().map(|resource| resource.format));
         let resource = match registered {
             Some(resource) if Some(resource.format) == format => resource,
-            _ => Arc::new(Resource::unregistered(
-                minting.resource,
-                format.unwrap_or(TokenFormat::Jwt),
-            )),
+            _ => Arc::new(Resource::unregistered(minting.resource, format.unwrap_or(TokenFormat::Jwt))),
         };
         let scope = ScopeSet::parse(minting.scope);
         let grant = Grant::new(MINTING_CLIENT, minting.subject, resource, scope.clone());
 
         let issued_at = self.now().saturating_sub(minting.age.as_secs());
-        let validity = Validity {
-            issued_at,
-            expires_at: issued_at.saturating_add(minting.lifetime.as_secs()),
-        };
+        let validity =
+            Validity { issued_at, expires_at: issued_at.saturating_add(minting.lifetime.as_secs()) };
         let mut claims = claims(&self.issuer, &grant, &scope, &validity);
         for (name, value) in minting.claims {
             match value {

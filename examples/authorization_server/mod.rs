@@ -100,11 +100,7 @@ impl AuthorizationServer {
         let keys = SigningKeys::generate(algorithm);
         let state = Arc::new(ServerState::new(format!("http://{address}"), keys));
         let listener = Listener::start(listener, endpoints::router(Arc::clone(&state)));
-        Ok(Self {
-            state,
-            address,
-            listener: Mutex::new(Some(listener)),
-        })
+        Ok(Self { state, address, listener: Mutex::new(Some(listener)) })
     }
 
     /// Returns the issuer identifier, `http://127.0.0.1:PORT`.
@@ -157,11 +153,7 @@ impl AuthorizationServer {
     /// Closes the port and cuts all connections; what the server knows is kept. Stopping twice does nothing.
     pub async fn stop(&self) {
         // Taken in a statement of its own, so that the lock is not held across the await.
-        let running = self
-            .listener
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let running = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(listener) = running {
             listener.stop().await;
         }
@@ -182,8 +174,6 @@ impl AuthorizationServer {
 
 impl fmt::Debug for AuthorizationServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthorizationServer")
-            .field("issuer", &self.state.issuer)
-            .finish_non_exhaustive()
+        f.debug_struct("AuthorizationServer").field("issuer", &self.state.issuer).finish_non_exhaustive()
     }
 }

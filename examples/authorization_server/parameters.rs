@@ -32,8 +32,7 @@ impl Parameters {
 
     /// Finds a parameter that must come once.
     pub(super) fn required(&self, name: &'static str) -> Result<&str, OAuthError> {
-        self.optional(name)?
-            .ok_or_else(|| OAuthError::invalid_request(format!("{name} is missing")))
+        self.optional(name)?.ok_or_else(|| OAuthError::invalid_request(format!("{name} is missing")))
     }
 }
 
@@ -42,13 +41,8 @@ impl<S: Send + Sync> FromRequest<S> for Parameters {
     type Rejection = OAuthError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
-        let content_type = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok());
-        let media_type = content_type
-            .and_then(|value| value.split(';').next())
-            .unwrap_or_default();
+        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let media_type = content_type.and_then(|value| value.split(';').next()).unwrap_or_default();
         if !media_type.trim().eq_ignore_ascii_case(FORM) {
             return Err(OAuthError::invalid_request(format!("the body must be {FORM}")));
         }

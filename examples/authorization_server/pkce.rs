@@ -17,10 +17,7 @@ impl CodeChallenge {
         if parameters.optional("code_challenge_method")? != Some("S256") {
             return Err(OAuthError::invalid_request("code_challenge_method must be S256"));
         }
-        let digest = BASE64_URL_SAFE_NO_PAD
-            .decode(challenge)
-            .ok()
-            .filter(|digest| digest.len() == 32);
+        let digest = BASE64_URL_SAFE_NO_PAD.decode(challenge).ok().filter(|digest| digest.len() == 32);
         digest
             .map(Self)
             .ok_or_else(|| OAuthError::invalid_request("code_challenge is no SHA-256 in base64url"))

@@ -103,9 +103,7 @@ pub(super) async fn register(
 fn check_grant_types(metadata: &ClientMetadata) -> Result<(), OAuthError> {
     let public = metadata.token_endpoint_auth_method == AuthenticationMethod::None;
     if public && metadata.grant_types.contains(&GrantType::ClientCredentials) {
-        return Err(invalid_metadata(
-            "a public client has no credentials for client_credentials",
-        ));
+        return Err(invalid_metadata("a public client has no credentials for client_credentials"));
     }
     Ok(())
 }
@@ -115,10 +113,7 @@ fn check_redirect_uris(metadata: &ClientMetadata) -> Result<(), OAuthError> {
     if uses_redirects(metadata) && metadata.redirect_uris.is_empty() {
         return Err(invalid_redirect_uri("redirect_uris is missing"));
     }
-    metadata
-        .redirect_uris
-        .iter()
-        .try_for_each(|uri| check_redirect_uri(uri))
+    metadata.redirect_uris.iter().try_for_each(|uri| check_redirect_uri(uri))
 }
 
 // RFC 6749 section 3.1.2: absolute, without fragment. RFC 9700 section 2.6: https, unless it stays on the
@@ -131,9 +126,7 @@ fn check_redirect_uri(uri: &str) -> Result<(), OAuthError> {
     match uri.scheme() {
         "https" => Ok(()),
         "http" if is_loopback(&uri) => Ok(()),
-        _ => Err(invalid_redirect_uri(
-            "a redirection URI is neither https nor on loopback",
-        )),
+        _ => Err(invalid_redirect_uri("a redirection URI is neither https nor on loopback")),
     }
 }
 

@@ -41,13 +41,7 @@ impl Resource {
     /// Makes a resource for a token that nobody asked for; it has a credential that nobody knows.
     pub(super) fn unregistered(identifier: &str, format: TokenFormat) -> Self {
         let (credential_id, secret) = (random_text(), Secret::random().digest());
-        Self {
-            identifier: identifier.to_owned(),
-            format,
-            scopes: ScopeSet::parse(""),
-            credential_id,
-            secret,
-        }
+        Self { identifier: identifier.to_owned(), format, scopes: ScopeSet::parse(""), credential_id, secret }
     }
 }
 
@@ -58,10 +52,7 @@ pub(super) struct Resources(RwLock<Vec<Arc<Resource>>>);
 impl Resources {
     /// Adds a resource, or replaces the one of this name and voids its credential.
     pub(super) fn add(&self, identifier: &str, format: TokenFormat, scopes: ScopeSet) -> ResourceCredential {
-        let credential = ResourceCredential {
-            id: random_text(),
-            secret: Secret::random(),
-        };
+        let credential = ResourceCredential { id: random_text(), secret: Secret::random() };
         let resource = Resource {
             identifier: identifier.to_owned(),
             format,
@@ -76,9 +67,7 @@ impl Resources {
     }
 
     pub(super) fn find(&self, identifier: &str) -> Option<Arc<Resource>> {
-        self.all()
-            .into_iter()
-            .find(|resource| resource.identifier == identifier)
+        self.all().into_iter().find(|resource| resource.identifier == identifier)
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Resource>> {
@@ -91,9 +80,7 @@ impl Resources {
     /// request; here a token is for one resource, so that none of them can use it at another.
     pub(super) fn choose(&self, asked: Option<&str>) -> Result<Arc<Resource>, OAuthError> {
         if let Some(identifier) = asked {
-            return self
-                .find(identifier)
-                .ok_or_else(|| invalid_target("resource is not known here"));
+            return self.find(identifier).ok_or_else(|| invalid_target("resource is not known here"));
         }
         match self.all().as_slice() {
             [only] => Ok(Arc::clone(only)),

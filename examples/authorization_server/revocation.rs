@@ -18,9 +18,7 @@ pub(super) async fn revoke(
     headers: HeaderMap,
     parameters: Parameters,
 ) -> Result<StatusCode, OAuthError> {
-    let client = state
-        .clients
-        .authenticate(&Credentials::parse(&headers, &parameters)?)?;
+    let client = state.clients.authenticate(&Credentials::parse(&headers, &parameters)?)?;
     let token = parameters.required("token")?;
     // `token_type_hint` is only a help for servers that would have to search long (section 2.1).
     if let Some(grant) = state.refresh_tokens.find(token) {
@@ -40,7 +38,5 @@ fn check_owner(client: &Client, grant: &Grant) -> Result<(), OAuthError> {
     if client.id == grant.client_id {
         return Ok(());
     }
-    Err(OAuthError::invalid_grant(
-        "the token was issued to another client",
-    ))
+    Err(OAuthError::invalid_grant("the token was issued to another client"))
 }

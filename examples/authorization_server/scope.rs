@@ -34,10 +34,7 @@ impl ScopeSet {
         if asked.0.iter().all(|name| self.0.contains(name)) {
             return Ok(asked);
         }
-        Err(OAuthError::new(
-            ErrorCode::InvalidScope,
-            "a scope is unknown or exceeds what can be granted",
-        ))
+        Err(OAuthError::new(ErrorCode::InvalidScope, "a scope is unknown or exceeds what can be granted"))
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {

@@ -45,10 +45,7 @@ impl SigningKeys {
     pub(super) fn generate(algorithm: SigningAlgorithm) -> Self {
         let current = Arc::new(SigningKey::generate(algorithm));
         let published = vec![current.public.clone()];
-        Self {
-            algorithm,
-            keys: Mutex::new(Keys { current, published }),
-        }
+        Self { algorithm, keys: Mutex::new(Keys { current, published }) }
     }
 
     /// Signs with a new key from now on. Of the former ones, `kept` stay published.
@@ -71,9 +68,7 @@ impl SigningKeys {
 
     fn published(&self) -> JwkSet {
         let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        JwkSet {
-            keys: keys.published.clone(),
-        }
+        JwkSet { keys: keys.published.clone() }
     }
 }
 
@@ -98,16 +93,10 @@ impl SigningKey {
         let mut public =
             Jwk::from_encoding_key(&private, algorithm).expect("the key was made for this algorithm");
         // RFC 7638: the thumbprint is a name that no other key has.
-        let thumbprint = public
-            .thumbprint(ThumbprintHash::SHA256)
-            .expect("RSA, EC and OKP have one");
+        let thumbprint = public.thumbprint(ThumbprintHash::SHA256).expect("RSA, EC and OKP have one");
         public.common.key_id = Some(thumbprint);
         public.common.public_key_use = Some(PublicKeyUse::Signature);
-        Self {
-            algorithm,
-            private,
-            public,
-        }
+        Self { algorithm, private, public }
     }
 }
 

@@ -34,14 +34,7 @@ impl<V: Clone> SingleUse<V> {
         let secret = Secret::random();
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let spent = false;
-        entries.insert(
-            secret.digest(),
-            Entry {
-                value,
-                expires_at,
-                spent,
-            },
-        );
+        entries.insert(secret.digest(), Entry { value, expires_at, spent });
         secret
     }
 

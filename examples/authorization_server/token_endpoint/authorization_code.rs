@@ -19,14 +19,9 @@ pub(super) fn redeem(
     let code_verifier = parameters.required("code_verifier")?;
     let redirect_uri = parameters.optional("redirect_uri")?;
     // A client must not be able to spend the code of another.
-    let owned = state
-        .codes
-        .find(code)
-        .filter(|authorization| authorization.grant.client_id == client.id);
+    let owned = state.codes.find(code).filter(|authorization| authorization.grant.client_id == client.id);
     if owned.is_none() {
-        return Err(OAuthError::invalid_grant(
-            "the code is unknown or was issued to another client",
-        ));
+        return Err(OAuthError::invalid_grant("the code is unknown or was issued to another client"));
     }
 
     // Every attempt spends the code, so that nothing below can be tried twice.
@@ -40,9 +35,7 @@ pub(super) fn redeem(
         Spending::Unknown => return Err(OAuthError::invalid_grant("the code has expired")),
     };
     if authorization.redirect_uri.as_deref() != redirect_uri {
-        return Err(OAuthError::invalid_grant(
-            "redirect_uri differs from the authorization request",
-        ));
+        return Err(OAuthError::invalid_grant("redirect_uri differs from the authorization request"));
     }
     authorization.code_challenge.check(code_verifier)?;
     check_resource(&authorization.grant, parameters)?;

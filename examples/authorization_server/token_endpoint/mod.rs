@@ -26,17 +26,12 @@ pub(super) async fn token(
     headers: HeaderMap,
     parameters: Parameters,
 ) -> Result<Json<TokenResponse>, OAuthError> {
-    let client = state
-        .clients
-        .authenticate(&Credentials::parse(&headers, &parameters)?)?;
+    let client = state.clients.authenticate(&Credentials::parse(&headers, &parameters)?)?;
     let response = match parameters.required("grant_type")? {
         "authorization_code" => authorization_code::redeem(&state, &client, &parameters),
         "client_credentials" => client_credentials::grant(&state, &client, &parameters),
         "refresh_token" => refresh_token::refresh(&state, &client, &parameters),
-        _ => Err(OAuthError::new(
-            ErrorCode::UnsupportedGrantType,
-            "grant_type is not supported",
-        )),
+        _ => Err(OAuthError::new(ErrorCode::UnsupportedGrantType, "grant_type is not supported")),
     };
     response.map(Json)
 }
@@ -64,9 +59,7 @@ impl TokenResponse {
     }
 
     fn with_refresh_token(mut self, state: &ServerState, grant: Arc<Grant>) -> Self {
-        let refresh_token = state
-            .refresh_tokens
-            .issue(grant, state.now() + REFRESH_TOKEN_LIFETIME);
+        let refresh_token = state.refresh_tokens.issue(grant, state.now() + REFRESH_TOKEN_LIFETIME);
         self.refresh_token = Some(refresh_token.expose().to_owned());
         self
     }

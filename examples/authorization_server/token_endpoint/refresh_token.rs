@@ -16,10 +16,7 @@ pub(super) fn refresh(
 ) -> Result<TokenResponse, OAuthError> {
     client.check_grant_type(GrantType::RefreshToken)?;
     let refresh_token = parameters.required("refresh_token")?;
-    let grant = state
-        .refresh_tokens
-        .find(refresh_token)
-        .filter(|grant| grant.client_id == client.id);
+    let grant = state.refresh_tokens.find(refresh_token).filter(|grant| grant.client_id == client.id);
     let grant = grant.ok_or_else(|| {
         OAuthError::invalid_grant("the refresh token is unknown or was issued to another client")
     })?;

@@ -1,0 +1,167 @@
+//! Whom tokens must be for: [`Audience`] (RFC 9068 section 4, RFC 8707 section 2).
+//!
+//! ```
+//! use tower_bearer::Audience;
+//!
+//! let one = Audience::from("https://orders.example.com");
+//! let while_moving = Audience::from(["https://orders.example.com", "https://api.example.com/orders"]);
+//! let entra = Audience::opaque("6f1c2a4e-0b7d-4a52-9a30-0d7d5f1f3c11"); // no URI: said by name
+//! # let _ = (one, while_moving, entra);
+//! ```
+
+use url::Url;
+
+use crate::resource_server::Problem;
+
+/// The identifiers under which tokens may name this resource server; each is compared character by character.
+///
+/// One exception: an `http` or `https` URL without a path is the same with and without the slash behind the host (RFC
+/// 3986 section 6.2.3), because clients that send `resource` through a URL type add one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Audience {
+    identifiers: Vec<Identifier>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Identifier {
+    Uri(Box<str>),
+    Opaque(Box<str>),
+}
+
+impl Audience {
+    /// Takes an identifier that is no URI, as some authorization servers have them.
+    pub fn opaque(identifier: impl Into<Box<str>>) -> Self {
+        Self { identifiers: vec![Identifier::Opaque(identifier.into())] }
+    }
+
+    /// Accepts tokens for these as well.
+    pub fn or(mut self, other: impl Into<Self>) -> Self {
+        self.identifiers.extend(other.into().identifiers);
+        self
+    }
+
+    /// Checks that URIs are URIs (RFC 8707 section 2).
+    pub(crate) fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.identifiers.is_empty() {
+            problems.push(Problem::without_value(
+                "audience",
+                "expected at least one identifier (RFC 9068 section 4)",
+            ));
+        }
+        for identifier in &self.identifiers {
+            match identifier {
+                Identifier::Opaque(text) if text.is_empty() => {
+                    problems.push(Problem::new("audience", "", "expected an identifier that is not empty"));
+                }
+                Identifier::Opaque(_) => {}
+                Identifier::Uri(text) => match Url::parse(text) {
+                    Ok(url) if url.fragment().is_none() => {}
+                    Ok(_) => {
+                        let expected = "expected a URI without fragment (RFC 8707 section 2)";
+                        problems.push(Problem::new("audience", &**text, expected));
+                    }
+                    Err(_) => {
+                        let expected = "expected an absolute URI (RFC 8707 section 2), or Audience::opaque";
+                        problems.push(Problem::new("audience", &**text, expected));
+                    }
+                },
+            }
+        }
+        problems
+    }
+
+    /// Returns every spelling that is accepted.
+    pub(crate) fn spellings(&self) -> Vec<Box<str>> {
+        let mut spellings = Vec::new();
+        for identifier in &self.identifiers {
+            match identifier {
+                Identifier::Opaque(text) => spellings.push(text.clone()),
+                Identifier::Uri(text) => {
+                    spellings.push(text.clone());
+                    spellings.extend(other_spelling(text));
+                }
+            }
+        }
+        spellings
+    }
+}
+
+/// With the slash behind the host where there is none, and the other way round.
+fn other_spelling(text: &str) -> Option<Box<str>> {
+    let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+    match authority.find(['/', '?', '#']) {
+        None => Some(format!("{text}/").into()),
+        Some(slash) if &authority[slash..] == "/" => Some(text[..text.len() - 1].into()),
+        Some(_) => None,
+    }
+}
+
+impl From<&str> for Audience {
+    fn from(uri: &str) -> Self {
+        Self { identifiers: vec![Identifier::Uri(uri.into())] }
+    }
+}
+
+impl From<String> for Audience {
+    fn from(uri: String) -> Self {
+        uri.as_str().into()
+    }
+}
+
+impl From<&String> for Audience {
+    fn from(uri: &String) -> Self {
+        uri.as_str().into()
+    }
+}
+
+impl<T: Into<Audience>, const N: usize> From<[T; N]> for Audience {
+    fn from(any: [T; N]) -> Self {
+        Self { identifiers: any.into_iter().flat_map(|each| each.into().identifiers).collect() }
+    }
+}
+
+impl<T: Into<Audience>> FromIterator<T> for Audience {
+    fn from_iter<I: IntoIterator<Item = T>>(any: I) -> Self {
+        Self { identifiers: any.into_iter().flat_map(|each| each.into().identifiers).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r8707_02_only_the_slash_behind_a_bare_host_is_optional() {
+        for (identifier, spellings) in [
+            ("https://h", &["https://h", "https://h/"][..]),
+            ("https://h/", &["https://h/", "https://h"]),
+            ("http://127.0.0.1:3000", &["http://127.0.0.1:3000", "http://127.0.0.1:3000/"]),
+            ("https://h/a", &["https://h/a"]),
+            ("https://h/a/", &["https://h/a/"]),
+            ("https://h?x=1", &["https://h?x=1"]),
+            ("urn:example:orders", &["urn:example:orders"]),
+        ] {
+            let found = Audience::from(identifier).spellings();
+            assert!(
+                found.iter().map(|text| &**text).eq(spellings.iter().copied()),
+                "{identifier}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn r8707_03_a_fragment_or_a_bare_word_is_a_problem() {
+        for (audience, problems) in [
+            (Audience::from("https://h/a#b"), 1),
+            (Audience::from("orders"), 1),
+            (Audience::from(["orders", "https://h#", "https://h"]), 2),
+            (Audience::from_iter(Vec::<String>::new()), 1),
+            (Audience::opaque(""), 1),
+            (Audience::opaque("orders").or("api://default"), 0),
+        ] {
+            assert_eq!(audience.problems().len(), problems, "{audience:?}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What an authorization server publishes about itself: RFC 8414, and OpenID Connect Discovery where that is missing.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE, LOCATION, USER_AGENT},
+};
+use url::Url;
+
+use super::{
+    Issuer,
+    url_policy::{Loopback, check_url},
+};
+use crate::{
+    HttpClient,
+    error::Excerpt,
+    http_client::send_within,
+    strict_json::{self, Members},
+};
+
+/// Longest document read, in bytes; the largest metadata and key sets seen have a tenth of it.
+const MAX_DOCUMENT_LEN: usize = 256 * 1024;
+
+/// Why something could not be fetched; a line for the log.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct FetchError(pub(crate) String);
+
+/// The endpoints that a resource server has a use for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ServerMetadata {
+    pub(crate) jwks_uri: Option<Url>,
+    pub(crate) introspection_endpoint: Option<Url>,
+}
+
+impl ServerMetadata {
+    /// Looks for the metadata of `issuer`, document by document.
+    pub(crate) async fn fetch(
+        client: &dyn HttpClient,
+        issuer: &Issuer,
+        timeout: Duration,
+    ) -> Result<Self, FetchError> {
+        let mut last = FetchError(format!("issuer {issuer:?} has no well-known address"));
+        for url in well_known_urls(issuer) {
+            let response = get(client, &url, timeout).await?;
+            match document(&url, &response) {
+                Ok(members) => return Self::parse(&members, issuer, &url),
+                // Catch-all pages answer 200 with HTML: that is no document either.
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn parse(members: &Members<'_>, issuer: &Issuer, url: &Url) -> Result<Self, FetchError> {
+        let text = |name| members.find(name).and_then(strict_json::string);
+        // RFC 8414 section 3.3: identical, or the document must not be used.
+        match text("issuer") {
+            Some(found) if found == issuer.as_str() => {}
+            found => {
+                let found = found.map_or("(absent)".into(), |found| Excerpt::new(&found).to_string());
+                return Err(FetchError(format!(
+                    "metadata at {url} is of issuer {found}, expected \"{issuer}\" (RFC 8414 section 3.3)"
+                )));
+            }
+        }
+        // An issuer under TLS is no reason to trust an address that is not.
+        let loopback =
+            if issuer.as_str().starts_with("https:") { Loopback::Refuse } else { Loopback::Accept };
+        let endpoint = |name: &'static str| {
+            text(name)
+                .map(|found| check_url(name, &found, loopback))
+                .transpose()
+                .map_err(|problem| FetchError(format!("metadata at {url}: {problem}")))
+        };
+        Ok(Self {
+            jwks_uri: endpoint("jwks_uri")?,
+            introspection_endpoint: endpoint("introspection_endpoint")?,
+        })
+    }
+}
+
+/// The addresses at which an issuer's metadata can be, in the order in which they are asked.
+fn well_known_urls(issuer: &Issuer) -> Vec<Url> {
+    let Ok(base) = Url::parse(issuer.as_str()) else {
+        return Vec::new();
+    };
+    // RFC 8414 section 3.1: "any terminating "/" MUST be removed".
+    let path = base.path().trim_end_matches('/').to_owned();
+    let at = |path: String| {
+        let mut url = base.clone();
+        url.set_path(&path);
+        url
+    };
+    let mut urls = vec![
+        at(format!("/.well-known/oauth-authorization-server{path}")),
+        at(format!("/.well-known/openid-configuration{path}")),
+        at(format!("{path}/.well-known/openid-configuration")),
+    ];
+    urls.dedup();
+    urls
+}
+
+/// Fetches a document; the caller judges it.
+pub(crate) async fn get(
+    client: &dyn HttpClient,
+    url: &Url,
+    timeout: Duration,
+) -> Result<http::Response<Bytes>, FetchError> {
+    let request = Request::builder()
+        .method(Method::GET)
+        .uri(url.as_str())
+        .header(ACCEPT, "application/json")
+        .header(USER_AGENT, OUR_NAME)
+        .body(Bytes::new())
+        .map_err(|error| FetchError(format!("GET {url}: {error}")))?;
+    send_within(client, request, MAX_DOCUMENT_LEN, timeout)
+        .await
+        .map_err(|error| FetchError(format!("GET {url}: {error}")))
+}
+
+/// What we call ourselves in requests.
+pub(crate) const OUR_NAME: &str = concat!("tower-bearer/", env!("CARGO_PKG_VERSION"));
+
+// RFC 8414 section 3.2: 200, `application/json`, a JSON object.
+fn document<'a>(url: &Url, response: &'a http::Response<Bytes>) -> Result<Members<'a>, FetchError> {
+    check_status(url, response)?;
+    if !is_json(response) {
+        let found = response.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        let found = Excerpt::new(&String::from_utf8_lossy(found));
+        return Err(FetchError(format!("GET {url}: content type {found}, expected application/json")));
+    }
+    Members::parse(response.body())
+        .map_err(|error| FetchError(format!("GET {url}: no acceptable JSON object: {error}")))
+}
+
+/// Refuses everything but 200, and says where a redirect wanted to go, for the operator to configure.
+pub(crate) fn check_status(url: &Url, response: &http::Response<Bytes>) -> Result<(), FetchError> {
+    if response.status() == StatusCode::OK {
+        return Ok(());
+    }
+    let location = response.headers().get(LOCATION).map_or(String::new(), |location| {
+        format!(
+            " to {} (redirects are not followed)",
+            Excerpt::new(&String::from_utf8_lossy(location.as_bytes()))
+        )
+    });
+    Err(FetchError(format!("GET {url}: status {}{location}, expected 200", response.status().as_u16())))
+}
+
+/// Tells whether a response says that it is JSON; parameters may follow the media type.
+pub(crate) fn is_json(response: &http::Response<Bytes>) -> bool {
+    let content_type = response.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
+    media_type.trim_ascii().eq_ignore_ascii_case(b"application/json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn urls(issuer: &str) -> Vec<String> {
+        well_known_urls(&Issuer::new(issuer).unwrap()).into_iter().map(Into::into).collect()
+    }
+
+    #[test]
+    fn r8414_02_the_well_known_part_is_inserted_before_the_path() {
+        for (issuer, first) in [
+            ("https://h", "https://h/.well-known/oauth-authorization-server"),
+            ("https://h/", "https://h/.well-known/oauth-authorization-server"),
+            ("https://h/t", "https://h/.well-known/oauth-authorization-server/t"),
+            ("https://h/t/", "https://h/.well-known/oauth-authorization-server/t"),
+        ] {
+            assert_eq!(urls(issuer)[0], first, "{issuer}");
+        }
+    }
+
+    #[test]
+    fn r8414_03_openid_discovery_comes_inserted_then_appended() {
+        assert_eq!(
+            urls("https://h/t/")[1..],
+            ["https://h/.well-known/openid-configuration/t", "https://h/t/.well-known/openid-configuration"]
+        );
+        assert_eq!(urls("https://h").len(), 2);
+    }
+}

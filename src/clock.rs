@@ -1,0 +1,170 @@
+//! What time it is: the clock as an input.
+//!
+//! Two readings, because they answer two questions. Wall-clock time ([`UnixTime`]) is compared with the times inside a
+//! token; it may jump when somebody sets the clock. A span on the monotonic clock says how long ago we asked somebody
+//! something; it never goes backwards, so a clock set back prolongs no cached verdict.
+//!
+//! ```
+//! use tower_bearer::{Clock, SystemClock, UnixTime};
+//!
+//! assert!(SystemClock.now() > UnixTime::from_secs(1_700_000_000));
+//! ```
+
+use std::{
+    fmt,
+    sync::OnceLock,
+    time::{Duration, Instant, SystemTime},
+};
+
+/// Tells the time to everything in this crate that compares times.
+///
+/// The default is [`SystemClock`]; tests use `testing::ManualClock`.
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// Returns the wall-clock time, to compare with `exp`, `nbf` and `iat`.
+    fn now(&self) -> UnixTime;
+
+    /// Returns the time since some fixed moment in the past; never decreases.
+    fn monotonic(&self) -> Duration;
+}
+
+/// The operating system's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> UnixTime {
+        SystemTime::now().into()
+    }
+
+    fn monotonic(&self) -> Duration {
+        static START: OnceLock<Instant> = OnceLock::new();
+        START.get_or_init(Instant::now).elapsed()
+    }
+}
+
+/// A moment, as the time since 1970-01-01T00:00:00Z without leap seconds (`NumericDate` of RFC 7519 section 2).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixTime(Duration);
+
+impl UnixTime {
+    /// The first moment that is refused in a token: the start of the year 10000.
+    const END: Duration = Duration::from_secs(253_402_300_800);
+
+    /// Makes a moment from whole seconds.
+    pub const fn from_secs(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
+    /// Returns the whole seconds since 1970; a fraction is cut off.
+    pub const fn as_secs(self) -> u64 {
+        self.0.as_secs()
+    }
+
+    /// Returns the moment `span` later.
+    #[must_use]
+    pub const fn saturating_add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(span))
+    }
+
+    /// Returns the moment `span` earlier, 1970 at the earliest.
+    #[must_use]
+    pub const fn saturating_sub(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(span))
+    }
+
+    /// Returns the span from `earlier` to this moment, zero if there is none.
+    pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// Parses the text of a JSON number (RFC 7519 section 2, `NumericDate`): from 0 to the end of the year 9999, a
+    /// fraction allowed. Anything else, numbers that would wrap or overflow among them, is `None`.
+    pub(crate) fn from_json_number(text: &str) -> Option<Self> {
+        // No sign, no string, no literal; nor Rust's own `inf` and `nan`.
+        if !text.starts_with(|first: char| first.is_ascii_digit()) {
+            return None;
+        }
+        let since_1970 = match text.parse::<u64>() {
+            Ok(seconds) => Duration::from_secs(seconds),
+            // A fraction, an exponent or too many digits.
+            Err(_) => Duration::try_from_secs_f64(text.parse::<f64>().ok()?).ok()?,
+        };
+        (since_1970 < Self::END).then_some(Self(since_1970))
+    }
+}
+
+/// Before 1970 is 1970.
+impl From<SystemTime> for UnixTime {
+    fn from(time: SystemTime) -> Self {
+        Self(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for UnixTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UnixTime({self})")
+    }
+}
+
+/// Seconds since 1970, with a fraction where there is one.
+impl fmt::Display for UnixTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.subsec_nanos() == 0 {
+            write!(f, "{}", self.0.as_secs())
+        } else {
+            write!(f, "{:.3}", self.0.as_secs_f64())
+        }
+    }
+}
+
+/// Clock skew by default: what clocks that are kept by NTP never reach.
+pub(crate) const DEFAULT_CLOCK_SKEW: Duration = Duration::from_secs(30);
+
+/// RFC 7519 section 4.1.4: "no more than a few minutes".
+pub(crate) const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_within_the_years_are_moments() {
+        for (text, seconds) in [("0", 0), ("1700000000", 1_700_000_000), ("253402300799", 253_402_300_799)] {
+            assert_eq!(UnixTime::from_json_number(text), Some(UnixTime::from_secs(seconds)), "{text}");
+        }
+        assert_eq!(UnixTime::from_json_number("1.7e9"), Some(UnixTime::from_secs(1_700_000_000)));
+        assert_eq!(UnixTime::from_json_number("10.5").map(UnixTime::as_secs), Some(10));
+    }
+
+    #[test]
+    fn all_else_is_no_moment() {
+        for text in [
+            "-1",
+            "-0.5",
+            "1e400",
+            "253402300800",
+            "18446744073709551615",
+            "18446744073709551616",
+            "9223372036854775807",
+            "\"5\"",
+            "null",
+            "true",
+            "[5]",
+            "{}",
+            "inf",
+            "nan",
+            "NaN",
+            "+5",
+            "",
+        ] {
+            assert_eq!(UnixTime::from_json_number(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_monotonic_clock_does_not_go_back() {
+        let earlier = SystemClock.monotonic();
+
+        assert!(SystemClock.monotonic() >= earlier);
+    }
+}

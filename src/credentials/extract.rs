@@ -1,0 +1,174 @@
+//! The grammar of the `Authorization` header: exactly one field, one scheme, one token68.
+
+use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+
+use crate::ValidationError;
+
+/// Longest token looked at, in bytes. Servers commonly cap a whole header block at 16 KiB, so a longer one hardly came
+/// through HTTP; the limit keeps base64 and JSON work bounded.
+pub(crate) const MAX_TOKEN_LEN: usize = 16 * 1024;
+
+/// Reads the bearer token of a request; `None` where there is none, or credentials of another scheme.
+pub(crate) fn extract(headers: &HeaderMap) -> Result<Option<&str>, ValidationError> {
+    let mut fields = headers.get_all(AUTHORIZATION).iter();
+    let Some(field) = fields.next() else {
+        return Ok(None);
+    };
+    // RFC 9110 section 5.3: only a list may stand in several fields, and credentials are no list. Which of two did the
+    // hop before us check?
+    match fields.count() {
+        0 => parse(field),
+        more => Err(ValidationError::SeveralCredentials { found: 1 + more }),
+    }
+}
+
+// RFC 6750 section 2.1: credentials = "Bearer" 1*SP b64token
+fn parse(field: &HeaderValue) -> Result<Option<&str>, ValidationError> {
+    let value = trim_whitespace(field.as_bytes());
+    let scheme_len = value.iter().take_while(|byte| is_token_char(**byte)).count();
+    let (scheme, rest) = value.split_at(scheme_len);
+    // RFC 9110 section 11.1: the name of a scheme compares without case.
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        return Ok(None);
+    }
+    let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
+    let token = &rest[spaces..];
+    if spaces == 0 {
+        return Err(ValidationError::MalformedCredentials);
+    }
+    if token.len() > MAX_TOKEN_LEN {
+        return Err(ValidationError::TokenTooLong { length: token.len(), limit: MAX_TOKEN_LEN });
+    }
+    if !is_token68(token) {
+        return Err(ValidationError::MalformedCredentials);
+    }
+    std::str::from_utf8(token).map(Some).map_err(|_| ValidationError::MalformedCredentials)
+}
+
+/// `OWS` around a field value is not part of it (RFC 9110 section 5.5).
+fn trim_whitespace(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+/// `tchar` of RFC 9110 section 5.6.2.
+fn is_token_char(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// `token68 = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="` of RFC 9110 section 11.2.
+fn is_token68(text: &[u8]) -> bool {
+    let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
+    let body = &text[..text.len() - padding];
+    !body.is_empty() && body.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn extract_from(values: &[&[u8]]) -> Result<Option<String>, ValidationError> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
+        }
+        extract(&headers).map(|token| token.map(str::to_owned))
+    }
+
+    #[test]
+    fn one_token68_after_the_scheme_is_the_token() {
+        for (field, token) in [
+            ("Bearer abc", "abc"),
+            ("bearer abc", "abc"),
+            ("BEARER abc==", "abc=="),
+            ("bEaReR   a.b-c_d~e+f/g", "a.b-c_d~e+f/g"),
+            ("\t Bearer abc \t", "abc"),
+            ("Bearer null", "null"),
+        ] {
+            assert_eq!(extract_from(&[field.as_bytes()]).unwrap().as_deref(), Some(token), "{field:?}");
+        }
+    }
+
+    #[test]
+    fn other_schemes_are_no_bearer_credentials() {
+        for field in [
+            "Basic YTpi",
+            "Negotiate",
+            "BearerTOKEN",
+            "Bearer-Token abc",
+            "DPoP abc",
+            "",
+            "=",
+            "\"Bearer\" a",
+        ] {
+            assert_eq!(extract_from(&[field.as_bytes()]).unwrap(), None, "{field:?}");
+        }
+        assert_eq!(extract_from(&[]).unwrap(), None);
+    }
+
+    #[test]
+    fn anything_else_after_the_scheme_is_malformed() {
+        let fields: [&[u8]; 15] = [
+            b"Bearer",
+            b"Bearer ",
+            b"Bearer\tabc",
+            b"Bearer a b",
+            b"Bearer a,b",
+            b"Bearer a, Bearer b",
+            b"Bearer \"x\"",
+            b"Bearer a=b",
+            b"Bearer ==",
+            b"Bearer tok\xc3\xa9",
+            b"Bearer\xc2\xa0abc",
+            b"Bearer:abc",
+            b"Bearer \tabc",
+            b"Bearer {\"a\":1}",
+            b"Bearer token=\"abc\"",
+        ];
+        for field in fields {
+            let error = extract_from(&[field]).unwrap_err();
+            assert!(matches!(error, ValidationError::MalformedCredentials), "{field:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_second_field_is_refused_whatever_it_holds() {
+        for second in ["Bearer b", "Basic YTpi", ""] {
+            let error = extract_from(&[b"Bearer a", second.as_bytes()]).unwrap_err();
+            assert!(matches!(error, ValidationError::SeveralCredentials { found: 2 }), "{second:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn r6750_24_length_is_checked_before_the_grammar() {
+        let field = |length: usize, filler: &str| format!("Bearer {}", filler.repeat(length));
+
+        assert!(extract_from(&[field(16_384, "a").as_bytes()]).unwrap().is_some());
+        for filler in ["a", "\""] {
+            let error = extract_from(&[field(16_385, filler).as_bytes()]).unwrap_err();
+            assert!(
+                matches!(error, ValidationError::TokenTooLong { length: 16_385, limit: 16_384 }),
+                "{error}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_token68_is_read_back(token in "[A-Za-z0-9._~+/-]{1,40}={0,3}", spaces in " {1,4}", scheme in "[bB][eE][aA][rR][eE][rR]") {
+            prop_assert_eq!(extract_from(&[format!("{scheme}{spaces}{token}").as_bytes()]).unwrap(), Some(token));
+        }
+
+        #[test]
+        fn nothing_but_a_token68_comes_out(value in prop::collection::vec(prop_oneof![Just(b'\t'), 32_u8..=126, 128_u8..=255], 0..60)) {
+            let field = [b"Bearer ".as_slice(), value.as_slice()].concat();
+            if let Ok(Some(token)) = extract_from(&[field.as_slice()]) {
+                prop_assert!(is_token68(token.as_bytes()));
+            }
+        }
+    }
+}

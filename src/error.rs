@@ -1,0 +1,315 @@
+//! Why a request was refused, for operators: [`ValidationError`].
+//!
+//! Each variant carries what was found and what was expected, never the token. None of it is sent to the caller: that
+//! is the business of [`Rejection`](crate::Rejection), which knows seven answers. The error stays in the extensions of
+//! the refusal as [`RejectionReason`](crate::RejectionReason), for access logs and metrics.
+//!
+//! ```
+//! use tower_bearer::{Rejection, UnixTime, ValidationError};
+//!
+//! let error = ValidationError::Expired {
+//!     exp: UnixTime::from_secs(1_700_000_000),
+//!     now: UnixTime::from_secs(1_700_000_031),
+//!     clock_skew: std::time::Duration::from_secs(30),
+//! };
+//!
+//! assert_eq!(
+//!     error.to_string(),
+//!     "token expired, exp 1700000000, now 1700000031, clock skew 30s (RFC 7519 section 4.1.4)"
+//! );
+//! assert_eq!(Rejection::from(&error), Rejection::InvalidToken);
+//! ```
+
+use std::{error::Error, fmt, sync::Arc, time::Duration};
+
+use crate::{ScopeRequirement, Scopes, UnixTime};
+
+/// Why a token, or the request that should carry one, was refused.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ValidationError {
+    /// The request has no bearer credentials.
+    #[error("no bearer credentials")]
+    NoCredentials,
+    /// The request has more than one `Authorization` field.
+    #[error("{found} authorization fields, expected one (RFC 9110 section 5.3)")]
+    SeveralCredentials {
+        /// How many there are.
+        found: usize,
+    },
+    /// What follows `Bearer` is not one token68.
+    #[error("malformed credentials, expected \"Bearer\", a space and a token68 (RFC 6750 section 2.1)")]
+    MalformedCredentials,
+    /// The token is longer than anything that is looked at.
+    #[error("token of {length} bytes, at most {limit} are looked at")]
+    TokenTooLong {
+        /// The token's length in bytes.
+        length: usize,
+        /// The longest that is looked at.
+        limit: usize,
+    },
+    /// The token is not a JWT, or no JWT that this crate reads.
+    #[error("no acceptable JWT: {0}")]
+    MalformedToken(&'static str),
+    /// The JOSE header has a wrong `typ`.
+    #[error("typ {} not accepted, expected {expected} (RFC 9068 section 4)", Excerpt::or_absent(.found.as_ref()))]
+    TypeNotAccepted {
+        /// The header's `typ`.
+        found: Option<Excerpt>,
+        /// What is accepted.
+        expected: &'static str,
+    },
+    /// The JOSE header names an algorithm that is not configured.
+    #[error("alg {found} not accepted, expected one of {accepted} (RFC 8725 section 3.1)")]
+    AlgorithmNotAccepted {
+        /// The header's `alg`.
+        found: Excerpt,
+        /// The configured algorithms.
+        accepted: Box<str>,
+    },
+    /// No validator is configured for this issuer, or for this format of token.
+    #[error("no validator for issuer {}", Excerpt::or_absent(.found.as_ref()))]
+    UnknownIssuer {
+        /// The issuer that the token names, unverified.
+        found: Option<Excerpt>,
+    },
+    /// The token was issued by another authorization server.
+    #[error("issuer {found} not accepted, expected {expected:?} (RFC 9068 section 4)")]
+    IssuerMismatch {
+        /// The configured issuer.
+        expected: Box<str>,
+        /// The token's `iss`.
+        found: Excerpt,
+    },
+    /// The authorization server has published no key that fits.
+    #[error("no key for kid {} and alg {algorithm}", Excerpt::or_absent(.kid.as_ref()))]
+    UnknownKey {
+        /// The header's `kid`.
+        kid: Option<Excerpt>,
+        /// The header's `alg`.
+        algorithm: &'static str,
+    },
+    /// The header has no `kid` and several keys fit.
+    #[error("no kid, and {candidates} keys fit alg {algorithm}, expected one")]
+    AmbiguousKey {
+        /// How many keys fit.
+        candidates: usize,
+        /// The header's `alg`.
+        algorithm: &'static str,
+    },
+    /// The signature does not verify.
+    #[error("signature does not verify (RFC 7515 section 5.2)")]
+    BadSignature,
+    /// A claim that must be there is not.
+    #[error("claim {0:?} missing")]
+    MissingClaim(&'static str),
+    /// A claim has another JSON type or range than it must have, or the claims are no JSON object.
+    #[error(transparent)]
+    Claims(#[from] crate::ClaimError),
+    /// The token has expired.
+    #[error("token expired, exp {exp}, now {now}, clock skew {clock_skew:?} (RFC 7519 section 4.1.4)")]
+    Expired {
+        /// The token's `exp`.
+        exp: UnixTime,
+        /// Our time.
+        now: UnixTime,
+        /// What was tolerated.
+        clock_skew: Duration,
+    },
+    /// The token is not valid yet.
+    #[error(
+        "token not valid yet, {claim} {from}, now {now}, clock skew {clock_skew:?} (RFC 7519 section 4.1.5)"
+    )]
+    NotYetValid {
+        /// `nbf`, or `iat` for a token from the future.
+        claim: &'static str,
+        /// The claim's value.
+        from: UnixTime,
+        /// Our time.
+        now: UnixTime,
+        /// What was tolerated.
+        clock_skew: Duration,
+    },
+    /// The token was issued too long ago.
+    #[error("token too old, iat {iat}, now {now}, expected an age of at most {max_age:?}")]
+    TooOld {
+        /// The token's `iat`.
+        iat: UnixTime,
+        /// Our time.
+        now: UnixTime,
+        /// The configured age.
+        max_age: Duration,
+    },
+    /// The token is for another resource server.
+    #[error("audience {} not accepted, expected one of {} (RFC 9068 section 4)", List(.found), List(.expected))]
+    AudienceMismatch {
+        /// The configured audience.
+        expected: Vec<Box<str>>,
+        /// The token's `aud`; empty where there is none.
+        found: Vec<Box<str>>,
+    },
+    /// The token is of another kind, such as an ID token or a refresh token.
+    #[error("no access token: expected {expected} (RFC 8725 section 3.12)")]
+    NoAccessToken {
+        /// The rule that tells an access token.
+        expected: Box<str>,
+    },
+    /// The token may only be used by the holder of a key, which nothing here checks.
+    #[error("token bound to a key (cnf), which a plain bearer request does not prove (RFC 9449 section 7.2)")]
+    SenderConstraintNotProved,
+    /// The authorization server, or your token table, says that the token is not active.
+    #[error("token not active (RFC 7662 section 2.2)")]
+    Inactive,
+    /// The token is good, and does not allow this operation.
+    #[error("scope {granted:?} not sufficient, expected {required} (RFC 6750 section 3.1)")]
+    InsufficientScope {
+        /// What the operation needs.
+        required: ScopeRequirement,
+        /// What the token allows.
+        granted: Scopes,
+    },
+    /// The keys of the authorization server could not be had.
+    #[error("keys of {issuer:?} unavailable: {reason}")]
+    KeysUnavailable {
+        /// The configured issuer.
+        issuer: Box<str>,
+        /// Why.
+        reason: Arc<str>,
+        /// When the next attempt will be made.
+        retry_after: Duration,
+    },
+    /// The introspection endpoint could not be reached, or is in trouble.
+    #[error("introspection at {issuer:?} unavailable: {reason}")]
+    IntrospectionUnavailable {
+        /// The configured issuer.
+        issuer: Box<str>,
+        /// Why.
+        reason: Arc<str>,
+        /// When to come again.
+        retry_after: Duration,
+    },
+    /// The introspection endpoint answered what makes no sense.
+    #[error("introspection answer of {issuer:?} makes no sense: {reason} (RFC 7662 section 2.2)")]
+    IntrospectionMalformed {
+        /// The configured issuer.
+        issuer: Box<str>,
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// The introspection endpoint refuses us: our credential or the endpoint is configured wrongly.
+    #[error(
+        "introspection at {issuer:?} refused with status {status}, check this resource server's credential (RFC 7662 section 2.3)"
+    )]
+    IntrospectionRefused {
+        /// The configured issuer.
+        issuer: Box<str>,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// What decides about tokens is out of order; the token may be fine.
+    #[error("no verdict possible: {source}")]
+    Unavailable {
+        /// What is out of order.
+        source: Arc<dyn Error + Send + Sync>,
+        /// When to come again.
+        retry_after: Duration,
+    },
+    /// The validation of the token ended without a verdict, by a panic or a bug.
+    #[error("validation ended without a verdict: {0}")]
+    Internal(&'static str),
+}
+
+impl ValidationError {
+    /// Says that a validator of your own cannot decide now: the caller gets 503 and may come again.
+    ///
+    /// ```
+    /// use tower_bearer::ValidationError;
+    ///
+    /// let lost = std::io::Error::other("connection to the token table lost");
+    /// let error = ValidationError::unavailable(lost);
+    /// assert_eq!(error.to_string(), "no verdict possible: connection to the token table lost");
+    /// ```
+    pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Unavailable { source: Arc::from(source.into()), retry_after: DEFAULT_RETRY_AFTER }
+    }
+}
+
+/// What a caller is told to wait when nothing better is known: long enough for a restart behind a load balancer,
+/// short enough that nobody notices twice.
+pub(crate) const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// Text that a peer made, for logs: shown with quotes and escapes, cut at 128 characters.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Excerpt(Box<str>);
+
+impl Excerpt {
+    const MAX_CHARS: usize = 128;
+
+    /// Keeps the beginning of a text.
+    pub fn new(text: &str) -> Self {
+        Self(text.chars().take(Self::MAX_CHARS).collect())
+    }
+
+    fn or_absent(excerpt: Option<&Self>) -> &dyn fmt::Display {
+        excerpt.map_or(&"(absent)", |excerpt| excerpt)
+    }
+}
+
+impl fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// Audiences in a message: quoted, bounded in number and length.
+struct List<'a>(&'a [Box<str>]);
+
+impl fmt::Display for List<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 8;
+        let mut list = f.debug_list();
+        list.entries(self.0.iter().take(SHOWN).map(|text| Excerpt::new(text)));
+        if self.0.len() > SHOWN {
+            list.entry(&format_args!("… {} more", self.0.len() - SHOWN));
+        }
+        list.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peer_made_text_is_escaped_and_cut() {
+        assert_eq!(Excerpt::new("a\"b\n\u{0}").to_string(), "\"a\\\"b\\n\\0\"");
+        assert_eq!(Excerpt::new(&"é".repeat(1_000)).to_string().chars().count(), 130);
+    }
+
+    #[test]
+    fn long_lists_of_audiences_are_cut() {
+        let error = ValidationError::AudienceMismatch {
+            expected: vec!["https://a".into()],
+            found: (0..100).map(|index| index.to_string().into()).collect(),
+        };
+
+        assert_eq!(
+            error.to_string(),
+            "audience [\"0\", \"1\", \"2\", \"3\", \"4\", \"5\", \"6\", \"7\", … 92 more] not accepted, \
+             expected one of [\"https://a\"] (RFC 9068 section 4)"
+        );
+    }
+
+    #[test]
+    fn the_cause_of_an_outage_is_kept_as_source() {
+        let error = ValidationError::unavailable("table locked");
+
+        assert_eq!(error.source().unwrap().to_string(), "table locked");
+    }
+}

@@ -1,0 +1,126 @@
+//! Extractors for axum handlers: `ValidatedToken`, `Option<ValidatedToken>` and [`Claims<T>`].
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use tower_bearer::{Claims, ResourceServer, Scope, ValidatedToken};
+//!
+//! const READ: Scope = Scope::from_static("orders:read");
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Tenant {
+//!     tenant: String,
+//! }
+//!
+//! async fn list(token: ValidatedToken, Claims(Tenant { tenant }): Claims<Tenant>) -> String {
+//!     format!("orders of {:?} at {tenant}", token.subject())
+//! }
+//!
+//! async fn greet(token: Option<ValidatedToken>) -> &'static str {
+//!     if token.is_some() { "hello again" } else { "hello" }
+//! }
+//!
+//! fn app(resource_server: &ResourceServer) -> Router {
+//!     Router::new()
+//!         .route("/orders", get(list).layer(resource_server.require(READ)))
+//!         .route("/", get(greet).layer(resource_server.optional()))
+//! }
+//! # let _ = app;
+//! ```
+//!
+//! In axum a layer covers the methods added before it: `get(a).layer(x).put(b)` leaves `put` open. Write
+//! `get(a).layer(x).merge(put(b).layer(y))`.
+
+use std::convert::Infallible;
+
+use axum_core::{
+    body::Body,
+    extract::{FromRequestParts, OptionalFromRequestParts},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header::CACHE_CONTROL, request::Parts};
+use serde::de::DeserializeOwned;
+
+use crate::{ClaimError, Rejection, ValidatedToken, response::json_body};
+
+/// The claims of the validated token as a type of yours.
+///
+/// A token whose claims are not a `T` is answered 403: it is good, and a new one would have the same claims. The log
+/// (debug) says which claim it was.
+#[derive(Clone, Copy, Debug)]
+pub struct Claims<T>(pub T);
+
+/// Why an extractor has nothing to give.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExtractError {
+    /// No layer of a resource server stands in front of this handler: 500.
+    #[error("no validated token: put a layer of the resource server in front of this handler")]
+    NoLayer,
+    /// The claims are not of the type that the handler asks for: 403.
+    #[error("claims of the validated token do not fit the handler: {0}")]
+    Claims(#[from] ClaimError),
+}
+
+impl IntoResponse for ExtractError {
+    fn into_response(self) -> Response {
+        let mut response = match self {
+            Self::NoLayer => {
+                let body = json_body(Rejection::Internal);
+                (
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    [(http::header::CONTENT_TYPE, body.content_type)],
+                    Body::from(body.bytes),
+                )
+                    .into_response()
+            }
+            Self::Claims(_) => (
+                StatusCode::FORBIDDEN,
+                [(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+                Body::from(r#"{"status":403,"title":"Forbidden"}"#),
+            )
+                .into_response(),
+        };
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+/// The token that a layer in front has validated.
+impl<S: Sync> FromRequestParts<S> for ValidatedToken {
+    type Rejection = ExtractError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ExtractError> {
+        find(parts)
+    }
+}
+
+/// The token, or `None` for an anonymous request behind [`ResourceServer::optional`](crate::ResourceServer::optional).
+///
+/// It cannot tell an anonymous request from a route without a layer.
+impl<S: Sync> OptionalFromRequestParts<S> for ValidatedToken {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
+        Ok(parts.extensions.get::<Self>().cloned())
+    }
+}
+
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Claims<T> {
+    type Rejection = ExtractError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ExtractError> {
+        let claims = find(parts)?.deserialize().map_err(|error| {
+            tracing::debug!(%error, "claims of a validated token do not fit the handler");
+            error
+        })?;
+        Ok(Self(claims))
+    }
+}
+
+fn find(parts: &Parts) -> Result<ValidatedToken, ExtractError> {
+    parts.extensions.get::<ValidatedToken>().cloned().ok_or_else(|| {
+        let error = ExtractError::NoLayer;
+        tracing::error!(path = ?parts.uri.path(), %error, "route without a layer");
+        error
+    })
+}

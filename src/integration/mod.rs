@@ -1,0 +1,4 @@
+//! What frameworks need beyond a layer.
+
+#[cfg(feature = "axum")]
+pub mod axum;

@@ -1,0 +1,76 @@
+//! Who we are at the introspection endpoint: [`ResourceServerCredential`].
+
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::HeaderValue;
+use url::form_urlencoded;
+
+/// The credential with which *this resource server* asks (RFC 7662 section 2.1).
+///
+/// It is registered for the resource server at the authorization server, and is the only credential that this crate
+/// ever presents. `Debug` does not show it.
+#[derive(Clone)]
+pub struct ResourceServerCredential(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Basic { id: Box<str>, secret: Box<str> },
+    Post { id: Box<str>, secret: Box<str> },
+    Bearer { token: Box<str> },
+}
+
+impl ResourceServerCredential {
+    /// An identifier and a secret in an HTTP Basic header: what servers call `client_secret_basic`, the usual choice.
+    pub fn secret_basic(id: impl Into<Box<str>>, secret: impl Into<Box<str>>) -> Self {
+        Self(Kind::Basic { id: id.into(), secret: secret.into() })
+    }
+
+    /// An identifier and a secret in the body: what servers call `client_secret_post`.
+    pub fn secret_post(id: impl Into<Box<str>>, secret: impl Into<Box<str>>) -> Self {
+        Self(Kind::Post { id: id.into(), secret: secret.into() })
+    }
+
+    /// A bearer token of our own.
+    pub fn bearer(token: impl Into<Box<str>>) -> Self {
+        Self(Kind::Bearer { token: token.into() })
+    }
+
+    /// Returns the value of `Authorization`, where the credential belongs there.
+    pub(super) fn header(&self) -> Result<Option<HeaderValue>, http::Error> {
+        let value = match &self.0 {
+            Kind::Basic { id, secret } => {
+                // RFC 6749 section 2.3.1: both are form-encoded before they are joined.
+                let encoded =
+                    |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+                format!("Basic {}", STANDARD.encode(format!("{}:{}", encoded(id), encoded(secret))))
+            }
+            Kind::Bearer { token } => format!("Bearer {token}"),
+            Kind::Post { .. } => return Ok(None),
+        };
+        let mut value = HeaderValue::try_from(value)?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+
+    /// Adds to the form what belongs there (RFC 6749 section 2.3.1).
+    pub(super) fn add_to(&self, form: &mut form_urlencoded::Serializer<'_, String>) {
+        match &self.0 {
+            Kind::Post { id, secret } => {
+                form.append_pair("client_id", id).append_pair("client_secret", secret);
+            }
+            Kind::Basic { .. } | Kind::Bearer { .. } => {}
+        }
+    }
+}
+
+impl fmt::Debug for ResourceServerCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match &self.0 {
+            Kind::Basic { .. } => "secret_basic",
+            Kind::Post { .. } => "secret_post",
+            Kind::Bearer { .. } => "bearer",
+        };
+        write!(f, "ResourceServerCredential({kind} [redacted])")
+    }
+}

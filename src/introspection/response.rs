@@ -1,0 +1,157 @@
+//! The answer (RFC 7662 section 2.2): read, and held against what we expect.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Response, header::RETRY_AFTER};
+
+use crate::{
+    ClaimsSet, Issuer, UnixTime, ValidationError,
+    authorization_server::metadata::is_json,
+    claims::ScopeArray,
+    error::Excerpt,
+    strict_json::{self, Members},
+};
+
+/// What an active token must be for us.
+#[derive(Clone, Debug)]
+pub(super) struct IntrospectionPolicy {
+    pub(super) issuer: Issuer,
+    /// Every accepted spelling of our identifiers.
+    pub(super) audience: Vec<Box<str>>,
+    pub(super) missing_audience: MissingAudience,
+    pub(super) scope_array: ScopeArray,
+    pub(super) clock_skew: Duration,
+}
+
+/// What becomes of an answer without `aud`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MissingAudience {
+    Refuse,
+    Accept,
+}
+
+/// Members that speak of the answer or name a person for display, and are no claims of the token. A client's identity
+/// is left out by [`ClaimsSet`] itself.
+const NO_CLAIMS: [&str; 2] = ["active", "username"];
+
+/// Reads an answer; `None` is a token that is not active, whatever else the answer says about it.
+pub(super) fn parse(body: &[u8], scope_array: ScopeArray) -> Result<Option<ClaimsSet>, String> {
+    let members =
+        Members::parse(body).map_err(|_| "no acceptable JSON object, or a member twice".to_owned())?;
+    match members.find("active") {
+        Some("true") => {}
+        Some("false") => return Ok(None),
+        Some(_) => return Err("active is no boolean".to_owned()),
+        None => return Err("active missing".to_owned()),
+    }
+    let claims = ClaimsSet::from_members(&members, scope_array, &NO_CLAIMS);
+    claims.map(Some).map_err(|error| error.to_string())
+}
+
+pub(super) fn check_is_json(response: &Response<Bytes>) -> Result<(), &'static str> {
+    if is_json(response) { Ok(()) } else { Err("content type is not application/json") }
+}
+
+/// Reads `Retry-After` in seconds; as a date it is not worth a calendar.
+pub(super) fn retry_after(response: &Response<Bytes>) -> Option<Duration> {
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+impl IntrospectionPolicy {
+    /// Checks what the server may not have checked for us. Returns the first moment at which the token is refused.
+    pub(super) fn check(
+        &self,
+        claims: &ClaimsSet,
+        now: UnixTime,
+    ) -> Result<Option<UnixTime>, ValidationError> {
+        self.check_issuer(claims)?;
+        check_kind(claims)?;
+        let expired_from = self.check_expiry(claims, now)?;
+        self.check_not_before(claims, now)?;
+        self.check_audience(claims)?;
+        Ok(expired_from)
+    }
+
+    fn check_issuer(&self, claims: &ClaimsSet) -> Result<(), ValidationError> {
+        match claims.issuer() {
+            Some(found) if found != self.issuer.as_str() => Err(ValidationError::IssuerMismatch {
+                expected: self.issuer.as_str().into(),
+                found: Excerpt::new(found),
+            }),
+            // Optional in RFC 7662 section 2.2; it was this server that we asked.
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn check_expiry(&self, claims: &ClaimsSet, now: UnixTime) -> Result<Option<UnixTime>, ValidationError> {
+        let Some(exp) = claims.expires_at() else {
+            return Ok(None);
+        };
+        let expired_from = exp.saturating_add(self.clock_skew);
+        if now >= expired_from {
+            return Err(ValidationError::Expired { exp, now, clock_skew: self.clock_skew });
+        }
+        Ok(Some(expired_from))
+    }
+
+    fn check_not_before(&self, claims: &ClaimsSet, now: UnixTime) -> Result<(), ValidationError> {
+        let clock_skew = self.clock_skew;
+        match claims.not_before() {
+            Some(from) if now < from.saturating_sub(clock_skew) => {
+                Err(ValidationError::NotYetValid { claim: "nbf", from, now, clock_skew })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    // RFC 9700 section 2.3: the resource server checks the audience of every token. RFC 7662 section 4 lets the server do
+    // it, which knows who asks; that it does so cannot be seen from here.
+    fn check_audience(&self, claims: &ClaimsSet) -> Result<(), ValidationError> {
+        let mut audience = claims.audience().peekable();
+        if audience.peek().is_none() {
+            return match self.missing_audience {
+                MissingAudience::Accept => Ok(()),
+                MissingAudience::Refuse => {
+                    tracing::debug!(
+                        "introspection answer without aud; if the authorization server answers only for tokens of this \
+                         resource server, say so with allow_missing_audience()"
+                    );
+                    Err(self.audience_mismatch(claims))
+                }
+            };
+        }
+        if audience.any(|found| self.audience.iter().any(|accepted| **accepted == *found)) {
+            return Ok(());
+        }
+        Err(self.audience_mismatch(claims))
+    }
+
+    fn audience_mismatch(&self, claims: &ClaimsSet) -> ValidationError {
+        ValidationError::AudienceMismatch {
+            expected: self.audience.clone(),
+            found: claims.audience().map(Into::into).collect(),
+        }
+    }
+}
+
+/// Refuses what the answer itself calls another kind of token: endpoints answer for refresh and ID tokens too. A
+/// `token_type` that names a scheme must be the one that was used; other values say nothing.
+fn check_kind(claims: &ClaimsSet) -> Result<(), ValidationError> {
+    let says = |name: &str, others: &[&str]| {
+        let value = claims.raw_claim(name);
+        let value = value.as_deref().and_then(strict_json::string);
+        value.is_some_and(|value| others.iter().any(|other| value.eq_ignore_ascii_case(other)))
+    };
+    let refresh_or_id = ["refresh_token", "refresh", "id_token", "id", "offline"];
+    if ["token_type", "token_use", "typ"].into_iter().any(|name| says(name, &refresh_or_id)) {
+        return Err(ValidationError::NoAccessToken {
+            expected: "an access token, not a refresh or ID token".into(),
+        });
+    }
+    if says("token_type", &["DPoP"]) {
+        return Err(ValidationError::SenderConstraintNotProved);
+    }
+    Ok(())
+}

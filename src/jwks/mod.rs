@@ -1,0 +1,26 @@
+//! The keys of an authorization server: [`KeySet`] (RFC 7517), given or fetched and kept fresh.
+//!
+//! ```
+//! use tower_bearer::{Algorithm, AuthorizationServer, KeySet};
+//!
+//! # fn main() -> Result<(), tower_bearer::ConfigError> {
+//! let keys = KeySet::from_jwks(
+//!     r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"2026","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#,
+//! )?;
+//! let authorization_server = AuthorizationServer::new("https://as.example.com")?.keys(keys);
+//! # let _ = authorization_server;
+//! # Ok(())
+//! # }
+//! ```
+
+mod algorithm;
+mod jwk;
+mod key_set;
+mod pem;
+mod remote;
+
+pub use self::{algorithm::Algorithm, key_set::KeySet};
+pub(crate) use self::{
+    jwk::VerifyingKey,
+    remote::{KeyRefresh, RemoteKeys},
+};

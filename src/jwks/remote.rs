@@ -1,0 +1,296 @@
+//! Keys that are fetched: waited for by the first requests, refreshed by age and for an unknown `kid`, kept through
+//! outages.
+//!
+//! All fetches of one set go through a single flight in a task of its own: a caller who leaves cancels nothing, and a
+//! thousand who wait cause one request.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use moka::sync::Cache;
+use url::Url;
+
+use super::{Algorithm, KeySet};
+use crate::{
+    AuthorizationServer, Clock, HttpClient, ValidationError,
+    authorization_server::metadata::{FetchError, ServerMetadata, check_status, get},
+    validator::SingleFlight,
+};
+
+/// How often keys are fetched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyRefresh {
+    /// Age from which a set is fetched again, while requests go on with the old one.
+    pub(crate) interval: Duration,
+    /// Time between two fetches for unknown keys; whoever invents a `kid` causes no more than that.
+    pub(crate) cool_down: Duration,
+    /// Time for one fetch, metadata and keys together; the longest that a first request waits.
+    pub(crate) timeout: Duration,
+}
+
+impl Default for KeyRefresh {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(5 * 60),
+            cool_down: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// First wait after a failed fetch; it doubles with each further one.
+const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
+
+/// Longest wait while there are keys to go on with.
+const MAX_BACK_OFF: Duration = Duration::from_secs(60);
+
+/// Longest wait while there are none: every request is refused, so we look often whether the server is back.
+const MAX_BACK_OFF_WITHOUT_KEYS: Duration = Duration::from_secs(4);
+
+/// How long a `kid` that a fresh set did not have causes no further fetch, and how many of them are remembered.
+const ABSENT_FOR: Duration = Duration::from_secs(30);
+const MAX_ABSENT: u64 = 1_024;
+
+/// The key set of an authorization server.
+pub(crate) struct RemoteKeys {
+    server: AuthorizationServer,
+    client: Arc<dyn HttpClient>,
+    clock: Arc<dyn Clock>,
+    refresh: KeyRefresh,
+    /// The algorithms of the validator, to warn of keys that fit several.
+    algorithms: Box<[Algorithm]>,
+    /// Last good set. Kept when a refresh fails: a key server that is down must not log everybody out.
+    current: ArcSwapOption<KeySet>,
+    /// The fetch under way, if any.
+    flight: Arc<SingleFlight<(), ()>>,
+    /// What is known of fetches so far. Held for some comparisons only, never while waiting.
+    history: Mutex<History>,
+    /// Kids that were not in a set fetched after they were asked for, with the moment; a claim of nobody verified, so
+    /// their number is bounded and the set itself always counts for more.
+    absent: Cache<Box<str>, Duration>,
+}
+
+#[derive(Default)]
+struct History {
+    /// When the last fetch started, on the monotonic clock.
+    last_attempt: Option<Duration>,
+    /// When the last good one started.
+    last_success: Option<Duration>,
+    /// How many have failed since.
+    failures: u32,
+    /// Why the last one failed.
+    last_error: Option<Arc<str>>,
+    /// Where metadata said that the keys are; forgotten when they cannot be fetched there.
+    jwks_uri: Option<Url>,
+}
+
+impl RemoteKeys {
+    pub(crate) fn new(
+        server: AuthorizationServer,
+        client: Arc<dyn HttpClient>,
+        clock: Arc<dyn Clock>,
+        refresh: KeyRefresh,
+        algorithms: Box<[Algorithm]>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            server,
+            client,
+            clock,
+            refresh,
+            algorithms,
+            current: ArcSwapOption::empty(),
+            flight: SingleFlight::new(1),
+            history: Mutex::default(),
+            absent: Cache::new(MAX_ABSENT),
+        })
+    }
+
+    /// Returns the keys there are. Where they are old it starts a fetch, which goes on by itself.
+    pub(crate) fn current(self: &Arc<Self>) -> Option<Arc<KeySet>> {
+        let keys = self.current.load_full()?;
+        if self.is_due() {
+            let remote = Arc::clone(self);
+            tokio::spawn(async move { remote.fetch().await });
+        }
+        Some(keys)
+    }
+
+    /// Fetches the first keys, or waits for those who do.
+    pub(crate) async fn first(self: &Arc<Self>) -> Result<Arc<KeySet>, ValidationError> {
+        if !self.may_attempt(Duration::ZERO) {
+            return Err(self.unavailable());
+        }
+        self.fetch().await;
+        self.current.load_full().ok_or_else(|| self.unavailable())
+    }
+
+    /// Returns a set that was fetched because the current one has no key for `kid`; `None` where no fetch is due, or it
+    /// brought nothing new.
+    ///
+    /// # Errors
+    /// When the last fetch failed: whether there is such a key is not known then.
+    pub(crate) async fn after_unknown_kid(
+        self: &Arc<Self>,
+        kid: Option<&str>,
+        known: &Arc<KeySet>,
+    ) -> Result<Option<Arc<KeySet>>, ValidationError> {
+        let newer = || self.current.load_full().filter(|current| !Arc::ptr_eq(current, known));
+        if let Some(newer) = newer() {
+            return Ok(Some(newer));
+        }
+        if kid.is_some_and(|kid| self.is_absent(kid)) {
+            return Ok(None);
+        }
+        if self.may_attempt(self.refresh.cool_down) {
+            self.fetch().await;
+        }
+        match newer() {
+            Some(newer) => Ok(Some(newer)),
+            None if self.history().failures > 0 => Err(self.unavailable()),
+            None => Ok(None),
+        }
+    }
+
+    /// Remembers that a set fetched just now has no such key.
+    pub(crate) fn remember_absent(&self, kid: &str) {
+        self.absent.insert(kid.into(), self.clock.monotonic());
+    }
+
+    fn is_absent(&self, kid: &str) -> bool {
+        self.absent.get(kid).is_some_and(|since| self.clock.monotonic().saturating_sub(since) < ABSENT_FOR)
+    }
+
+    fn is_due(&self) -> bool {
+        let age = {
+            let history = self.history();
+            history.last_success.map(|last| self.clock.monotonic().saturating_sub(last))
+        };
+        age.is_none_or(|age| age >= self.refresh.interval) && self.may_attempt(Duration::ZERO)
+    }
+
+    /// Tells whether a fetch may start: after `cool_down`, or after a back-off where the last one failed. One that is
+    /// under way may always be joined.
+    fn may_attempt(&self, cool_down: Duration) -> bool {
+        self.flight.is_under_way(&()) || self.wait_before_attempt(cool_down).is_zero()
+    }
+
+    fn wait_before_attempt(&self, cool_down: Duration) -> Duration {
+        let has_keys = self.current.load().is_some();
+        let history = self.history();
+        let Some(last) = history.last_attempt else {
+            return Duration::ZERO;
+        };
+        let pause = match history.failures {
+            0 => cool_down,
+            failures => {
+                let longest = if has_keys { MAX_BACK_OFF } else { MAX_BACK_OFF_WITHOUT_KEYS };
+                let doubled = FIRST_BACK_OFF.saturating_mul(1 << (failures - 1).min(16));
+                doubled.min(longest).max(if has_keys { cool_down.min(longest) } else { Duration::ZERO })
+            }
+        };
+        pause.saturating_sub(self.clock.monotonic().saturating_sub(last))
+    }
+
+    fn unavailable(&self) -> ValidationError {
+        let retry_after = self.wait_before_attempt(Duration::ZERO);
+        let reason =
+            self.history().last_error.clone().unwrap_or_else(|| "the fetch ended without an answer".into());
+        ValidationError::KeysUnavailable { issuer: self.server.issuer().as_str().into(), reason, retry_after }
+    }
+
+    /// Fetches, or waits for the fetch under way.
+    async fn fetch(self: &Arc<Self>) {
+        let fetch = || {
+            let keys = Arc::clone(self);
+            async move { keys.fetch_and_swap().await }
+        };
+        // Whether it was lost or refused, what the callers look at is the outcome below.
+        if self.flight.run((), fetch).await.is_err() {
+            tracing::error!(issuer = %self.server.issuer(), "fetch of keys lost");
+        }
+    }
+
+    async fn fetch_and_swap(&self) {
+        let started = self.clock.monotonic();
+        self.history().last_attempt = Some(started);
+        let fetched = tokio::time::timeout(self.refresh.timeout, self.fetch_set()).await;
+        let fetched = fetched
+            .unwrap_or_else(|_| Err(FetchError(format!("not done within {:?}", self.refresh.timeout))));
+        match fetched {
+            Ok(newer) => {
+                self.swap(newer);
+                let mut history = self.history();
+                history.last_success = Some(started);
+                history.failures = 0;
+                history.last_error = None;
+            }
+            Err(error) => {
+                let keeps = self.current.load().is_some();
+                tracing::warn!(issuer = %self.server.issuer(), %error, keeps_old_keys = keeps, "keys not fetched");
+                let mut history = self.history();
+                history.failures = history.failures.saturating_add(1);
+                history.last_error = Some(error.to_string().into());
+                history.jwks_uri = None;
+            }
+        }
+    }
+
+    fn swap(&self, newer: KeySet) {
+        let older = self.current.load_full();
+        let newer = Arc::new(match &older {
+            Some(older) => newer.succeeding(older),
+            None => newer,
+        });
+        for key in newer.with_several_algorithms(&self.algorithms) {
+            if older.as_ref().is_none_or(|older| !older.contains(key)) {
+                // RFC 8725 section 3.1 wants one algorithm a key; it is the server, or our configuration, that can say.
+                tracing::warn!(
+                    issuer = %self.server.issuer(), kid = ?key.kid(),
+                    "key declares no alg and fits several of the configured algorithms; configure the one in use"
+                );
+            }
+        }
+        tracing::debug!(issuer = %self.server.issuer(), keys = newer.len(), "keys fetched");
+        self.current.store(Some(Arc::clone(&newer)));
+        if let Some(older) = older {
+            older.retire_in_favour_of(&newer);
+        }
+    }
+
+    async fn fetch_set(&self) -> Result<KeySet, FetchError> {
+        let url = self.locate().await?;
+        let response = get(&*self.client, &url, self.refresh.timeout).await?;
+        check_status(&url, &response)?;
+        KeySet::parse(response.body()).map_err(|reason| FetchError(format!("GET {url}: {reason}")))
+    }
+
+    /// Returns where the keys are: as configured, as metadata said before, or as it says now.
+    async fn locate(&self) -> Result<Url, FetchError> {
+        let known = self.server.given_jwks_uri().cloned().or_else(|| self.history().jwks_uri.clone());
+        if let Some(url) = known {
+            return Ok(url);
+        }
+        let metadata =
+            ServerMetadata::fetch(&*self.client, self.server.issuer(), self.refresh.timeout).await?;
+        let url = metadata.jwks_uri.ok_or_else(|| FetchError("metadata without jwks_uri".into()))?;
+        self.history().jwks_uri = Some(url.clone());
+        Ok(url)
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        // Whole after each statement, so a panic elsewhere spoils nothing.
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for RemoteKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RemoteKeys")
+            .field("server", &self.server)
+            .field("refresh", &self.refresh)
+            .finish_non_exhaustive()
+    }
+}

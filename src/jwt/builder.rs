@@ -1,0 +1,192 @@
+//! The settings of a JWT validator and what each is by default.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{AccessTokenRule, ClaimsPolicy, HeaderPolicy, JwtValidator, KeySource};
+use crate::{
+    Algorithm, Audience, AuthorizationServer, Clock, ConfigError, SystemClock,
+    clock::{DEFAULT_CLOCK_SKEW, MAX_CLOCK_SKEW},
+    jwks::{KeyRefresh, RemoteKeys},
+    resource_server::Problem,
+};
+
+/// Builds a [`JwtValidator`].
+#[derive(Debug)]
+#[must_use]
+pub struct JwtValidatorBuilder {
+    authorization_server: AuthorizationServer,
+    audience: Audience,
+    algorithms: Box<[Algorithm]>,
+    rule: Option<AccessTokenRule>,
+    clock_skew: Duration,
+    max_age: Option<Duration>,
+    refresh: KeyRefresh,
+    clock: Arc<dyn Clock>,
+}
+
+impl JwtValidatorBuilder {
+    pub(super) fn new(authorization_server: AuthorizationServer, audience: Audience) -> Self {
+        Self {
+            authorization_server,
+            audience,
+            algorithms: Box::new(Algorithm::ALL),
+            rule: None,
+            clock_skew: DEFAULT_CLOCK_SKEW,
+            max_age: None,
+            refresh: KeyRefresh::default(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Accepts these algorithms only. Default: all ten. To name the one in use is better where the server's keys declare
+    /// none (RFC 8725 section 3.1).
+    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.algorithms = algorithms.into_iter().collect();
+        self
+    }
+
+    /// Accepts tokens whose `typ` is `JWT` or absent, besides `at+jwt`, and tells access tokens by a rule instead.
+    /// Default: only `at+jwt` (RFC 9068 section 4).
+    ///
+    /// For servers that do not follow RFC 9068, most of the large providers among them. `sub`, `iat` and `jti` need not
+    /// be there then; issuer, audience and `exp` must, as ever.
+    pub fn accept_typ_jwt(mut self, rule: AccessTokenRule) -> Self {
+        self.rule = Some(rule);
+        self
+    }
+
+    /// Tolerates this much difference between our clock and the authorization server's.
+    ///
+    /// Applied to `exp`, `nbf` and `iat`. Default: 30 seconds; at most 5 minutes.
+    pub fn clock_skew(mut self, clock_skew: Duration) -> Self {
+        self.clock_skew = clock_skew;
+        self
+    }
+
+    /// Refuses tokens that were issued longer ago than this, whatever their `exp`, or that do not say when. Default: any
+    /// age.
+    pub fn max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = Some(max_age);
+        self
+    }
+
+    /// Fetches the keys again from this age on, beside the requests, which go on with the old ones. Default: 5 minutes;
+    /// from 1 minute to 24 hours.
+    ///
+    /// A token that names a key not yet known causes a fetch before that.
+    pub fn key_refresh_interval(mut self, interval: Duration) -> Self {
+        self.refresh.interval = interval;
+        self
+    }
+
+    /// Leaves this much time between two fetches caused by unknown keys. Anyone can invent a key's name: this is what
+    /// the authorization server bears at most, and what a token of a genuinely new key waits at most during a flood.
+    /// Default: 10 seconds; from 1 second to 10 minutes.
+    pub fn key_cool_down(mut self, cool_down: Duration) -> Self {
+        self.refresh.cool_down = cool_down;
+        self
+    }
+
+    /// Gives a fetch this much time, metadata and keys together; requests that arrive before there are any keys wait as
+    /// long, and are answered 503 then. Default: 5 seconds; from 100 milliseconds to 1 minute.
+    pub fn key_fetch_timeout(mut self, timeout: Duration) -> Self {
+        self.refresh.timeout = timeout;
+        self
+    }
+
+    /// Sets the clock. Default: [`SystemClock`].
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Builds the validator. Nothing is fetched before the first token arrives.
+    ///
+    /// # Errors
+    /// Lists all settings that cannot work: an audience that is no URI, no algorithm, a time out of its range, no way to
+    /// the keys, no HTTP client.
+    pub fn build(self) -> Result<JwtValidator, ConfigError> {
+        let mut problems = self.audience.problems();
+        if self.algorithms.is_empty() {
+            problems.push(Problem::without_value("algorithms", "expected at least one"));
+        }
+        if self.clock_skew > MAX_CLOCK_SKEW {
+            let expected = "expected at most 5 minutes (RFC 7519 section 4.1.4)";
+            problems.push(Problem::new("clock_skew", format!("{:?}", self.clock_skew), expected));
+        }
+        if self.max_age.is_some_and(|max_age| max_age.is_zero()) {
+            problems.push(Problem::new("max_age", "0s", "expected more than zero"));
+        }
+        problems.extend(self.refresh_problems());
+        let algorithms = self.algorithms.clone();
+        let keys = match self.authorization_server.given_keys() {
+            Some(keys) => Some(KeySource::Given(Arc::new(keys.clone()))),
+            None => {
+                if !self.authorization_server.is_discovered()
+                    && self.authorization_server.given_jwks_uri().is_none()
+                {
+                    let expected = "expected keys, jwks_uri or discovery, to verify signatures";
+                    problems.push(Problem::without_value("authorization server", expected));
+                }
+                let client =
+                    self.authorization_server.client().map_err(|problem| problems.push(problem)).ok();
+                client.map(|client| {
+                    let clock = Arc::clone(&self.clock);
+                    KeySource::Remote(RemoteKeys::new(
+                        self.authorization_server.clone(),
+                        client,
+                        clock,
+                        self.refresh,
+                        algorithms,
+                    ))
+                })
+            }
+        };
+        let policy = ClaimsPolicy {
+            issuer: self.authorization_server.issuer().clone(),
+            audience: self.audience.spellings(),
+            clock_skew: self.clock_skew,
+            max_age: self.max_age,
+            rule: self.rule.clone(),
+        };
+        let validator = keys.map(|keys| JwtValidator {
+            keys,
+            header_policy: HeaderPolicy { algorithms: self.algorithms, accept_typ_jwt: self.rule.is_some() },
+            claims_policy: Arc::new(policy),
+            clock: self.clock,
+        });
+        match validator {
+            Some(validator) => ConfigError::unless_none(problems, validator),
+            None => Err(ConfigError::of(problems)),
+        }
+    }
+
+    fn refresh_problems(&self) -> Vec<Problem> {
+        let seconds = Duration::from_secs;
+        let settings = [
+            (
+                "key_refresh_interval",
+                self.refresh.interval,
+                seconds(60)..=seconds(24 * 60 * 60),
+                "expected from 1 minute to 24 hours",
+            ),
+            (
+                "key_cool_down",
+                self.refresh.cool_down,
+                seconds(1)..=seconds(10 * 60),
+                "expected from 1 second to 10 minutes",
+            ),
+            (
+                "key_fetch_timeout",
+                self.refresh.timeout,
+                Duration::from_millis(100)..=seconds(60),
+                "expected from 100 milliseconds to 1 minute",
+            ),
+        ];
+        settings
+            .into_iter()
+            .filter(|(_, span, range, _)| !range.contains(span))
+            .map(|(setting, span, _, expected)| Problem::new(setting, format!("{span:?}"), expected))
+            .collect()
+    }
+}

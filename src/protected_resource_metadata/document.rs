@@ -1,0 +1,176 @@
+//! The document (RFC 9728 section 2), and where it belongs (section 3.1).
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::ProtectedResourceMetadata;
+use crate::{Issuer, Scope};
+
+/// The path of the document of a resource without a path.
+pub(crate) const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
+
+/// A scope that no resource has: with it a client asks the authorization server for a refresh token.
+pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
+
+/// Metadata as it is published by a resource server. Free to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Publication(Arc<Published>);
+
+#[derive(Debug)]
+struct Published {
+    /// Everything but the scopes.
+    members: Map<String, Value>,
+    url: Box<str>,
+    path: Box<str>,
+    other_path: Option<Box<str>>,
+    /// Those that were listed; or else the baseline and, as they are made, those of the guards.
+    scopes: Mutex<Vec<Scope>>,
+    grows: bool,
+}
+
+impl Publication {
+    pub(crate) fn new(metadata: ProtectedResourceMetadata, issuers: &[Issuer], baseline: &[Scope]) -> Self {
+        let ProtectedResourceMetadata { resource, url, scopes_supported, mut members, loopback: _ } =
+            metadata;
+        let path = well_known_path(&url);
+        let other_path = path.strip_suffix('/').map(Into::into);
+        members.insert("resource".into(), (*resource).into());
+        members.insert("bearer_methods_supported".into(), json!(["header"]));
+        if !issuers.is_empty() {
+            let issuers: Vec<_> = issuers.iter().map(Issuer::as_str).collect();
+            members.insert("authorization_servers".into(), issuers.into());
+        }
+        let grows = scopes_supported.is_none();
+        Self(Arc::new(Published {
+            members,
+            url: document_url(&url, &path).into(),
+            path: path.into(),
+            other_path,
+            scopes: Mutex::new(scopes_supported.unwrap_or_else(|| baseline.to_vec())),
+            grows,
+        }))
+    }
+
+    /// Returns the address of the document, for challenges.
+    pub(crate) fn url(&self) -> &str {
+        &self.0.url
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        &self.0.path
+    }
+
+    /// Returns every path that answers. The RFC removes only the slash behind the host, as the MCP SDK for Python does;
+    /// the one for TypeScript removes the last slash of any path.
+    pub(crate) fn paths(&self) -> Vec<&str> {
+        std::iter::once(&*self.0.path).chain(self.0.other_path.as_deref()).collect()
+    }
+
+    /// Adds the scopes of a guard to those that are published, unless they were listed.
+    pub(crate) fn add_scopes<'a>(&self, scopes: impl IntoIterator<Item = &'a Scope>) {
+        if !self.0.grows {
+            return;
+        }
+        let mut published = self.0.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        for scope in scopes {
+            if scope.as_str() != OFFLINE_ACCESS && !published.contains(scope) {
+                published.push(scope.clone());
+            }
+        }
+    }
+
+    /// Writes the document. RFC 9728 section 3.2: members without a value are left out.
+    pub(crate) fn document(&self) -> Value {
+        let mut members = self.0.members.clone();
+        let scopes = self.0.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        if !scopes.is_empty() {
+            let scopes: Vec<_> = scopes.iter().map(Scope::as_str).collect();
+            members.insert("scopes_supported".into(), scopes.into());
+        }
+        Value::Object(members)
+    }
+}
+
+// RFC 9728 section 3.1: the well-known part stands between host and path; a slash that only follows the host is removed.
+fn well_known_path(resource: &Url) -> String {
+    match resource.path() {
+        "/" => WELL_KNOWN.to_owned(),
+        path => format!("{WELL_KNOWN}{path}"),
+    }
+}
+
+fn document_url(resource: &Url, path: &str) -> String {
+    let mut url = resource.clone();
+    url.set_path(path);
+    url.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn publication(resource: &str) -> Publication {
+        Publication::new(ProtectedResourceMetadata::new(resource).unwrap(), &[], &[])
+    }
+
+    #[test]
+    fn r9728_01_the_well_known_part_stands_before_the_path() {
+        let publication = publication("https://h/a/b");
+
+        assert_eq!(publication.path(), "/.well-known/oauth-protected-resource/a/b");
+        assert_eq!(publication.url(), "https://h/.well-known/oauth-protected-resource/a/b");
+    }
+
+    #[test]
+    fn r9728_02_a_bare_host_has_no_suffix_and_a_last_slash_has_two_paths() {
+        for (resource, paths) in [
+            ("https://h", &["/.well-known/oauth-protected-resource"][..]),
+            ("https://h/", &["/.well-known/oauth-protected-resource"]),
+            (
+                "https://h/a/",
+                &["/.well-known/oauth-protected-resource/a/", "/.well-known/oauth-protected-resource/a"],
+            ),
+        ] {
+            assert_eq!(publication(resource).paths(), paths, "{resource}");
+        }
+    }
+
+    #[test]
+    fn r9728_07_a_query_is_kept_behind_the_path() {
+        let publication = publication("https://h/a?t=1");
+
+        assert_eq!(publication.url(), "https://h/.well-known/oauth-protected-resource/a?t=1");
+        assert_eq!(publication.document()["resource"], "https://h/a?t=1");
+    }
+
+    #[test]
+    fn r9728_06_members_without_value_are_left_out() {
+        assert_eq!(
+            publication("https://h").document(),
+            json!({"resource": "https://h", "bearer_methods_supported": ["header"]})
+        );
+    }
+
+    #[test]
+    fn r9728_11_scopes_come_from_the_guards_and_never_offline_access() {
+        let publication = publication("https://h");
+
+        publication.add_scopes(&[Scope::from_static("read"), Scope::from_static(OFFLINE_ACCESS)]);
+        publication.add_scopes(&[Scope::from_static("write"), Scope::from_static("read")]);
+
+        assert_eq!(publication.document()["scopes_supported"], json!(["read", "write"]));
+    }
+
+    #[test]
+    fn listed_scopes_do_not_grow() {
+        let metadata = ProtectedResourceMetadata::new("https://h").unwrap();
+        let metadata = metadata.scopes_supported([Scope::from_static("read")]).unwrap();
+        let publication = Publication::new(metadata, &[], &[Scope::from_static("base")]);
+
+        publication.add_scopes(&[Scope::from_static("write")]);
+
+        assert_eq!(publication.document()["scopes_supported"], json!(["read"]));
+    }
+}

@@ -1,0 +1,117 @@
+//! The service that answers with the document: without credentials, from any origin (RFC 9728 section 3).
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    task::{Context, Poll},
+};
+
+use aws_lc_rs::digest;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    header::{
+        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+        ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+    },
+};
+use http_body_util::Full;
+use tower_service::Service;
+
+use super::Publication;
+
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+
+/// Answers `GET`, `HEAD` and `OPTIONS` with the metadata of a resource server; 404 on any other path.
+///
+/// Mount it at [`ResourceServer::metadata_path`](crate::ResourceServer::metadata_path) in a way that leaves the path of
+/// the request as it is: in axum with `route_service`, not with `nest_service`.
+#[derive(Clone, Debug)]
+pub struct MetadataService {
+    publication: Option<Publication>,
+}
+
+impl MetadataService {
+    pub(crate) fn new(publication: Option<Publication>) -> Self {
+        Self { publication }
+    }
+
+    fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        let publication = self.publication.as_ref().filter(|publication| publication.paths().contains(&path));
+        let Some(publication) = publication else {
+            return with_status(StatusCode::NOT_FOUND);
+        };
+        if method == Method::OPTIONS {
+            let mut response = with_status(StatusCode::NO_CONTENT);
+            let headers = response.headers_mut();
+            headers.insert(ALLOW, METHODS);
+            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+            // MCP clients send `MCP-Protocol-Version` along; the document is public, so anything may come.
+            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
+            headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+            return response;
+        }
+        if method != Method::GET && method != Method::HEAD {
+            let mut response = with_status(StatusCode::METHOD_NOT_ALLOWED);
+            response.headers_mut().insert(ALLOW, METHODS);
+            return response;
+        }
+        let document = Bytes::from(publication.document().to_string());
+        let etag = etag(&document);
+        let mut response = with_status(StatusCode::OK);
+        let answer = response.headers_mut();
+        // RFC 9728 section 7.10: for a time, so that changes arrive.
+        answer.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+        answer.insert(ETAG, etag.clone());
+        if matches(headers, &etag) {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return response;
+        }
+        answer.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        answer.insert(CONTENT_LENGTH, document.len().into());
+        if method == Method::GET {
+            *response.body_mut() = Full::new(document);
+        }
+        response
+    }
+}
+
+impl<B> Service<Request<B>> for MetadataService {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        ready(Ok(self.answer(request.method(), request.uri().path(), request.headers())))
+    }
+}
+
+fn with_status(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}
+
+fn etag(document: &[u8]) -> HeaderValue {
+    let hash = digest::digest(&digest::SHA256, document);
+    HeaderValue::try_from(format!("\"{}\"", URL_SAFE_NO_PAD.encode(hash)))
+        .expect("base64url in quotes is a header value")
+}
+
+// RFC 9110 section 13.1.2: a list, compared weakly, or `*`.
+fn matches(headers: &HeaderMap, etag: &HeaderValue) -> bool {
+    let Ok(etag) = etag.to_str() else { return false };
+    headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|value| value.trim())
+        .any(|value| value == "*" || value.strip_prefix("W/").unwrap_or(value) == etag)
+}

@@ -1,0 +1,207 @@
+//! What the caller is told: [`Rejection`], seven answers and the one table from [`ValidationError`] to them.
+//!
+//! | rejection | HTTP | gRPC | `error` |
+//! |---|---|---|---|
+//! | [`Unauthorized`](Rejection::Unauthorized) | 401 | 16 `UNAUTHENTICATED` | none |
+//! | [`InvalidRequest`](Rejection::InvalidRequest) | 400 | 16 (or 3, see `ResourceServerBuilder`) | `invalid_request` |
+//! | [`InvalidToken`](Rejection::InvalidToken) | 401 | 16 | `invalid_token` |
+//! | [`InsufficientScope`](Rejection::InsufficientScope) | 403 | 7 `PERMISSION_DENIED` | `insufficient_scope` |
+//! | [`Unavailable`](Rejection::Unavailable) | 503 | 14 `UNAVAILABLE` | none |
+//! | [`BadGateway`](Rejection::BadGateway) | 502 | 14 | none |
+//! | [`Internal`](Rejection::Internal) | 500 | 13 `INTERNAL` | none |
+//!
+//! ```
+//! use http::StatusCode;
+//! use tower_bearer::{ErrorCode, Rejection, ValidationError};
+//!
+//! let rejection = Rejection::from(&ValidationError::BadSignature);
+//!
+//! assert_eq!(rejection.status(), StatusCode::UNAUTHORIZED);
+//! assert_eq!(rejection.error_code(), Some(ErrorCode::InvalidToken));
+//! ```
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::StatusCode;
+
+use crate::ValidationError;
+
+/// An answer that refuses a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// No credentials came: a challenge without a reason.
+    Unauthorized,
+    /// The request is malformed.
+    InvalidRequest,
+    /// The token is malformed, expired, withdrawn, for somebody else or otherwise not good.
+    InvalidToken,
+    /// The token is good and does not allow this operation.
+    InsufficientScope,
+    /// We cannot decide now; the token may be good.
+    Unavailable {
+        /// What `Retry-After` says, before some random seconds are added.
+        retry_after: Duration,
+    },
+    /// The authorization server answered what makes no sense.
+    BadGateway,
+    /// Our own wiring or credential is wrong.
+    Internal,
+}
+
+/// The error codes of RFC 6750 section 3.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorCode {
+    /// `invalid_request`
+    InvalidRequest,
+    /// `invalid_token`
+    InvalidToken,
+    /// `insufficient_scope`
+    InsufficientScope,
+}
+
+impl Rejection {
+    /// Returns the HTTP status.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Unauthorized | Self::InvalidToken => StatusCode::UNAUTHORIZED,
+            Self::InvalidRequest => StatusCode::BAD_REQUEST,
+            Self::InsufficientScope => StatusCode::FORBIDDEN,
+            Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BadGateway => StatusCode::BAD_GATEWAY,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Returns the gRPC status code (the names are those of gRPC's own list).
+    pub fn grpc_status(self) -> u8 {
+        const INTERNAL: u8 = 13;
+        const PERMISSION_DENIED: u8 = 7;
+        const UNAUTHENTICATED: u8 = 16;
+        const UNAVAILABLE: u8 = 14;
+        match self {
+            Self::Unauthorized | Self::InvalidRequest | Self::InvalidToken => UNAUTHENTICATED,
+            Self::InsufficientScope => PERMISSION_DENIED,
+            Self::Unavailable { .. } | Self::BadGateway => UNAVAILABLE,
+            Self::Internal => INTERNAL,
+        }
+    }
+
+    /// Returns the error code of the challenge; there is none without credentials (RFC 6750 section 3.1) and where the
+    /// fault is not the caller's.
+    pub fn error_code(self) -> Option<ErrorCode> {
+        match self {
+            Self::InvalidRequest => Some(ErrorCode::InvalidRequest),
+            Self::InvalidToken => Some(ErrorCode::InvalidToken),
+            Self::InsufficientScope => Some(ErrorCode::InsufficientScope),
+            Self::Unauthorized | Self::Unavailable { .. } | Self::BadGateway | Self::Internal => None,
+        }
+    }
+
+    /// Returns a sentence for the caller's developer. It says nothing about the token at hand.
+    ///
+    /// Of the characters %x20-21 / %x23-5B / %x5D-7E, as RFC 6750 section 3 asks of `error_description`.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Unauthorized => "An access token is required",
+            Self::InvalidRequest => {
+                "Exactly one authorization header is expected: Bearer, a space and the token"
+            }
+            Self::InvalidToken => {
+                "The access token is malformed, expired, withdrawn or not for this resource"
+            }
+            Self::InsufficientScope => "The access token does not allow this operation",
+            Self::Unavailable { .. } => "Access tokens cannot be checked at the moment",
+            Self::BadGateway => "The authorization server gave no usable answer",
+            Self::Internal => "Access tokens cannot be checked",
+        }
+    }
+
+    /// Tells whether the answer has a challenge: not where the fault is not the caller's, since a client that is
+    /// challenged throws its token away.
+    pub(crate) fn is_challenge(self) -> bool {
+        match self {
+            Self::Unauthorized | Self::InvalidRequest | Self::InvalidToken | Self::InsufficientScope => true,
+            Self::Unavailable { .. } | Self::BadGateway | Self::Internal => false,
+        }
+    }
+}
+
+impl From<&ValidationError> for Rejection {
+    fn from(error: &ValidationError) -> Self {
+        use ValidationError::*;
+        match error {
+            // RFC 6750 section 3.1: without any credentials, no error code at all.
+            NoCredentials => Self::Unauthorized,
+            SeveralCredentials { .. } | MalformedCredentials => Self::InvalidRequest,
+            TokenTooLong { .. }
+            | MalformedToken(_)
+            | TypeNotAccepted { .. }
+            | AlgorithmNotAccepted { .. }
+            | UnknownIssuer { .. }
+            | IssuerMismatch { .. }
+            | UnknownKey { .. }
+            | AmbiguousKey { .. }
+            | BadSignature
+            | MissingClaim(_)
+            | Claims(_)
+            | Expired { .. }
+            | NotYetValid { .. }
+            | TooOld { .. }
+            | AudienceMismatch { .. }
+            | NoAccessToken { .. }
+            | SenderConstraintNotProved
+            | Inactive => Self::InvalidToken,
+            InsufficientScope { .. } => Self::InsufficientScope,
+            // Not the client's fault: a 401 would make it throw away a good token.
+            KeysUnavailable { retry_after, .. }
+            | IntrospectionUnavailable { retry_after, .. }
+            | Unavailable { retry_after, .. } => Self::Unavailable { retry_after: *retry_after },
+            IntrospectionMalformed { .. } => Self::BadGateway,
+            IntrospectionRefused { .. } | Internal(_) => Self::Internal,
+        }
+    }
+}
+
+impl ErrorCode {
+    /// Returns the code as it stands in a challenge.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidToken => "invalid_token",
+            Self::InsufficientScope => "insufficient_scope",
+        }
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a request was refused, in the extensions of the refusal; for access logs and metrics outside the layer.
+///
+/// ```
+/// use tower_bearer::RejectionReason;
+///
+/// fn access_log<B>(response: &http::Response<B>) {
+///     if let Some(reason) = response.extensions().get::<RejectionReason>() {
+///         println!("{} {}", response.status(), reason.error());
+///     }
+/// }
+/// # access_log(&http::Response::new(()));
+/// ```
+#[derive(Clone, Debug)]
+pub struct RejectionReason(Arc<ValidationError>);
+
+impl RejectionReason {
+    pub(crate) fn new(error: ValidationError) -> Self {
+        Self(Arc::new(error))
+    }
+
+    /// Returns the error; its text is for operators and may name what the token claims about issuer, audience and time.
+    pub fn error(&self) -> &ValidationError {
+        &self.0
+    }
+}

@@ -1,0 +1,217 @@
+//! The settings of a resource server and what each is by default.
+
+use std::{fmt, sync::Arc};
+
+use super::{ConfigError, Problem, ResourceServer, Settings};
+use crate::{
+    Clock, ProtectedResourceMetadata, Rejection, RejectionBody, Scope, ScopeHierarchy, SystemClock,
+    challenge::{ChallengeSettings, is_error_uri, is_quotable},
+    protected_resource_metadata::{OFFLINE_ACCESS, Publication},
+    response::{WriteBody, json_body},
+    validator::{ErasedValidator, SingleFlight, VerdictCache},
+};
+
+/// Memory for verdicts, in bytes: some ten thousand tokens.
+const DEFAULT_CACHE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Most tokens that are being validated with others waiting for the same one. At three seconds a call, the longest that
+/// introspection waits by default, this is some 300 new tokens a second for an authorization server that hangs.
+const MAX_FLIGHTS: usize = 1_024;
+
+/// Builds a [`ResourceServer`].
+#[must_use]
+pub struct ResourceServerBuilder {
+    validator: Arc<dyn ErasedValidator>,
+    metadata: Option<ProtectedResourceMetadata>,
+    realm: Option<Box<str>>,
+    error_uri: Option<Box<str>>,
+    hierarchy: ScopeHierarchy,
+    baseline: Vec<Scope>,
+    cache_bytes: u64,
+    clock: Arc<dyn Clock>,
+    forward_credential: bool,
+    cors_preflight: bool,
+    grpc_invalid_argument: bool,
+    write_body: Box<WriteBody>,
+}
+
+impl ResourceServerBuilder {
+    pub(super) fn new(validator: Arc<dyn ErasedValidator>) -> Self {
+        Self {
+            validator,
+            metadata: None,
+            realm: None,
+            error_uri: None,
+            hierarchy: ScopeHierarchy::default(),
+            baseline: Vec::new(),
+            cache_bytes: DEFAULT_CACHE_BYTES,
+            clock: Arc::new(SystemClock),
+            forward_credential: false,
+            cors_preflight: false,
+            grpc_invalid_argument: false,
+            write_body: Box::new(json_body),
+        }
+    }
+
+    /// Publishes metadata (RFC 9728) and names its address in every challenge, so that callers find out where to get a
+    /// token. The list of authorization servers comes from the validator. Default: none.
+    ///
+    /// The document still has to be served: mount [`ResourceServer::metadata_service`] at
+    /// [`ResourceServer::metadata_path`].
+    pub fn resource_metadata(mut self, metadata: ProtectedResourceMetadata) -> Self {
+        self.metadata = Some(metadata);
+        self
+    }
+
+    /// Sets the `realm` of challenges (RFC 9110 section 11.5). Default: none, or `api` where a challenge would say
+    /// nothing else.
+    pub fn realm(mut self, realm: impl Into<Box<str>>) -> Self {
+        self.realm = Some(realm.into());
+        self
+    }
+
+    /// Sets the `error_uri` of challenges that have an error: a page for people (RFC 6750 section 3). Default: none.
+    pub fn error_uri(mut self, uri: impl Into<Box<str>>) -> Self {
+        self.error_uri = Some(uri.into());
+        self
+    }
+
+    /// Declares which scope contains which. Default: none contains another.
+    pub fn scope_hierarchy(mut self, hierarchy: ScopeHierarchy) -> Self {
+        self.hierarchy = hierarchy;
+        self
+    }
+
+    /// Names scopes in the challenges of [`ResourceServer::layer`] and [`ResourceServer::optional`], for callers to ask
+    /// for. They are named and not required; [`ResourceServer::require`] does both. Default: none.
+    pub fn baseline_scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
+        self.baseline = scopes.into_iter().collect();
+        self
+    }
+
+    /// Sets how much memory good verdicts may take, in bytes; when it is full, tokens seen rarely are validated again.
+    /// Zero switches the cache off: every request has its token validated. Default: 32 MiB.
+    pub fn verdict_cache_bytes(mut self, bytes: u64) -> Self {
+        self.cache_bytes = bytes;
+        self
+    }
+
+    /// Sets the clock of the cache and of the last check of `exp`. Default: [`SystemClock`].
+    ///
+    /// Validators have a clock of their own; give them the same.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Leaves the `Authorization` header in the request for the inner service, marked as sensitive. Default: it is
+    /// removed, since a token that is passed on can be used against its owner by whoever gets it.
+    pub fn forward_credential(mut self) -> Self {
+        self.forward_credential = true;
+        self
+    }
+
+    /// Lets CORS preflight requests pass to an inner CORS layer: `OPTIONS` with `Origin` and
+    /// `Access-Control-Request-Method`, which browsers send without credentials. Default: they are refused like any
+    /// request without a token; an outer CORS layer answers them before they arrive.
+    ///
+    /// # Security
+    /// Anyone can send such a request. Put a CORS layer directly inside, which answers it.
+    pub fn cors_preflight(mut self, pass: bool) -> Self {
+        self.cors_preflight = pass;
+        self
+    }
+
+    /// Answers malformed gRPC requests with 3 `INVALID_ARGUMENT`. Default: 16 `UNAUTHENTICATED`, since many
+    /// applications read a 3 as an answer of their own.
+    pub fn grpc_invalid_argument(mut self) -> Self {
+        self.grpc_invalid_argument = true;
+        self
+    }
+
+    /// Writes the body of HTTP refusals. Status and headers stay as they are; gRPC refusals have no body. Default:
+    /// JSON, such as `{"status":401,"title":"Unauthorized"}`.
+    ///
+    /// ```
+    /// use http::HeaderValue;
+    /// use tower_bearer::RejectionBody;
+    ///
+    /// let plain = |rejection: tower_bearer::Rejection| RejectionBody {
+    ///     content_type: HeaderValue::from_static("text/plain"),
+    ///     bytes: rejection.description().into(),
+    /// };
+    /// # let _: Box<dyn Fn(tower_bearer::Rejection) -> RejectionBody> = Box::new(plain);
+    /// ```
+    pub fn rejection_body(
+        mut self,
+        write: impl Fn(Rejection) -> RejectionBody + Send + Sync + 'static,
+    ) -> Self {
+        self.write_body = Box::new(write);
+        self
+    }
+
+    /// Builds the resource server.
+    ///
+    /// # Errors
+    /// Lists all settings that cannot work: a realm or `error_uri` that no header can hold, `offline_access` among the
+    /// scopes (it is for the authorization server, not for a resource).
+    pub fn build(self) -> Result<ResourceServer, ConfigError> {
+        let mut problems = Vec::new();
+        if let Some(realm) = self.realm.as_deref().filter(|realm| !is_quotable(realm)) {
+            problems.push(Problem::new(
+                "realm",
+                realm,
+                "expected visible ASCII and spaces (RFC 9110 section 11.5)",
+            ));
+        }
+        if let Some(uri) = self.error_uri.as_deref().filter(|uri| !is_error_uri(uri)) {
+            let expected = "expected a URI of the characters %x21 / %x23-5B / %x5D-7E (RFC 6750 section 3)";
+            problems.push(Problem::new("error_uri", uri, expected));
+        }
+        if self.baseline.iter().any(|scope| scope.as_str() == OFFLINE_ACCESS) {
+            let expected = "expected scopes of this resource; whether a client gets a refresh token is between it and \
+                            the authorization server";
+            problems.push(Problem::new("baseline_scopes", OFFLINE_ACCESS, expected));
+        }
+        let publication = self
+            .metadata
+            .map(|metadata| Publication::new(metadata, &self.validator.issuers(), &self.baseline));
+        let cache = match VerdictCache::new(self.cache_bytes, Arc::clone(&self.clock)) {
+            Ok(cache) => cache,
+            Err(_) => {
+                let expected = "expected random bytes from the operating system";
+                return Err(Problem::without_value("verdict_cache_bytes", expected).into());
+            }
+        };
+        let challenge = ChallengeSettings {
+            realm: self.realm,
+            resource_metadata: publication.as_ref().map(|publication| publication.url().into()),
+            error_uri: self.error_uri,
+        };
+        ConfigError::unless_none(problems, ())?;
+        Ok(ResourceServer(Arc::new(Settings {
+            validator: self.validator,
+            cache,
+            flights: SingleFlight::new(MAX_FLIGHTS),
+            clock: self.clock,
+            challenge,
+            publication,
+            hierarchy: self.hierarchy,
+            baseline: self.baseline.into_iter().collect(),
+            forward_credential: self.forward_credential,
+            cors_preflight: self.cors_preflight,
+            grpc_invalid_argument: self.grpc_invalid_argument,
+            write_body: self.write_body,
+        })))
+    }
+}
+
+impl fmt::Debug for ResourceServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResourceServerBuilder")
+            .field("issuers", &self.validator.issuers())
+            .field("metadata", &self.metadata)
+            .field("hierarchy", &self.hierarchy)
+            .finish_non_exhaustive()
+    }
+}

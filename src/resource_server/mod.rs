@@ -1,0 +1,188 @@
+//! What is configured once: [`ResourceServer`], and the layers it hands out.
+//!
+//! ```
+//! # #[cfg(all(feature = "jwt", feature = "reqwest"))]
+//! # fn main() -> Result<(), tower_bearer::ConfigError> {
+//! use tower_bearer::{
+//!     AuthorizationServer, JwtValidator, ProtectedResourceMetadata, ResourceServer, Scope, ScopeHierarchy,
+//! };
+//!
+//! const READ: Scope = Scope::from_static("orders:read");
+//! const WRITE: Scope = Scope::from_static("orders:write");
+//!
+//! let authorization_server = AuthorizationServer::discover("https://as.example.com")?;
+//! let validator = JwtValidator::builder(authorization_server, "https://orders.example.com").build()?;
+//! let resource_server = ResourceServer::builder(validator)
+//!     .resource_metadata(ProtectedResourceMetadata::new("https://orders.example.com")?)
+//!     .scope_hierarchy(ScopeHierarchy::default().implies(WRITE, [READ]))
+//!     .build()?;
+//!
+//! let reading = resource_server.require(READ);  // a valid token with the scope
+//! let anyone = resource_server.layer();         // a valid token
+//! let guests = resource_server.optional();      // a valid token, or none
+//! # let _ = (reading, anyone, guests);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(all(feature = "jwt", feature = "reqwest")))]
+//! # fn main() {}
+//! ```
+
+mod builder;
+mod config_error;
+
+use std::{fmt, sync::Arc};
+
+pub(crate) use self::config_error::Problem;
+pub use self::{builder::ResourceServerBuilder, config_error::ConfigError};
+use crate::{
+    AccessToken, BoxFuture, Clock, MetadataService, ScopeHierarchy, ScopeRequirement, TokenValidator,
+    ValidateTokenLayer, ValidatedToken, ValidationError,
+    challenge::ChallengeSettings,
+    error::DEFAULT_RETRY_AFTER,
+    protected_resource_metadata::Publication,
+    response::WriteBody,
+    validate_token::Admit,
+    validator::{ErasedValidator, FlightError, SingleFlight, TokenHash, VerdictCache},
+};
+
+/// A resource server (RFC 6749 section 1.1): what its tokens must be, and what it says to those who have none.
+///
+/// Immutable and free to clone; all clones and all layers share one cache of verdicts. Pass it to the functions that
+/// build your routers.
+///
+/// # Where to put the layers
+/// The outermost layer gives the 401, and clients ask for exactly the scopes that it names. So put
+/// [`require`](Self::require) on the route, or on a router whose routes all need the same; a [`layer`](Self::layer) around
+/// everything would answer first, naming too little.
+#[derive(Clone)]
+pub struct ResourceServer(pub(crate) Arc<Settings>);
+
+pub(crate) struct Settings {
+    pub(crate) validator: Arc<dyn ErasedValidator>,
+    pub(crate) cache: VerdictCache,
+    pub(crate) flights: Arc<Flights>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) challenge: ChallengeSettings,
+    pub(crate) publication: Option<Publication>,
+    pub(crate) hierarchy: ScopeHierarchy,
+    pub(crate) baseline: ScopeRequirement,
+    pub(crate) forward_credential: bool,
+    pub(crate) cors_preflight: bool,
+    pub(crate) grpc_invalid_argument: bool,
+    pub(crate) write_body: Box<WriteBody>,
+}
+
+type Flights = SingleFlight<TokenHash, Result<ValidatedToken, ValidationError>>;
+
+impl ResourceServer {
+    /// Starts a configuration; the validator decides which tokens are good.
+    pub fn builder(validator: impl TokenValidator) -> ResourceServerBuilder {
+        ResourceServerBuilder::new(Arc::new(validator))
+    }
+
+    /// Makes a layer that asks for a valid token.
+    ///
+    /// Its challenges name the [baseline scopes](ResourceServerBuilder::baseline_scopes).
+    pub fn layer(&self) -> ValidateTokenLayer {
+        ValidateTokenLayer::new(self.clone(), Admit::WithToken, ScopeRequirement::none())
+    }
+
+    /// Makes a layer that asks for a valid token with scopes: one, an array of which all are needed, or any
+    /// [`ScopeRequirement`].
+    ///
+    /// Its challenges name these scopes.
+    pub fn require(&self, scopes: impl Into<ScopeRequirement>) -> ValidateTokenLayer {
+        let scopes = scopes.into();
+        if let Some(publication) = &self.0.publication {
+            publication.add_scopes(scopes.all_scopes());
+        }
+        ValidateTokenLayer::new(self.clone(), Admit::WithToken, scopes)
+    }
+
+    /// Makes a layer that lets requests without bearer credentials pass; who presents a token must present a valid one.
+    ///
+    /// Handlers ask for `Option<ValidatedToken>`. Credentials of other schemes count as none and are left in the
+    /// request.
+    pub fn optional(&self) -> ValidateTokenLayer {
+        ValidateTokenLayer::new(self.clone(), Admit::WithOrWithoutToken, ScopeRequirement::none())
+    }
+
+    /// Returns the path at which the metadata belongs (RFC 9728 section 3.1), such as
+    /// `/.well-known/oauth-protected-resource/mcp` for the resource `https://example.com/mcp`.
+    ///
+    /// Without metadata it is the path of a resource without a path, where the service answers 404.
+    pub fn metadata_path(&self) -> &str {
+        self.0.publication.as_ref().map_or(crate::protected_resource_metadata::WELL_KNOWN, Publication::path)
+    }
+
+    /// Returns every path at which the metadata answers: a second one for a resource whose path ends with a slash,
+    /// because clients differ in which of them they ask.
+    pub fn metadata_paths(&self) -> Vec<&str> {
+        self.0.publication.as_ref().map_or_else(Vec::new, Publication::paths)
+    }
+
+    /// Makes the service that answers with the metadata (RFC 9728 section 3); public, so put no layer around it.
+    pub fn metadata_service(&self) -> MetadataService {
+        MetadataService::new(self.0.publication.clone())
+    }
+
+    /// Returns the metadata document as JSON, if there is one.
+    pub fn metadata(&self) -> Option<serde_json::Value> {
+        self.0.publication.as_ref().map(Publication::document)
+    }
+
+    /// Validates a token that is not in the cache, alone or together with others who present the same one.
+    pub(crate) fn validate(
+        &self,
+        token: AccessToken,
+        hash: TokenHash,
+    ) -> BoxFuture<'static, Result<ValidatedToken, ValidationError>> {
+        let settings = Arc::clone(&self.0);
+        Box::pin(async move {
+            if !settings.validator.shares_calls(&token) {
+                return settings.validate(&token, hash).await;
+            }
+            let flight = || {
+                let settings = Arc::clone(&settings);
+                async move {
+                    // Somebody else's flight may have landed between our look into the cache and our start.
+                    match settings.cache.find(hash) {
+                        Some(verdict) => Ok(ValidatedToken::from_verdict(verdict)),
+                        None => settings.validate(&token, hash).await,
+                    }
+                }
+            };
+            match settings.flights.run(hash, flight).await {
+                Ok(verdict) => verdict,
+                Err(FlightError::Full) => Err(ValidationError::Unavailable {
+                    source: Arc::from(Box::from("too many tokens are being validated")),
+                    retry_after: DEFAULT_RETRY_AFTER,
+                }),
+                Err(FlightError::Lost) => Err(ValidationError::Internal("the validator panicked")),
+            }
+        })
+    }
+}
+
+impl Settings {
+    async fn validate(
+        &self,
+        token: &AccessToken,
+        hash: TokenHash,
+    ) -> Result<ValidatedToken, ValidationError> {
+        let token = self.validator.validate(token).await?;
+        self.cache.keep(hash, token.verdict());
+        Ok(token)
+    }
+}
+
+impl fmt::Debug for ResourceServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResourceServer")
+            .field("issuers", &self.0.validator.issuers())
+            .field("challenge", &self.0.challenge)
+            .field("hierarchy", &self.0.hierarchy)
+            .field("baseline", &self.0.baseline)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,193 @@
+//! From a [`Rejection`] to bytes: an HTTP response, or a trailers-only gRPC answer where the request was gRPC.
+//!
+//! Needs the `http` crate only, and one look at the request before the request moves on ([`Asked`]).
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
+    header::{
+        ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, RETRY_AFTER,
+        WWW_AUTHENTICATE,
+    },
+};
+use serde::Serialize;
+
+use crate::Rejection;
+
+/// What a refusal must know of the request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    protocol: Protocol,
+    is_head: bool,
+    has_origin: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Http,
+    Grpc,
+    /// gRPC for browsers, with the content type of its answers.
+    GrpcWeb(&'static str),
+}
+
+/// The body of a refusal, with its content type. Status and challenge are not yours to change.
+#[derive(Clone, Debug)]
+pub struct RejectionBody {
+    /// The media type, such as `application/json`.
+    pub content_type: HeaderValue,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
+/// Writes the body of a refusal.
+pub(crate) type WriteBody = dyn Fn(Rejection) -> RejectionBody + Send + Sync;
+
+impl Asked {
+    pub(crate) fn new(method: &Method, headers: &HeaderMap) -> Self {
+        Self {
+            protocol: Protocol::of(headers),
+            is_head: method == Method::HEAD,
+            has_origin: headers.contains_key(ORIGIN),
+        }
+    }
+
+    pub(crate) fn is_grpc(self) -> bool {
+        self.protocol != Protocol::Http
+    }
+}
+
+impl Protocol {
+    fn of(headers: &HeaderMap) -> Self {
+        let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        let Some(rest) = strip_prefix_ignore_case(content_type, b"application/grpc") else {
+            return Self::Http;
+        };
+        if strip_prefix_ignore_case(rest, b"-web-text").is_some_and(ends_subtype) {
+            return Self::GrpcWeb("application/grpc-web-text");
+        }
+        if strip_prefix_ignore_case(rest, b"-web").is_some_and(ends_subtype) {
+            return Self::GrpcWeb("application/grpc-web");
+        }
+        if ends_subtype(rest) { Self::Grpc } else { Self::Http }
+    }
+}
+
+fn strip_prefix_ignore_case<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
+    let (start, rest) = text.split_at_checked(prefix.len())?;
+    start.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+/// The name of the message encoding (`+proto`) or parameters may follow.
+fn ends_subtype(rest: &[u8]) -> bool {
+    matches!(rest.first(), None | Some(b'+' | b';' | b' ' | b'\t'))
+}
+
+/// Longest challenge in a gRPC answer, in bytes: clients may refuse trailers beyond 8 KiB in all.
+const MAX_GRPC_CHALLENGE: usize = 6 * 1024;
+
+/// gRPC's own status headers, beside `WWW-Authenticate` for the scripts of another origin.
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const GRPC_RETRY_PUSHBACK_MS: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
+
+/// Writes a refusal. `short_challenge` stands in where a gRPC client might refuse the length of `challenge`.
+pub(crate) fn refusal(
+    rejection: Rejection,
+    challenge: Option<HeaderValue>,
+    short_challenge: impl FnOnce() -> Option<HeaderValue>,
+    asked: Asked,
+    grpc_status: u8,
+    write_body: &WriteBody,
+) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    let retry_after = match rejection {
+        Rejection::Unavailable { retry_after } => Some(retry_after.as_secs().max(1) + jitter()),
+        _ => None,
+    };
+    match asked.protocol {
+        Protocol::Http => {
+            *response.status_mut() = rejection.status();
+            let body = write_body(rejection);
+            let headers = response.headers_mut();
+            headers.insert(CONTENT_TYPE, body.content_type);
+            headers.insert(CONTENT_LENGTH, body.bytes.len().into());
+            if let Some(seconds) = retry_after {
+                headers.insert(RETRY_AFTER, seconds.into());
+            }
+            if !asked.is_head {
+                *response.body_mut() = body.bytes;
+            }
+        }
+        Protocol::Grpc | Protocol::GrpcWeb(_) => {
+            *response.status_mut() = StatusCode::OK;
+            let content_type = match asked.protocol {
+                Protocol::GrpcWeb(content_type) => content_type,
+                Protocol::Grpc | Protocol::Http => "application/grpc",
+            };
+            let headers = response.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            headers.insert(GRPC_STATUS, u16::from(grpc_status).into());
+            // Our descriptions hold no character that gRPC wants percent-encoded.
+            headers.insert(GRPC_MESSAGE, HeaderValue::from_static(rejection.description()));
+            if let Some(seconds) = retry_after {
+                headers.insert(GRPC_RETRY_PUSHBACK_MS, (seconds * 1_000).into());
+            }
+        }
+    }
+    let challenge = match challenge {
+        Some(long) if asked.is_grpc() && long.len() > MAX_GRPC_CHALLENGE => short_challenge(),
+        other => other,
+    };
+    let headers = response.headers_mut();
+    if let Some(challenge) = challenge {
+        headers.insert(WWW_AUTHENTICATE, challenge);
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if asked.has_origin {
+        headers.insert(
+            ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static(match asked.protocol {
+                Protocol::Http => "WWW-Authenticate, Retry-After",
+                Protocol::Grpc | Protocol::GrpcWeb(_) => {
+                    "WWW-Authenticate, grpc-status, grpc-message, grpc-retry-pushback-ms"
+                }
+            }),
+        );
+    }
+    response
+}
+
+/// Some seconds more, so that those whom an outage refused do not all come back at once.
+fn jitter() -> u64 {
+    const MAX_JITTER: u8 = 3;
+    let mut byte = [0];
+    // Without randomness there is no jitter, and the answer stays right.
+    let _ = aws_lc_rs::rand::fill(&mut byte);
+    u64::from(byte[0] % (MAX_JITTER + 1))
+}
+
+/// The body that refusals have by default: status and its name, and the `error` of the challenge where there is one.
+pub(crate) fn json_body(rejection: Rejection) -> RejectionBody {
+    #[derive(Serialize)]
+    struct Json<'a> {
+        status: u16,
+        title: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error_description: Option<&'a str>,
+    }
+
+    let error = rejection.error_code();
+    let status = rejection.status();
+    let json = Json {
+        status: status.as_u16(),
+        title: status.canonical_reason().unwrap_or_default(),
+        error: error.map(|code| code.as_str()),
+        error_description: error.map(|_| rejection.description()),
+    };
+    RejectionBody {
+        content_type: HeaderValue::from_static("application/json"),
+        bytes: serde_json::to_vec(&json).expect("a struct of texts and a number is JSON").into(),
+    }
+}

@@ -1,0 +1,157 @@
+//! A token that was found good: [`ValidatedToken`], in the extensions of each request that passed.
+//!
+//! ```
+//! use tower_bearer::{ClaimsSet, ValidatedToken};
+//!
+//! // What a handler gets; a test of a handler may make one itself.
+//! let token = ValidatedToken::assertion(ClaimsSet::new().with_subject("alice").with_scopes("orders:read"));
+//!
+//! assert_eq!(token.subject(), Some("alice"));
+//! assert_eq!(token.scopes().to_string(), "orders:read");
+//! ```
+
+use std::{
+    fmt, ops,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::{ClaimsSet, UnixTime, validate_token::Passed};
+
+/// A token that a validator found good, with its claims. Free to clone.
+///
+/// Dereferences to its [`ClaimsSet`]. There are two ways to get one: through a validator of this crate, or through
+/// [`assertion`](Self::assertion), the one word to search for when you want to know who else vouches for tokens.
+#[derive(Clone)]
+pub struct ValidatedToken {
+    verdict: Arc<Verdict>,
+    passed: Option<Arc<Passed>>,
+}
+
+/// What was found out about a token; shared by all requests that carry it.
+#[derive(Clone)]
+pub(crate) struct Verdict {
+    claims: ClaimsSet,
+    /// The first moment at which the token is refused: `exp`, with the clock skew of whoever checked it.
+    expired_from: Option<UnixTime>,
+    reuse: Reuse,
+    voucher: Option<Voucher>,
+}
+
+/// How long a verdict may serve further requests with the same token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reuse {
+    Never,
+    UntilExpiry,
+    For(Duration),
+}
+
+/// What a verdict rests on besides time: a key. Withdrawn when the key leaves its set.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Voucher(Arc<AtomicBool>);
+
+impl Voucher {
+    pub(crate) fn withdraw(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl ValidatedToken {
+    /// Vouches for a token that a validator of your own found good.
+    ///
+    /// The layer still refuses it when its `exp` has passed, when it is bound to a key that nobody checks (`cnf`), and
+    /// when its scopes do not suffice. Nothing else is checked: **issuer and audience are yours to compare.** The
+    /// verdict serves this one request unless you say [`reusable_for`](Self::reusable_for).
+    pub fn assertion(claims: ClaimsSet) -> Self {
+        let expired_from = claims.expires_at();
+        Self::new(Verdict { claims, expired_from, reuse: Reuse::Never, voucher: None })
+    }
+
+    /// Lets the verdict serve later requests with the same token for this long, `exp` at most; a token withdrawn in the
+    /// meantime stays good until then. Default: each request asks anew.
+    #[must_use]
+    pub fn reusable_for(self, span: Duration) -> Self {
+        let reuse = if span.is_zero() { Reuse::Never } else { Reuse::For(span) };
+        Self::new(Verdict { reuse, ..Verdict::clone(&self.verdict) })
+    }
+
+    fn new(verdict: Verdict) -> Self {
+        Self { verdict: Arc::new(verdict), passed: None }
+    }
+
+    /// Vouches for a JWT whose every rule was checked: good until `exp`, or until its key is withdrawn.
+    pub(crate) fn verified(claims: ClaimsSet, expired_from: UnixTime, voucher: Voucher) -> Self {
+        Self::new(Verdict {
+            claims,
+            expired_from: Some(expired_from),
+            reuse: Reuse::UntilExpiry,
+            voucher: Some(voucher),
+        })
+    }
+
+    /// Vouches for what the authorization server called active.
+    pub(crate) fn introspected(claims: ClaimsSet, expired_from: Option<UnixTime>, reuse: Reuse) -> Self {
+        Self::new(Verdict { claims, expired_from, reuse, voucher: None })
+    }
+
+    pub(crate) fn from_verdict(verdict: Arc<Verdict>) -> Self {
+        Self { verdict, passed: None }
+    }
+
+    pub(crate) fn verdict(&self) -> &Arc<Verdict> {
+        &self.verdict
+    }
+
+    /// Remembers the guard that let the request pass.
+    pub(crate) fn having_passed(self, passed: Arc<Passed>) -> Self {
+        Self { passed: Some(passed), ..self }
+    }
+
+    pub(crate) fn passed(&self) -> Option<&Arc<Passed>> {
+        self.passed.as_ref()
+    }
+
+    /// Returns the claims; the token dereferences to them as well.
+    pub fn claims(&self) -> &ClaimsSet {
+        &self.verdict.claims
+    }
+}
+
+impl Verdict {
+    pub(crate) fn claims(&self) -> &ClaimsSet {
+        &self.claims
+    }
+
+    pub(crate) fn expired_from(&self) -> Option<UnixTime> {
+        self.expired_from
+    }
+
+    pub(crate) fn reuse(&self) -> Reuse {
+        self.reuse
+    }
+
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.voucher.as_ref().is_some_and(Voucher::is_withdrawn)
+    }
+}
+
+impl ops::Deref for ValidatedToken {
+    type Target = ClaimsSet;
+
+    fn deref(&self) -> &ClaimsSet {
+        self.claims()
+    }
+}
+
+impl fmt::Debug for ValidatedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ValidatedToken").field(self.claims()).finish()
+    }
+}

@@ -1,0 +1,139 @@
+//! The future of a response: polls the validation, then the inner service.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::{Guard, Passed, ResponseBody, guard::Decision};
+use crate::{BoxFuture, ValidatedToken, ValidationError, response::Asked};
+
+pin_project! {
+    /// The future of [`ValidateToken`](super::ValidateToken).
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        #[pin]
+        state: State<S, B, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProject]
+    enum State<S, B, F> {
+        /// The inner service is at work.
+        Answering { #[pin] answer: F },
+        /// The token is being validated; boxed, to keep the common case small.
+        Validating { validation: Validation, waiting: Option<Box<Waiting<S, B>>> },
+        /// The request may go on; the inner service is not ready yet.
+        Readying { waiting: Option<Box<Waiting<S, B>>> },
+        /// The request is refused.
+        Refused { refusal: Option<Response<Bytes>> },
+    }
+}
+
+type Validation = BoxFuture<'static, Result<ValidatedToken, ValidationError>>;
+
+/// A request whose token is being validated, with all it needs to go on.
+pub(super) struct Waiting<S, B> {
+    pub(super) inner: S,
+    pub(super) request: Request<B>,
+    pub(super) guard: Arc<Guard>,
+    pub(super) alone: Arc<Passed>,
+}
+
+impl<S, B> ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
+    pub(super) fn answering(answer: S::Future) -> Self {
+        Self { state: State::Answering { answer } }
+    }
+
+    pub(super) fn validating(validation: Validation, waiting: Waiting<S, B>) -> Self {
+        Self { state: State::Validating { validation, waiting: Some(Box::new(waiting)) } }
+    }
+
+    pub(super) fn refused(refusal: Response<Bytes>) -> Self {
+        Self { state: State::Refused { refusal: Some(refusal) } }
+    }
+}
+
+impl<S, B> Waiting<S, B> {
+    /// Applies the verdict: makes the request ready for the inner service, or writes the refusal.
+    fn decide(&mut self, verdict: Result<ValidatedToken, ValidationError>) -> Result<(), Response<Bytes>> {
+        let error = match verdict.map(|token| self.guard.admit(token, &self.alone)) {
+            Ok(Decision::Admit(token)) => {
+                self.guard.prepare(&mut self.request, Some(token));
+                return Ok(());
+            }
+            Ok(Decision::Refuse(error)) | Err(error) => error,
+            Ok(Decision::AdmitAnonymous | Decision::AdmitPreflight | Decision::Validate(..)) => {
+                ValidationError::Internal("a validated token was neither admitted nor refused")
+            }
+        };
+        Err(self.guard.refuse(error, Asked::new(self.request.method(), self.request.headers())))
+    }
+}
+
+impl<S, B, R> Future for ResponseFuture<S, B>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Output = Result<Response<ResponseBody<R>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        const POLLED_AGAIN: &str = "not polled after it was ready";
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProject::Answering { answer } => {
+                    let response = ready!(answer.poll(cx))?;
+                    return Poll::Ready(Ok(response.map(ResponseBody::inner)));
+                }
+                StateProject::Validating { validation, waiting } => {
+                    let verdict = ready!(validation.as_mut().poll(cx));
+                    let mut waiting = waiting.take().expect(POLLED_AGAIN);
+                    match waiting.decide(verdict) {
+                        Ok(()) => State::Readying { waiting: Some(waiting) },
+                        Err(refusal) => State::Refused { refusal: Some(refusal) },
+                    }
+                }
+                StateProject::Readying { waiting } => {
+                    ready!(waiting.as_mut().expect(POLLED_AGAIN).inner.poll_ready(cx))?;
+                    let Waiting { mut inner, request, .. } = *waiting.take().expect(POLLED_AGAIN);
+                    State::Answering { answer: inner.call(request) }
+                }
+                StateProject::Refused { refusal } => {
+                    let refusal = refusal.take().expect(POLLED_AGAIN);
+                    return Poll::Ready(Ok(refusal.map(ResponseBody::refusal)));
+                }
+            };
+            state.set(next);
+        }
+    }
+}
+
+impl<S, B> fmt::Debug for ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.state {
+            State::Answering { .. } => "ResponseFuture::Answering",
+            State::Validating { .. } => "ResponseFuture::Validating",
+            State::Readying { .. } => "ResponseFuture::Readying",
+            State::Refused { .. } => "ResponseFuture::Refused",
+        })
+    }
+}

@@ -1,0 +1,47 @@
+//! The middleware: [`ValidateTokenLayer`] puts [`ValidateToken`] around a service.
+//!
+//! It works over any `http::Request<B>`, whatever its body, and around any service whose response is an
+//! `http::Response`: axum, tonic, hyper, tower-http. Layers come from a [`ResourceServer`](crate::ResourceServer).
+//!
+//! ```
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower_bearer::{AccessToken, ClaimsSet, ResourceServer, TokenValidator, ValidatedToken, ValidationError};
+//!
+//! struct OneToken;
+//!
+//! impl TokenValidator for OneToken {
+//!     async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
+//!         match token.expose() {
+//!             "good" => Ok(ValidatedToken::assertion(ClaimsSet::new().with_subject("alice"))),
+//!             _ => Err(ValidationError::Inactive),
+//!         }
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let resource_server = ResourceServer::builder(OneToken).build()?;
+//! let service = ServiceBuilder::new().layer(resource_server.layer()).service_fn(|request: http::Request<()>| async move {
+//!     assert!(!request.headers().contains_key("authorization")); // removed
+//!     let token = request.extensions().get::<ValidatedToken>().expect("the layer is in front");
+//!     Ok::<_, std::convert::Infallible>(http::Response::new(token.subject().unwrap_or_default().to_owned()))
+//! });
+//!
+//! let request = http::Request::get("/").header("authorization", "Bearer good").body(())?;
+//! assert_eq!(service.clone().oneshot(request).await?.status(), 200);
+//! let request = http::Request::get("/").body(())?;
+//! assert_eq!(service.oneshot(request).await?.status(), 401);
+//! # Ok(())
+//! # }
+//! ```
+
+mod future;
+mod guard;
+mod layer;
+mod response_body;
+mod service;
+
+pub(crate) use self::guard::{Admit, Guard, Passed};
+pub use self::{
+    future::ResponseFuture, layer::ValidateTokenLayer, response_body::ResponseBody, service::ValidateToken,
+};

@@ -1,0 +1,118 @@
+//! The service: carries a request to a decision, and to the inner service.
+
+use std::{
+    mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{HeaderMap, HeaderValue, Request, Response, header::AUTHORIZATION};
+use tower_service::Service;
+
+use super::{Guard, Passed, ResponseBody, ResponseFuture, future::Waiting, guard::Decision};
+use crate::{ValidatedToken, response::Asked};
+
+/// Validates the access token of each request before the inner service sees it.
+///
+/// A request that passes has a [`ValidatedToken`] in its extensions and no `Authorization` header. One that is refused
+/// never reaches the inner service.
+///
+/// # Readiness
+/// A verdict found in the cache uses the readiness of the inner service at once. A request that has to wait, or is
+/// refused, gives it back: nobody holds a permit of a `ConcurrencyLimit` while an authorization server thinks. After
+/// validation the request queues for readiness again.
+#[derive(Clone, Debug)]
+pub struct ValidateToken<S> {
+    inner: S,
+    guard: Arc<Guard>,
+    /// What a token has passed that has passed this guard and no other; kept, since that is the common case.
+    alone: Arc<Passed>,
+}
+
+impl<S> ValidateToken<S> {
+    pub(super) fn new(inner: S, guard: Arc<Guard>, alone: Arc<Passed>) -> Self {
+        Self { inner, guard, alone }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for ValidateToken<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let decision =
+            self.guard.decide(&self.alone, request.method(), request.headers(), request.extensions());
+        match decision {
+            Decision::Admit(token) => {
+                self.guard.prepare(&mut request, Some(token));
+                ResponseFuture::answering(self.inner.call(request))
+            }
+            Decision::AdmitAnonymous => {
+                self.guard.prepare(&mut request, None);
+                ResponseFuture::answering(self.inner.call(request))
+            }
+            Decision::AdmitPreflight => {
+                request.headers_mut().remove(AUTHORIZATION);
+                ResponseFuture::answering(self.inner.call(request))
+            }
+            Decision::Validate(token, hash) => {
+                mark_sensitive(request.headers_mut());
+                let validation = self.guard.server.validate(token, hash);
+                let inner = self.give_readiness_back();
+                let (guard, alone) = (Arc::clone(&self.guard), Arc::clone(&self.alone));
+                ResponseFuture::validating(validation, Waiting { inner, request, guard, alone })
+            }
+            Decision::Refuse(error) => {
+                let asked = Asked::new(request.method(), request.headers());
+                drop(self.give_readiness_back());
+                ResponseFuture::refused(self.guard.refuse(error, asked))
+            }
+        }
+    }
+}
+
+impl<S: Clone> ValidateToken<S> {
+    /// Drops the service that was polled ready, and with it any permit it holds. Returns one to be polled later.
+    ///
+    /// tower allows a ready service to be dropped. Keeping it while its clone waits for the same permit would deadlock.
+    fn give_readiness_back(&mut self) -> S {
+        let unready = self.inner.clone();
+        drop(mem::replace(&mut self.inner, unready.clone()));
+        unready
+    }
+}
+
+impl Guard {
+    /// Makes a request ready for the inner service.
+    pub(super) fn prepare<B>(&self, request: &mut Request<B>, token: Option<ValidatedToken>) {
+        match token {
+            Some(token) => {
+                if self.server.0.forward_credential {
+                    mark_sensitive(request.headers_mut());
+                } else {
+                    request.headers_mut().remove(AUTHORIZATION);
+                }
+                request.extensions_mut().insert(token);
+            }
+            // What another resource server further out found good says nothing here.
+            None => {
+                request.extensions_mut().remove::<ValidatedToken>();
+            }
+        }
+    }
+}
+
+/// Keeps the token out of the `Debug` of headers, and out of HTTP/2's compression tables.
+fn mark_sensitive(headers: &mut HeaderMap<HeaderValue>) {
+    if let Some(value) = headers.get_mut(AUTHORIZATION) {
+        value.set_sensitive(true);
+    }
+}
