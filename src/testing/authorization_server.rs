@@ -1,0 +1,395 @@
+//! An authorization server in memory: [`TestAuthorizationServer`], which is its own HTTP client.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use serde_json::{Map, Value, json};
+use tokio::sync::watch;
+use url::{Url, form_urlencoded};
+
+use super::{ManualClock, SigningKey, TokenBuilder};
+use crate::{
+    Algorithm, AuthorizationServer, BoxFuture, Clock, HttpClient, HttpError, IntrospectionValidator,
+    IntrospectionValidatorBuilder, JwtValidator, JwtValidatorBuilder, ProtectedResourceMetadata,
+    ResourceServer, ResourceServerBuilder, ResourceServerCredential, TokenValidator, UnixTime,
+};
+
+/// An authorization server for tests: metadata, keys, introspection and tokens, without a socket. Clones are the same
+/// server.
+///
+/// It answers what a real one would until a test [scripts](Self::answer) an answer, [stops](Self::go_down) it or
+/// [holds](Self::hold) its answers back, and it counts what it was asked.
+#[derive(Clone)]
+pub struct TestAuthorizationServer(Arc<Server>);
+
+struct Server {
+    issuer: String,
+    clock: ManualClock,
+    issued: AtomicUsize,
+    state: Mutex<State>,
+    held: watch::Sender<Vec<String>>,
+}
+
+#[derive(Default)]
+struct State {
+    audience: Option<String>,
+    keys: Vec<SigningKey>,
+    generated: usize,
+    opaque: HashMap<String, Map<String, Value>>,
+    is_down: bool,
+    answers: HashMap<String, Arc<Answer>>,
+    log: Vec<Request<Bytes>>,
+    expected_key_fetches: Option<usize>,
+}
+
+type Answer = dyn Fn(&Request<Bytes>) -> Response<Bytes> + Send + Sync;
+
+/// The credential of every resource server at the introspection endpoint.
+const RESOURCE_SERVER: (&str, &str) = ("resource-server", "resource-server-secret");
+
+impl TestAuthorizationServer {
+    /// Starts a server with one key for `ES256`.
+    ///
+    /// # Panics
+    /// When the issuer is none that [`Issuer`](crate::Issuer) takes.
+    pub fn new(issuer: &str) -> Self {
+        crate::Issuer::new_on_loopback(issuer).expect("an issuer");
+        let server = Self(Arc::new(Server {
+            issuer: issuer.to_owned(),
+            clock: ManualClock::default(),
+            issued: AtomicUsize::new(0),
+            state: Mutex::default(),
+            held: watch::Sender::new(Vec::new()),
+        }));
+        server.rotate_keys();
+        server
+    }
+
+    /// Publishes a key for each of these algorithms instead; the first is the one that signs unless a token says
+    /// otherwise.
+    #[must_use]
+    pub fn with_algorithms(self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        let keys: Vec<_> = algorithms.into_iter().map(|algorithm| self.generate(algorithm)).collect();
+        self.publish_keys(keys);
+        self
+    }
+
+    /// Checks, when the server is dropped, that its keys were fetched this often.
+    #[must_use]
+    pub fn expect_key_fetches(self, expected: usize) -> Self {
+        self.state().expected_key_fetches = Some(expected);
+        self
+    }
+
+    /// Returns the issuer identifier.
+    pub fn issuer(&self) -> &str {
+        &self.0.issuer
+    }
+
+    /// Returns the clock that the server, and all that it configures, goes by.
+    pub fn clock(&self) -> &ManualClock {
+        &self.0.clock
+    }
+
+    /// Returns the configuration by which validators find this server: by discovery.
+    pub fn authorization_server(&self) -> AuthorizationServer {
+        AuthorizationServer::discover_on_loopback(self.issuer())
+            .expect("checked in new()")
+            .http_client(self.clone())
+    }
+
+    /// Starts the configuration of a validator of this server's JWTs.
+    pub fn jwt_validator(&self, audience: &str) -> JwtValidatorBuilder {
+        self.remember_audience(audience);
+        JwtValidator::builder(self.authorization_server(), audience).clock(self.clock().clone())
+    }
+
+    /// Starts the configuration of a validator that asks this server.
+    pub fn introspection_validator(&self, audience: &str) -> IntrospectionValidatorBuilder {
+        self.remember_audience(audience);
+        let (id, secret) = RESOURCE_SERVER;
+        let credential = ResourceServerCredential::secret_basic(id, secret);
+        IntrospectionValidator::builder(self.authorization_server(), credential, audience)
+            .clock(self.clock().clone())
+    }
+
+    /// Starts the configuration of a resource server that goes by this server's clock.
+    pub fn resource_server_with(&self, validator: impl TokenValidator) -> ResourceServerBuilder {
+        ResourceServer::builder(validator).clock(self.clock().clone())
+    }
+
+    /// Makes a resource server that accepts this server's JWTs and publishes metadata.
+    ///
+    /// # Panics
+    /// When the audience is no `https` URL.
+    pub fn resource_server(&self, audience: &str) -> ResourceServer {
+        let validator = self.jwt_validator(audience).build().expect("an audience");
+        let metadata = ProtectedResourceMetadata::new_on_loopback(audience).expect("a resource identifier");
+        self.resource_server_with(validator)
+            .resource_metadata(metadata)
+            .build()
+            .expect("nothing else is configured")
+    }
+
+    /// Starts a token.
+    pub fn token(&self) -> TokenBuilder {
+        let key = self.state().keys.first().cloned().expect("a server has a key");
+        TokenBuilder::new(self.clone(), key)
+    }
+
+    /// Puts a new key of the same algorithm first; the others stay published.
+    pub fn rotate_keys(&self) {
+        let algorithm = self.state().keys.first().map_or(Algorithm::ES256, SigningKey::algorithm);
+        let key = self.generate(algorithm);
+        self.state().keys.insert(0, key);
+    }
+
+    /// Publishes these keys and no others.
+    pub fn publish_keys(&self, keys: impl IntoIterator<Item = SigningKey>) {
+        self.state().keys = keys.into_iter().collect();
+    }
+
+    /// Returns the published keys.
+    pub fn keys(&self) -> Vec<SigningKey> {
+        self.state().keys.clone()
+    }
+
+    /// Returns the published key set (RFC 7517 section 5).
+    pub fn jwks(&self) -> Value {
+        json!({"keys": self.state().keys.iter().map(SigningKey::jwk).collect::<Vec<_>>()})
+    }
+
+    /// Makes an opaque token inactive.
+    pub fn revoke(&self, token: &str) {
+        self.state().opaque.remove(token);
+    }
+
+    /// Refuses every connection from now on.
+    pub fn go_down(&self) {
+        self.state().is_down = true;
+    }
+
+    /// Answers again.
+    pub fn come_back(&self) {
+        self.state().is_down = false;
+    }
+
+    /// Holds answers of this address back, until [`release`](Self::release).
+    pub fn hold(&self, url: &str) {
+        self.0.held.send_modify(|held| held.push(url.to_owned()));
+    }
+
+    /// Lets answers of this address go.
+    pub fn release(&self, url: &str) {
+        self.0.held.send_modify(|held| held.retain(|other| other != url));
+    }
+
+    /// Scripts what is answered at an address, the server's own or any other.
+    pub fn answer(
+        &self,
+        url: &str,
+        answer: impl Fn(&Request<Bytes>) -> Response<Bytes> + Send + Sync + 'static,
+    ) {
+        self.state().answers.insert(url.to_owned(), Arc::new(answer));
+    }
+
+    /// Answers as usual again.
+    pub fn answer_as_usual(&self, url: &str) {
+        self.state().answers.remove(url);
+    }
+
+    /// Returns the address of the metadata (RFC 8414 section 3.1).
+    pub fn metadata_url(&self) -> String {
+        let mut url = Url::parse(self.issuer()).expect("checked in new()");
+        url.set_path(&format!("/.well-known/oauth-authorization-server{}", url.path().trim_end_matches('/')));
+        url.into()
+    }
+
+    /// Returns the address of the key set.
+    pub fn jwks_uri(&self) -> String {
+        self.endpoint("jwks")
+    }
+
+    /// Returns the address of the introspection endpoint.
+    pub fn introspection_endpoint(&self) -> String {
+        self.endpoint("introspect")
+    }
+
+    /// Returns how often the keys were fetched.
+    pub fn key_fetches(&self) -> usize {
+        self.requests_to(&self.jwks_uri()).len()
+    }
+
+    /// Returns how often the server was asked about a token.
+    pub fn introspections(&self) -> usize {
+        self.requests_to(&self.introspection_endpoint()).len()
+    }
+
+    /// Returns what an address was asked, in order.
+    pub fn requests_to(&self, url: &str) -> Vec<Request<Bytes>> {
+        self.state().log.iter().filter(|request| *request.uri() == *url).cloned().collect()
+    }
+
+    /// Returns what any address was asked, in order.
+    pub fn requests(&self) -> Vec<Request<Bytes>> {
+        self.state().log.clone()
+    }
+
+    fn endpoint(&self, name: &str) -> String {
+        format!("{}/{name}", self.issuer().trim_end_matches('/'))
+    }
+
+    fn generate(&self, algorithm: Algorithm) -> SigningKey {
+        let number = {
+            let mut state = self.state();
+            state.generated += 1;
+            state.generated
+        };
+        SigningKey::generate(&format!("key-{number}"), algorithm)
+    }
+
+    fn remember_audience(&self, audience: &str) {
+        self.state().audience.get_or_insert_with(|| audience.to_owned());
+    }
+
+    pub(super) fn audience(&self) -> String {
+        self.state().audience.clone().unwrap_or_else(|| "https://resource.example.com".to_owned())
+    }
+
+    pub(super) fn next_token_id(&self) -> String {
+        format!("token-{}", self.0.issued.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(super) fn key_for(&self, algorithm: Algorithm) -> SigningKey {
+        let found = self.state().keys.iter().find(|key| key.algorithm() == algorithm).cloned();
+        found.unwrap_or_else(|| panic!("the server has no key for {algorithm}; give it one: with_algorithms"))
+    }
+
+    pub(super) fn issue_opaque(&self, claims: Map<String, Value>) -> String {
+        let token = format!("opaque-{}", self.next_token_id());
+        self.state().opaque.insert(token.clone(), claims);
+        token
+    }
+
+    fn respond(&self, request: &Request<Bytes>) -> Response<Bytes> {
+        let url = request.uri().to_string();
+        let scripted = self.state().answers.get(&url).cloned();
+        if let Some(scripted) = scripted {
+            return scripted(request);
+        }
+        if url == self.metadata_url() {
+            json_response(&json!({
+                "issuer": self.issuer(),
+                "jwks_uri": self.jwks_uri(),
+                "introspection_endpoint": self.introspection_endpoint(),
+            }))
+        } else if url == self.jwks_uri() {
+            json_response(&self.jwks())
+        } else if url == self.introspection_endpoint() {
+            self.introspect(request)
+        } else {
+            status_response(StatusCode::NOT_FOUND)
+        }
+    }
+
+    /// RFC 7662: authenticated, `active: false` for all that is not a live token.
+    fn introspect(&self, request: &Request<Bytes>) -> Response<Bytes> {
+        if request.method() != Method::POST {
+            return status_response(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        let form: HashMap<_, _> = form_urlencoded::parse(request.body()).into_owned().collect();
+        if !is_authenticated(request, &form) {
+            return status_response(StatusCode::UNAUTHORIZED);
+        }
+        let claims = form.get("token").and_then(|token| self.state().opaque.get(token).cloned());
+        let now = self.0.clock.now();
+        let is_live = |claims: &Map<String, Value>| {
+            claims.get("exp").and_then(Value::as_u64).is_none_or(|exp| now < UnixTime::from_secs(exp))
+        };
+        match claims.filter(is_live) {
+            Some(mut claims) => {
+                claims.insert("active".to_owned(), true.into());
+                json_response(&Value::Object(claims))
+            }
+            None => json_response(&json!({"active": false})),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state()
+    }
+}
+
+impl Server {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_authenticated(request: &Request<Bytes>, form: &HashMap<String, String>) -> bool {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+    let (id, secret) = RESOURCE_SERVER;
+    let header = request.headers().get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let basic = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
+    let is_basic = header == Some(&basic);
+    let is_bearer = header == Some(&format!("Bearer {secret}"));
+    let is_post = form.values().any(|value| value == id) && form.values().any(|value| value == secret);
+    is_basic || is_bearer || is_post
+}
+
+fn json_response(body: &Value) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body.to_string()));
+    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    response
+}
+
+fn status_response(status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    response
+}
+
+impl HttpClient for TestAuthorizationServer {
+    fn send(&self, request: Request<Bytes>, _: usize) -> BoxFuture<'_, Result<Response<Bytes>, HttpError>> {
+        Box::pin(async move {
+            self.state().log.push(request.clone());
+            let url = request.uri().to_string();
+            let mut held = self.0.held.subscribe();
+            // The sender lives as long as `self`.
+            let _ = held.wait_for(|held| !held.contains(&url)).await;
+            if self.state().is_down {
+                return Err(HttpError::new("connection refused"));
+            }
+            Ok(self.respond(&request))
+        })
+    }
+}
+
+impl fmt::Debug for TestAuthorizationServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestAuthorizationServer").field("issuer", &self.0.issuer).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let jwks_uri = format!("{}/jwks", self.issuer.trim_end_matches('/'));
+        let state = self.state();
+        if let Some(expected) = state.expected_key_fetches {
+            let fetches = state.log.iter().filter(|request| *request.uri() == *jwks_uri).count();
+            assert_eq!(fetches, expected, "key fetches at {jwks_uri}");
+        }
+    }
+}

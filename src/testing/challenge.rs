@@ -1,0 +1,179 @@
+//! What a refusal says in `WWW-Authenticate`, read by a parser that shares nothing with the code that wrote it.
+
+use std::collections::BTreeMap;
+
+use http::{Response, header::WWW_AUTHENTICATE};
+
+/// A challenge as a client reads it (RFC 9110 section 11.6.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParsedChallenge {
+    scheme: String,
+    params: BTreeMap<String, String>,
+}
+
+impl ParsedChallenge {
+    /// Returns the scheme as it was written.
+    pub fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    /// Returns the value of a parameter, without quotes and escapes; names are in lower case.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params.get(name).map(String::as_str)
+    }
+
+    /// Returns the names of all parameters, in alphabetical order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.params.keys().map(String::as_str)
+    }
+}
+
+/// Reads all challenges of a response.
+///
+/// # Panics
+/// When a field is not as RFC 9110 section 11.6.1 has it, or a parameter stands twice in a challenge (section 11.2).
+pub fn challenges<B>(response: &Response<B>) -> Vec<ParsedChallenge> {
+    let fields = response.headers().get_all(WWW_AUTHENTICATE);
+    fields.iter().flat_map(|field| parse(field.to_str().expect("a challenge is visible ASCII"))).collect()
+}
+
+fn parse(field: &str) -> Vec<ParsedChallenge> {
+    let mut challenges: Vec<ParsedChallenge> = Vec::new();
+    let mut rest = field.trim();
+    while !rest.is_empty() {
+        let (word, behind) = token(rest, field);
+        match behind.strip_prefix('=') {
+            // A parameter of the challenge before.
+            Some(behind) => {
+                let (value, behind) = value(behind, field);
+                let params =
+                    &mut challenges.last_mut().unwrap_or_else(|| panic!("no scheme in {field:?}")).params;
+                let earlier = params.insert(word.to_ascii_lowercase(), value);
+                assert!(earlier.is_none(), "{word} stands twice in {field:?}");
+                rest = behind;
+            }
+            None => {
+                challenges.push(ParsedChallenge { scheme: word.to_owned(), params: BTreeMap::new() });
+                assert!(
+                    behind.is_empty() || behind.starts_with([' ', ',']),
+                    "no space behind the scheme in {field:?}"
+                );
+                rest = behind.trim_start();
+                if !rest.starts_with(',') {
+                    continue;
+                }
+            }
+        }
+        let trimmed = rest.trim_start();
+        rest = match trimmed.strip_prefix(',') {
+            Some(next) => next.trim_start(),
+            None => {
+                assert!(trimmed.is_empty(), "no comma before {trimmed:?} in {field:?}");
+                trimmed
+            }
+        };
+    }
+    challenges
+}
+
+fn token<'a>(text: &'a str, field: &str) -> (&'a str, &'a str) {
+    let end = text
+        .find(|c: char| !(c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)))
+        .unwrap_or(text.len());
+    assert!(end > 0, "a word was expected at {text:?} in {field:?}");
+    text.split_at(end)
+}
+
+fn value<'a>(text: &'a str, field: &str) -> (String, &'a str) {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let (value, rest) = token(text, field);
+        return (value.to_owned(), rest);
+    };
+    let mut value = String::new();
+    let mut chars = quoted.char_indices();
+    while let Some((index, character)) = chars.next() {
+        match character {
+            '"' => return (value, &quoted[index + 1..]),
+            '\\' => value.push(chars.next().unwrap_or_else(|| panic!("an escape of nothing in {field:?}")).1),
+            other => value.push(other),
+        }
+    }
+    panic!("an open quote in {field:?}")
+}
+
+/// Expects a challenge of the scheme `Bearer`: with exactly this `error` and `scope`, where none was named without it.
+///
+/// Other parameters, such as `resource_metadata`, are compared only where [`param`](ExpectedChallenge::param) names them.
+pub fn bearer() -> ExpectedChallenge {
+    ExpectedChallenge { error: None, scope: None, params: BTreeMap::new() }
+}
+
+/// What a test expects of a challenge.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ExpectedChallenge {
+    error: Option<String>,
+    scope: Option<String>,
+    params: BTreeMap<String, String>,
+}
+
+impl ExpectedChallenge {
+    /// Expects this `error`.
+    pub fn error(mut self, error: &str) -> Self {
+        self.error = Some(error.to_owned());
+        self
+    }
+
+    /// Expects this `scope`.
+    pub fn scope(mut self, scope: &str) -> Self {
+        self.scope = Some(scope.to_owned());
+        self
+    }
+
+    /// Expects another parameter with this value.
+    pub fn param(mut self, name: &str, value: &str) -> Self {
+        self.params.insert(name.to_owned(), value.to_owned());
+        self
+    }
+}
+
+impl PartialEq<ExpectedChallenge> for ParsedChallenge {
+    fn eq(&self, expected: &ExpectedChallenge) -> bool {
+        self.scheme.eq_ignore_ascii_case("bearer")
+            && self.param("error") == expected.error.as_deref()
+            && self.param("scope") == expected.scope.as_deref()
+            // RFC 6750 section 3.1: no description of an error that is not named.
+            && (expected.error.is_some() || self.param("error_description").is_none())
+            && expected.params.iter().all(|(name, value)| self.param(name) == Some(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_challenges_in_one_field_are_told_apart() {
+        let parsed = parse(r#"Negotiate, Bearer realm="a, \"b\"", error=invalid_token, DPoP algs="ES256""#);
+
+        let schemes: Vec<_> = parsed.iter().map(ParsedChallenge::scheme).collect();
+        assert_eq!(schemes, ["Negotiate", "Bearer", "DPoP"]);
+        assert_eq!(parsed[1].param("realm"), Some("a, \"b\""));
+        assert_eq!(parsed[1].param("error"), Some("invalid_token"));
+    }
+
+    #[test]
+    fn malformed_challenges_are_a_panic() {
+        for field in [
+            "Bearer realm=\"a\" error=\"b\"",
+            "Bearer realm=\"a",
+            "Bearer a=\"b\", A=\"c\"",
+            "Bearer =\"b\"",
+            "realm=\"a\"",
+            "Bearer realm=",
+            "\"Bearer\"",
+        ] {
+            assert!(std::panic::catch_unwind(|| parse(field)).is_err(), "{field}");
+        }
+    }
+}

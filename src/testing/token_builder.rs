@@ -1,0 +1,168 @@
+//! A token that is good unless a test breaks it: [`TokenBuilder`].
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::{SigningKey, TestAuthorizationServer};
+use crate::{Algorithm, Clock};
+
+/// Builds a token of a [`TestAuthorizationServer`]; each method changes one thing.
+///
+/// Unchanged it is an access token of RFC 9068: for the resource server that the test made first, issued now, good for
+/// ten minutes, without scopes, signed with the server's newest key.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct TokenBuilder {
+    server: TestAuthorizationServer,
+    key: SigningKey,
+    header: Map<String, Value>,
+    claims: Map<String, Value>,
+    raw_header: Option<Vec<u8>>,
+    raw_payload: Option<Vec<u8>>,
+    signature: Option<Vec<u8>>,
+}
+
+const LIFETIME: Duration = Duration::from_secs(10 * 60);
+
+impl TokenBuilder {
+    pub(super) fn new(server: TestAuthorizationServer, key: SigningKey) -> Self {
+        let now = server.clock().now();
+        let claims = json!({
+            "iss": server.issuer(),
+            "aud": server.audience(),
+            "sub": "alice",
+            "jti": server.next_token_id(),
+            "iat": now.as_secs(),
+            "exp": now.saturating_add(LIFETIME).as_secs(),
+        });
+        let header = json!({"typ": "at+jwt"});
+        let (Value::Object(header), Value::Object(claims)) = (header, claims) else {
+            unreachable!("both are objects")
+        };
+        Self {
+            server,
+            key: key.clone(),
+            header,
+            claims,
+            raw_header: None,
+            raw_payload: None,
+            signature: None,
+        }
+        .key(&key)
+    }
+
+    /// Sets `scope`: words separated by spaces.
+    pub fn scope(self, scope: &str) -> Self {
+        self.claim("scope", scope)
+    }
+
+    /// Sets `aud` to one audience; for several give [`claim`](Self::claim) an array.
+    pub fn audience(self, audience: &str) -> Self {
+        self.claim("aud", audience)
+    }
+
+    /// Sets `sub`.
+    pub fn subject(self, subject: &str) -> Self {
+        self.claim("sub", subject)
+    }
+
+    /// Sets `iss`.
+    pub fn issuer(self, issuer: &str) -> Self {
+        self.claim("iss", issuer)
+    }
+
+    /// Sets `exp` to this long from now.
+    pub fn expires_in(self, span: Duration) -> Self {
+        let exp = self.server.clock().now().saturating_add(span).as_secs();
+        self.claim("exp", exp)
+    }
+
+    /// Sets a claim to any value, of the right type or not.
+    pub fn claim(mut self, name: &str, value: impl Serialize) -> Self {
+        self.claims.insert(name.to_owned(), serde_json::to_value(value).expect("a claim is JSON"));
+        self
+    }
+
+    /// Leaves a claim out.
+    pub fn without_claim(mut self, name: &str) -> Self {
+        self.claims.remove(name);
+        self
+    }
+
+    /// Sets a header parameter to any value, of the right type or not; the key that signs stays the same.
+    pub fn header(mut self, name: &str, value: impl Serialize) -> Self {
+        self.header.insert(name.to_owned(), serde_json::to_value(value).expect("a parameter is JSON"));
+        self
+    }
+
+    /// Leaves a header parameter out.
+    pub fn without_header(mut self, name: &str) -> Self {
+        self.header.remove(name);
+        self
+    }
+
+    /// Signs with the server's key for this algorithm.
+    ///
+    /// # Panics
+    /// When the server has none: see [`TestAuthorizationServer::with_algorithms`].
+    pub fn algorithm(self, algorithm: Algorithm) -> Self {
+        let key = self.server.key_for(algorithm);
+        self.key(&key)
+    }
+
+    /// Signs with this key, the server's or not, and names it in the header.
+    pub fn key(mut self, key: &SigningKey) -> Self {
+        self.key = key.clone();
+        let (kid, alg) = (self.key.kid().to_owned(), self.key.algorithm().as_str());
+        self.header("kid", kid).header("alg", alg)
+    }
+
+    /// Puts this text in the place of the header, JSON or not, and signs that.
+    pub fn raw_header(mut self, header: impl Into<Vec<u8>>) -> Self {
+        self.raw_header = Some(header.into());
+        self
+    }
+
+    /// Puts this text in the place of the claims, JSON or not, and signs that.
+    pub fn raw_payload(mut self, payload: impl Into<Vec<u8>>) -> Self {
+        self.raw_payload = Some(payload.into());
+        self
+    }
+
+    /// Puts these bytes in the place of the signature.
+    pub fn signature(mut self, signature: impl Into<Vec<u8>>) -> Self {
+        self.signature = Some(signature.into());
+        self
+    }
+
+    /// Returns the claims, to compare with or to change as text.
+    pub fn claims(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+
+    /// Returns the header, to compare with or to change as text.
+    pub fn header_parameters(&self) -> &Map<String, Value> {
+        &self.header
+    }
+
+    /// Writes the token as a JWT in compact form.
+    pub fn sign(self) -> String {
+        let text = |object: Map<String, Value>| Value::Object(object).to_string().into_bytes();
+        let header = self.raw_header.unwrap_or_else(|| text(self.header));
+        let payload = self.raw_payload.unwrap_or_else(|| text(self.claims));
+        let mut token = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
+        let signature = self.signature.unwrap_or_else(|| self.key.sign(token.as_bytes()));
+        token.push('.');
+        token.push_str(&URL_SAFE_NO_PAD.encode(signature));
+        token
+    }
+
+    /// Issues the token as an opaque one: a word that means something to the server's introspection endpoint only, which
+    /// answers with the claims until it expires or is revoked.
+    pub fn opaque(self) -> String {
+        self.server.issue_opaque(self.claims)
+    }
+}
