@@ -139,7 +139,7 @@ mod with_reqwest {
                 .connect_timeout(CONNECT_TIMEOUT)
                 .build()
                 .map(Self)
-                .map_err(flat)
+                .map_err(|error| flat(&error))
         }
     }
 
@@ -150,10 +150,10 @@ mod with_reqwest {
             body_limit: usize,
         ) -> BoxFuture<'_, Result<http::Response<Bytes>, HttpError>> {
             Box::pin(async move {
-                let request = reqwest::Request::try_from(request).map_err(flat)?;
-                let mut response = self.0.execute(request).await.map_err(flat)?;
+                let request = reqwest::Request::try_from(request).map_err(|error| flat(&error))?;
+                let mut response = self.0.execute(request).await.map_err(|error| flat(&error))?;
                 let mut body = BytesMut::new();
-                while let Some(chunk) = response.chunk().await.map_err(flat)? {
+                while let Some(chunk) = response.chunk().await.map_err(|error| flat(&error))? {
                     if body.len() + chunk.len() > body_limit {
                         return Err(HttpError::body_too_long(body_limit));
                     }
@@ -168,7 +168,7 @@ mod with_reqwest {
     }
 
     /// Writes reqwest's chain of causes into one line: its own text stops at "error sending request".
-    fn flat(error: reqwest::Error) -> HttpError {
+    fn flat(error: &reqwest::Error) -> HttpError {
         let mut text = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {

@@ -1,4 +1,96 @@
-#![doc = "placeholder"]
+//! Checks OAuth 2.0 access tokens in front of a tower service: JWTs on the spot, opaque tokens by introspection.
+//!
+//! A [`ResourceServer`] hands out layers. A layer reads the bearer token of each request, has a validator decide about
+//! it, asks for scopes, and either calls the inner service with a [`ValidatedToken`] in the request or answers with an
+//! exact refusal that tells the caller what to do next.
+//!
+//! ```
+//! # #[cfg(all(feature = "axum", feature = "jwt", feature = "reqwest"))]
+//! # fn main() -> Result<(), tower_bearer::ConfigError> {
+//! use axum::{Router, routing::{get, put}};
+//! use tower_bearer::{
+//!     AuthorizationServer, JwtValidator, ProtectedResourceMetadata, ResourceServer, Scope, ScopeHierarchy,
+//!     ValidatedToken,
+//! };
+//!
+//! const READ: Scope = Scope::from_static("orders:read"); // a bad character does not compile
+//! const WRITE: Scope = Scope::from_static("orders:write");
+//!
+//! // Issuer and audience are arguments, so neither can be left out. Boot does not wait for the network.
+//! let authorization_server = AuthorizationServer::discover("https://as.example.com")?;
+//! let validator = JwtValidator::builder(authorization_server, "https://orders.example.com").build()?;
+//! let resource_server = ResourceServer::builder(validator)
+//!     .resource_metadata(ProtectedResourceMetadata::new("https://orders.example.com")?)
+//!     .scope_hierarchy(ScopeHierarchy::default().implies(WRITE, [READ]))
+//!     .build()?;
+//!
+//! async fn list(token: ValidatedToken) -> String {
+//!     format!("orders of {}", token.subject().unwrap_or("nobody"))
+//! }
+//! async fn change() {}
+//!
+//! let app: Router = Router::new()
+//!     .route("/orders", get(list).layer(resource_server.require(READ)))
+//!     .route("/orders/{id}", put(change).layer(resource_server.require([READ, WRITE])))
+//!     .route_service(resource_server.metadata_path(), resource_server.metadata_service()); // public
+//! # Ok(())
+//! # }
+//! # #[cfg(not(all(feature = "axum", feature = "jwt", feature = "reqwest")))]
+//! # fn main() {}
+//! ```
+//!
+//! # The life of a request
+//! The modules stand in the order in which a request meets them; the list of files is the architecture.
+//!
+//! 1. It arrives at [`ValidateToken`]. Has an outer layer of the same resource server validated its token, step 6 is next.
+//! 2. Its [`credentials`] are read: the `Authorization` header, exactly one, exactly one token68, 16 KiB at most. Without
+//!    any, the answer is 401 and a challenge without error, or the request goes on as anonymous
+//!    ([`ResourceServer::optional`]).
+//! 3. The token is validated: a good verdict that is remembered counts until `exp`, until its key is withdrawn or until its
+//!    time to live is over. Otherwise a [`TokenValidator`] decides: [`JwtValidator`](jwt) on the spot,
+//!    [`IntrospectionValidator`](introspection) by asking, [`RoutingValidator`] by choosing one of several, or your own.
+//! 4. Its sender would be proved here. A token that is bound to a key (`cnf`) is refused, as nothing proves the key yet.
+//! 5. The token travels with the request as a [`ValidatedToken`] in its extensions. The header is removed.
+//! 6. Its scopes are held against the [`ScopeRequirement`] of the layer.
+//! 7. A request that is refused gets a [`Rejection`]: over HTTP a status, a challenge and JSON; over gRPC a status in
+//!    trailers only. The cause, a [`ValidationError`], stays in the response's extensions and in the log.
+//!
+//! # What a resource server does not do
+//! It checks tokens and **never touches client identity**: it fetches no client metadata, learns no client identifier,
+//! authenticates no client, handles neither PKCE nor redirects nor registration. The members that name a client are left
+//! out while [`claims`] are read, so nothing behind the parser can show them. The one credential here is the resource
+//! server's own, at the introspection endpoint.
+//!
+//! # Features
+//! | feature | default | what it gives | what it brings along |
+//! |---|---|---|---|
+//! | `jwt` | yes | [`jwt`], [`jwks`]: local validation, keys by discovery | |
+//! | `introspection` | yes | [`introspection`]: RFC 7662 | |
+//! | `reqwest` | yes | [`ReqwestClient`]: how keys, metadata and introspection are reached | reqwest, rustls on aws-lc-rs, the platform's certificates |
+//! | `axum` | no | [`integration::axum`]: extractors | axum-core |
+//! | `testing` | no | [`testing`]: an authorization server in memory, tokens, a clock | |
+//!
+//! Features add up; none changes what is accepted.
+//!
+//! # Cryptography and TLS
+//! Signatures, hashes and random numbers come from [aws-lc-rs](https://docs.rs/aws-lc-rs), which needs a C compiler to
+//! build. TLS comes with the feature `reqwest`: rustls, on the same aws-lc-rs, with the certificates that the platform
+//! trusts. **Nothing is installed process-wide**: no default provider of rustls, none of jsonwebtoken, which is not a
+//! dependency. For another TLS stack, a proxy or a private certificate authority hand a `reqwest::ClientBuilder` to
+//! [`ReqwestClient::from_builder`]; for another HTTP client switch the feature off and implement [`HttpClient`], one
+//! method.
+//!
+//! # Standards, and where they are
+//! | document | module |
+//! |---|---|
+//! | RFC 6750 bearer tokens, RFC 9110 authentication | [`credentials`], [`rejection`] |
+//! | RFC 6749 section 3.3 scopes | [`scope`], [`scope_requirement`] |
+//! | RFC 7515, 7518, 7519, 8725, 9068 JWT access tokens | [`jwt`] |
+//! | RFC 7517, 8037, 9864 keys | [`jwks`] |
+//! | RFC 7662 introspection | [`introspection`] |
+//! | RFC 8414, OpenID Connect Discovery | [`authorization_server`] |
+//! | RFC 8707 resource indicators | [`audience`] |
+//! | RFC 9728 protected resource metadata | [`protected_resource_metadata`] |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(feature = "jwt", feature = "introspection")),

@@ -12,7 +12,7 @@ use http::{
 };
 use serde::Serialize;
 
-use crate::Rejection;
+use crate::{ErrorCode, Rejection};
 
 /// What a refusal must know of the request.
 #[derive(Clone, Copy, Debug)]
@@ -183,7 +183,7 @@ pub(crate) fn json_body(rejection: Rejection) -> RejectionBody {
     let json = Json {
         status: status.as_u16(),
         title: status.canonical_reason().unwrap_or_default(),
-        error: error.map(|code| code.as_str()),
+        error: error.map(ErrorCode::as_str),
         error_description: error.map(|_| rejection.description()),
     };
     RejectionBody {

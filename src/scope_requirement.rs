@@ -139,7 +139,7 @@ pub struct ScopeHierarchy {
 impl ScopeHierarchy {
     /// Declares that whoever has `scope` also has each of `implied`.
     pub fn implies(mut self, scope: Scope, implied: impl IntoIterator<Item = Scope>) -> Self {
-        self.implications.extend(implied.into_iter().map(|lesser| (scope.clone(), lesser)));
+        self.implications.extend(std::iter::repeat(scope).zip(implied));
         self
     }
 

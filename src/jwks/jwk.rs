@@ -51,13 +51,13 @@ impl VerifyingKey {
                 Some(Algorithm::find(&name).ok_or(Unusable("alg is no signature algorithm known here"))?)
             }
         };
-        Self::prepare(kid, material, algorithm)
+        Self::prepare(kid, &material, algorithm)
     }
 
     /// Judges a key and parses it for `algorithm`, or for each that it can be used with.
     pub(crate) fn prepare(
         kid: Option<Box<str>>,
-        material: Material,
+        material: &Material,
         algorithm: Option<Algorithm>,
     ) -> Result<Self, Unusable> {
         material.check()?;

@@ -52,7 +52,7 @@ impl KeySet {
     /// When it is none, does not fit the algorithm or cannot be used.
     pub fn from_pem(pem: &str, algorithm: Algorithm) -> Result<Self, ConfigError> {
         let key = pem::public_key(pem, algorithm)
-            .and_then(|material| VerifyingKey::prepare(None, material, Some(algorithm)))
+            .and_then(|material| VerifyingKey::prepare(None, &material, Some(algorithm)))
             .map_err(|Unusable(reason)| Problem::without_value("key", reason))?;
         Ok(Self { keys: vec![Arc::new(key.for_any_kid())] })
     }

@@ -112,6 +112,6 @@ fn matches(headers: &HeaderMap, etag: &HeaderValue) -> bool {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .map(|value| value.trim())
+        .map(str::trim)
         .any(|value| value == "*" || value.strip_prefix("W/").unwrap_or(value) == etag)
 }

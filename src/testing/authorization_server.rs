@@ -142,7 +142,7 @@ impl TestAuthorizationServer {
     /// Starts a token.
     pub fn token(&self) -> TokenBuilder {
         let key = self.state().keys.first().cloned().expect("a server has a key");
-        TokenBuilder::new(self.clone(), key)
+        TokenBuilder::new(self.clone(), &key)
     }
 
     /// Puts a new key of the same algorithm first; the others stay published.

@@ -28,7 +28,7 @@ pub struct TokenBuilder {
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 impl TokenBuilder {
-    pub(super) fn new(server: TestAuthorizationServer, key: SigningKey) -> Self {
+    pub(super) fn new(server: TestAuthorizationServer, key: &SigningKey) -> Self {
         let now = server.clock().now();
         let claims = json!({
             "iss": server.issuer(),
@@ -51,7 +51,7 @@ impl TokenBuilder {
             raw_payload: None,
             signature: None,
         }
-        .key(&key)
+        .key(key)
     }
 
     /// Sets `scope`: words separated by spaces.

@@ -70,19 +70,22 @@ where
 }
 
 impl<S, B> Waiting<S, B> {
-    /// Applies the verdict: makes the request ready for the inner service, or writes the refusal.
-    fn decide(&mut self, verdict: Result<ValidatedToken, ValidationError>) -> Result<(), Response<Bytes>> {
+    /// Applies the verdict: makes the request ready for the inner service, or returns the refusal.
+    fn refuse_or_prepare(
+        &mut self,
+        verdict: Result<ValidatedToken, ValidationError>,
+    ) -> Option<Response<Bytes>> {
         let error = match verdict.map(|token| self.guard.admit(token, &self.alone)) {
             Ok(Decision::Admit(token)) => {
                 self.guard.prepare(&mut self.request, Some(token));
-                return Ok(());
+                return None;
             }
             Ok(Decision::Refuse(error)) | Err(error) => error,
             Ok(Decision::AdmitAnonymous | Decision::AdmitPreflight | Decision::Validate(..)) => {
                 ValidationError::Internal("a validated token was neither admitted nor refused")
             }
         };
-        Err(self.guard.refuse(error, Asked::new(self.request.method(), self.request.headers())))
+        Some(self.guard.refuse(error, Asked::new(self.request.method(), self.request.headers())))
     }
 }
 
@@ -104,9 +107,9 @@ where
                 StateProject::Validating { validation, waiting } => {
                     let verdict = ready!(validation.as_mut().poll(cx));
                     let mut waiting = waiting.take().expect(POLLED_AGAIN);
-                    match waiting.decide(verdict) {
-                        Ok(()) => State::Readying { waiting: Some(waiting) },
-                        Err(refusal) => State::Refused { refusal: Some(refusal) },
+                    match waiting.refuse_or_prepare(verdict) {
+                        None => State::Readying { waiting: Some(waiting) },
+                        Some(refusal) => State::Refused { refusal: Some(refusal) },
                     }
                 }
                 StateProject::Readying { waiting } => {
