@@ -170,3 +170,8 @@ pub use introspection::{IntrospectionValidator, IntrospectionValidatorBuilder, R
 pub use jwks::{Algorithm, KeySet};
 #[cfg(feature = "jwt")]
 pub use jwt::{AccessTokenRule, JwtValidator, JwtValidatorBuilder};
+
+/// The examples of the README, compiled.
+#[cfg(all(doctest, feature = "axum", feature = "jwt", feature = "reqwest"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
