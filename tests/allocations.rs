@@ -1,0 +1,81 @@
+//! What a request allocates. The numbers are upper bounds: one that falls is good news, one that rises wants a reason.
+
+use std::{
+    convert::Infallible,
+    future::{Future, Ready, ready},
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use tower::{Layer as _, Service, service_fn};
+use tower_bearer::{ResourceServer, Scope, testing::TestAuthorizationServer};
+
+const RESOURCE: &str = "https://orders.example.com";
+const READ: Scope = Scope::from_static("orders:read");
+
+fn inner(_: Request<()>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
+    ready(Ok(Response::new(Full::default())))
+}
+
+fn request(token: &str) -> Request<()> {
+    Request::get("/orders").header("authorization", format!("Bearer {token}")).body(()).unwrap()
+}
+
+/// Calls the service with the request, which must be answered at once, and counts what is allocated in between.
+fn allocations(resource_server: &ResourceServer, request: Request<()>) -> u64 {
+    let mut service = resource_server.require(READ).layer(service_fn(inner));
+    let context = &mut Context::from_waker(Waker::noop());
+    let mut request = Some(request);
+    let counted = allocation_counter::measure(|| {
+        assert!(service.poll_ready(context).is_ready());
+        let mut answer = pin!(service.call(request.take().unwrap()));
+        assert!(matches!(answer.as_mut().poll(context), Poll::Ready(Ok(_))));
+    });
+    counted.count_total
+}
+
+async fn with_keys(authority: &TestAuthorizationServer) -> ResourceServer {
+    let resource_server = authority.resource_server(RESOURCE);
+    let mut service = resource_server.require(READ).layer(service_fn(inner));
+    service.call(request(&authority.token().sign())).await.unwrap();
+    resource_server
+}
+
+#[tokio::test]
+async fn a_token_seen_before_allocates_three_times() {
+    let authority = TestAuthorizationServer::new("https://as.example.com");
+    let resource_server = with_keys(&authority).await;
+    let token = authority.token().scope("orders:read").sign();
+    for _ in 0..100 {
+        allocations(&resource_server, request(&token)); // moka's own upkeep is done now and then
+    }
+
+    let fewest = (0..10).map(|_| allocations(&resource_server, request(&token))).min().unwrap();
+
+    // The map of the extensions, its table and the token in it.
+    assert!(fewest <= 3, "{fewest}");
+}
+
+#[tokio::test]
+async fn a_token_not_seen_before_allocates_a_few_dozen_times() {
+    let authority = TestAuthorizationServer::new("https://as.example.com");
+    let resource_server = with_keys(&authority).await;
+    let tokens: Vec<_> = (0..10).map(|_| authority.token().scope("orders:read").sign()).collect();
+
+    let fewest = tokens.iter().map(|token| allocations(&resource_server, request(token))).min().unwrap();
+
+    assert!(fewest <= 40, "{fewest}");
+}
+
+#[tokio::test]
+async fn junk_allocates_little() {
+    let authority = TestAuthorizationServer::new("https://as.example.com");
+    let resource_server = with_keys(&authority).await;
+
+    let fewest = (0..10).map(|_| allocations(&resource_server, request(&"x".repeat(900)))).min().unwrap();
+
+    assert!(fewest <= 24, "{fewest}");
+}
