@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::{Algorithm, VerifyingKey, jwk::Unusable, pem};
-use crate::{ConfigError, ValidationError, error::Excerpt, resource_server::Problem, strict_json::Members};
+use crate::{
+    ConfigError, Issuer, ValidationError, error::Excerpt, resource_server::Problem, strict_json::Members,
+};
 
 /// Most keys in a set. Servers publish two or three; Entra, with all its tenants' keys, a dozen.
 const MAX_KEYS: usize = 64;
@@ -129,19 +131,29 @@ impl KeySet {
             .ok_or(ValidationError::BadSignature)
     }
 
-    /// Returns the keys that may be used with several of the algorithms in `allowed` because they declare none.
-    pub(crate) fn with_several_algorithms(
-        &self,
-        allowed: &[Algorithm],
-    ) -> impl Iterator<Item = &VerifyingKey> {
-        let several = |key: &&VerifyingKey| {
-            key.algorithms().filter(|algorithm| allowed.contains(algorithm)).count() > 1
-        };
-        self.keys.iter().map(|key| &**key).filter(several)
+    /// Tells whether there is a key for this `kid` and algorithm.
+    pub(crate) fn has_fitting(&self, kid: &str, algorithm: Algorithm) -> bool {
+        self.keys.iter().any(|key| key.fitting(Some(kid), algorithm).is_some())
     }
 
-    pub(crate) fn contains(&self, key: &VerifyingKey) -> bool {
-        self.keys.iter().any(|own| std::ptr::eq(&**own, key))
+    /// Warns of each key that `older` did not have and that may be used with several of the configured algorithms,
+    /// because it declares none. RFC 8725 section 3.1 wants one; it is the server, or our configuration, that can say.
+    pub(crate) fn warn_of_several_algorithms(
+        &self,
+        issuer: &Issuer,
+        allowed: &[Algorithm],
+        older: Option<&Self>,
+    ) {
+        for key in &self.keys {
+            let is_new = older.is_none_or(|older| !older.keys.iter().any(|old| Arc::ptr_eq(old, key)));
+            let usable = key.algorithms().filter(|algorithm| allowed.contains(algorithm)).count();
+            if is_new && usable > 1 {
+                tracing::warn!(
+                    %issuer, kid = ?key.kid(),
+                    "key declares no alg and fits several of the configured algorithms; configure the one in use"
+                );
+            }
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

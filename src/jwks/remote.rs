@@ -113,7 +113,7 @@ impl RemoteKeys {
         let keys = self.current.load_full()?;
         if self.is_due() {
             let remote = Arc::clone(self);
-            tokio::spawn(async move { remote.fetch().await });
+            self.flight.start((), || async move { remote.fetch_and_swap().await });
         }
         Some(keys)
     }
@@ -127,14 +127,15 @@ impl RemoteKeys {
         self.current.load_full().ok_or_else(|| self.unavailable())
     }
 
-    /// Returns a set that was fetched because the current one has no key for `kid`; `None` where no fetch is due, or it
-    /// brought nothing new.
+    /// Returns a set newer than `known`, which has no key for this `kid` and algorithm; fetches one where that is due.
+    /// `None` where there is none.
     ///
     /// # Errors
     /// When the last fetch failed: whether there is such a key is not known then.
-    pub(crate) async fn after_unknown_kid(
+    pub(crate) async fn after_unknown_key(
         self: &Arc<Self>,
         kid: Option<&str>,
+        algorithm: Algorithm,
         known: &Arc<KeySet>,
     ) -> Result<Option<Arc<KeySet>>, ValidationError> {
         let newer = || self.current.load_full().filter(|current| !Arc::ptr_eq(current, known));
@@ -146,17 +147,17 @@ impl RemoteKeys {
         }
         if self.may_attempt(self.refresh.cool_down) {
             self.fetch().await;
+            if let (Some(newer), Some(kid)) = (newer(), kid)
+                && !newer.has_fitting(kid, algorithm)
+            {
+                self.absent.insert(kid.into(), self.clock.monotonic());
+            }
         }
         match newer() {
             Some(newer) => Ok(Some(newer)),
             None if self.history().failures > 0 => Err(self.unavailable()),
             None => Ok(None),
         }
-    }
-
-    /// Remembers that a set fetched just now has no such key.
-    pub(crate) fn remember_absent(&self, kid: &str) {
-        self.absent.insert(kid.into(), self.clock.monotonic());
     }
 
     fn is_absent(&self, kid: &str) -> bool {
@@ -168,7 +169,8 @@ impl RemoteKeys {
             let history = self.history();
             history.last_success.map(|last| self.clock.monotonic().saturating_sub(last))
         };
-        age.is_none_or(|age| age >= self.refresh.interval) && self.may_attempt(Duration::ZERO)
+        age.is_none_or(|age| age >= self.refresh.interval)
+            && self.wait_before_attempt(Duration::ZERO).is_zero()
     }
 
     /// Tells whether a fetch may start: after `cool_down`, or after a back-off where the last one failed. One that is
@@ -244,15 +246,7 @@ impl RemoteKeys {
             Some(older) => newer.succeeding(older),
             None => newer,
         });
-        for key in newer.with_several_algorithms(&self.algorithms) {
-            if older.as_ref().is_none_or(|older| !older.contains(key)) {
-                // RFC 8725 section 3.1 wants one algorithm a key; it is the server, or our configuration, that can say.
-                tracing::warn!(
-                    issuer = %self.server.issuer(), kid = ?key.kid(),
-                    "key declares no alg and fits several of the configured algorithms; configure the one in use"
-                );
-            }
-        }
+        newer.warn_of_several_algorithms(self.server.issuer(), &self.algorithms, older.as_deref());
         tracing::debug!(issuer = %self.server.issuer(), keys = newer.len(), "keys fetched");
         self.current.store(Some(Arc::clone(&newer)));
         if let Some(older) = older {

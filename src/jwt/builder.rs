@@ -81,7 +81,8 @@ impl JwtValidatorBuilder {
 
     /// Leaves this much time between two fetches caused by unknown keys. Anyone can invent a key's name: this is what
     /// the authorization server bears at most, and what a token of a genuinely new key waits at most during a flood.
-    /// Default: 10 seconds; from 1 second to 10 minutes.
+    /// Default: 10 seconds; from 1 second to 10 minutes. A name that the server turned out not to have causes no fetch for
+    /// 30 seconds.
     pub fn key_cool_down(mut self, cool_down: Duration) -> Self {
         self.refresh.cool_down = cool_down;
         self
@@ -120,7 +121,10 @@ impl JwtValidatorBuilder {
         problems.extend(self.refresh_problems());
         let algorithms = self.algorithms.clone();
         let keys = match self.authorization_server.given_keys() {
-            Some(keys) => Some(KeySource::Given(Arc::new(keys.clone()))),
+            Some(keys) => {
+                keys.warn_of_several_algorithms(self.authorization_server.issuer(), &algorithms, None);
+                Some(KeySource::Given(Arc::new(keys.clone())))
+            }
             None => {
                 if !self.authorization_server.is_discovered()
                     && self.authorization_server.given_jwks_uri().is_none()

@@ -5,7 +5,7 @@ use std::mem;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::header::{HeaderPolicy, JoseHeader};
-use crate::{KeySet, ValidationError, credentials::MAX_TOKEN_LEN, token::Voucher};
+use crate::{Algorithm, KeySet, ValidationError, credentials::MAX_TOKEN_LEN, token::Voucher};
 
 /// Longest header, in bytes of JSON. Certificates (`x5c`), which nobody here reads, are what makes headers long.
 const MAX_HEADER_LEN: usize = 4 * 1024;
@@ -50,6 +50,10 @@ impl<'a> CompactJws<'a> {
 
     pub(super) fn kid(&self) -> Option<&str> {
         self.header.kid()
+    }
+
+    pub(super) fn algorithm(&self) -> Algorithm {
+        self.header.algorithm()
     }
 
     /// Returns the payload before its signature was verified. For one comparison of issuers.

@@ -84,27 +84,20 @@ impl JwtValidator {
             KeySource::Remote(remote) => remote,
         };
         // Strangers' tokens fetch nothing, not even the first keys.
-        let keys = match remote.current() {
+        let mut keys = match remote.current() {
             Some(keys) => keys,
             None => {
                 self.check_unverified_issuer(jws)?;
                 remote.first().await?
             }
         };
-        let unknown = match jws.verify(&keys) {
-            Err(error @ ValidationError::UnknownKey { .. }) => error,
-            verdict => return verdict,
-        };
-        self.check_unverified_issuer(jws)?;
-        match remote.after_unknown_kid(jws.kid(), &keys).await? {
-            Some(newer) => {
-                let verdict = jws.verify(&newer);
-                if let (Err(ValidationError::UnknownKey { .. }), Some(kid)) = (&verdict, jws.kid()) {
-                    remote.remember_absent(kid);
-                }
-                verdict
-            }
-            None => Err(unknown),
+        loop {
+            let unknown = match jws.verify(&keys) {
+                Err(error @ ValidationError::UnknownKey { .. }) => error,
+                verdict => return verdict,
+            };
+            self.check_unverified_issuer(jws)?;
+            keys = remote.after_unknown_key(jws.kid(), jws.algorithm(), &keys).await?.ok_or(unknown)?;
         }
     }
 

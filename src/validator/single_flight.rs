@@ -80,6 +80,15 @@ where
         Ok(landed)
     }
 
+    /// Starts a call that nobody waits for, unless one is under way.
+    pub(crate) fn start<F>(self: &Arc<Self>, key: K, call: impl FnOnce() -> F)
+    where
+        F: Future<Output = V> + Send + 'static,
+    {
+        // Nobody asked for the answer, so nobody misses it.
+        let _ = self.join_or_start(key, call);
+    }
+
     /// Tells whether there is a call for `key` to join.
     pub(crate) fn is_under_way(&self, key: &K) -> bool {
         self.lock().contains_key(key)
