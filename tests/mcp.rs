@@ -1,0 +1,518 @@
+//! The layer in front of an MCP server, asked over loopback by an MCP client and by a plain HTTP client.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../examples/mcp_jenkins.rs"]
+#[allow(dead_code, reason = "`main` is for the example")]
+mod example;
+
+use std::{
+    error::Error,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::Router;
+use http::{HeaderMap, Request};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
+use rmcp::{
+    model::ProtocolVersion,
+    service::{ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _},
+    transport::{
+        StreamableHttpClientTransport, StreamableHttpService,
+        streamable_http_client::{StreamableHttpClientTransportConfig, StreamableHttpError},
+        streamable_http_server::session::local::LocalSessionManager,
+    },
+};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tower::ServiceBuilder;
+use tower_bearer::{JwtValidator, ProtectedResourceMetadata, ResourceServer, Scope};
+
+use self::example::{
+    Jenkins,
+    authorization_server::{AuthorizationServer, Minting, SigningAlgorithm, TokenFormat},
+    call, connect, list_jobs, trigger_build,
+};
+
+const READ: Scope = Scope::from_static("mcp:read");
+const WRITE: Scope = Scope::from_static("mcp:write");
+
+#[tokio::test]
+async fn example_runs_through() {
+    example::demonstrate().await.unwrap();
+}
+
+mod discovery {
+    use super::*;
+
+    #[tokio::test]
+    async fn rmcp_01_metadata_names_the_authorization_server() {
+        let kit = Kit::start().await;
+
+        let response = kit.http.get(kit.metadata_url()).send().await.unwrap();
+
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
+        assert_eq!(
+            response.json::<Value>().await.unwrap(),
+            json!({
+                "resource": kit.resource,
+                "resource_name": "Jenkins",
+                "authorization_servers": [kit.authority.issuer()],
+                "bearer_methods_supported": ["header"],
+                "scopes_supported": ["mcp:read", "mcp:write"],
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn rmcp_02_metadata_is_found_by_challenge_and_by_path() {
+        let kit = Kit::start().await;
+
+        let refused = kit.post(None, None, INITIALIZE).await;
+        let challenge = challenge_of(&refused);
+        let named = challenge.split("resource_metadata=\"").nth(1).unwrap().trim_end_matches('"');
+        let by_path = kit.http.get(named).send().await.unwrap();
+        let root = kit.origin() + "/.well-known/oauth-protected-resource";
+        let by_root = kit.http.get(root).send().await.unwrap();
+
+        assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(named, format!("{}/.well-known/oauth-protected-resource/mcp", kit.origin()));
+        assert_eq!(by_path.status(), StatusCode::OK);
+        assert_eq!(by_path.json::<Value>().await.unwrap()["resource"], *kit.resource);
+        // It belongs to a resource without a path: RFC 9728 section 3.3.
+        assert_eq!(by_root.status(), StatusCode::NOT_FOUND);
+    }
+
+    #[tokio::test]
+    async fn rmcp_23_metadata_is_for_any_origin() {
+        let kit = Kit::start().await;
+        let from_a_page =
+            |method| kit.http.request(method, kit.metadata_url()).header("origin", "https://app.example");
+
+        let preflight = from_a_page(Method::OPTIONS)
+            .header("access-control-request-method", "GET")
+            .header("access-control-request-headers", "mcp-protocol-version");
+        let preflight = preflight.send().await.unwrap();
+        let document = from_a_page(Method::GET).send().await.unwrap();
+
+        assert_eq!(preflight.status(), StatusCode::NO_CONTENT);
+        assert_eq!(document.status(), StatusCode::OK);
+        for response in [preflight, document] {
+            assert_eq!(response.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+        }
+    }
+}
+
+mod refusals {
+    use super::*;
+
+    #[tokio::test]
+    async fn rmcp_04_each_request_of_a_session_needs_a_token() {
+        let kit = Kit::start().await;
+        let reader = kit.mint(kit.reading());
+        let session = kit.open_session(&reader).await;
+        let expired = kit.mint(Minting { age: Duration::from_secs(7_200), ..kit.reading() });
+
+        for (token, challenge) in [(None, kit.no_credentials()), (Some(&expired), kit.invalid_token())] {
+            let token = token.map(String::as_str);
+            for request in [
+                kit.message(Some(&session), token, LIST_JOBS),
+                kit.message(Some(&session), token, INITIALIZED),
+                kit.request(Method::GET, Some(&session), token),
+                kit.request(Method::DELETE, Some(&session), token),
+            ] {
+                let response = request.send().await.unwrap();
+
+                assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+                assert_eq!(challenge_of(&response), challenge);
+            }
+        }
+
+        // The session has not ended: what was refused has not reached it.
+        let answer = kit.post(Some(&session), Some(&reader), LIST_JOBS).await.text().await.unwrap();
+        assert!(answer.contains("listed for alice"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn rmcp_05_token_that_does_not_name_this_server_is_refused() {
+        let kit = Kit::start().await;
+        for audience in [
+            json!("https://elsewhere.example/mcp"),
+            json!(["https://elsewhere.example/mcp", kit.authority.issuer()]),
+            json!(kit.origin()),
+            json!(format!("{}/more", kit.resource)),
+            json!([]),
+            Value::Null,
+        ] {
+            let token = kit.mint(Minting { claims: [("aud", audience.clone())].into(), ..kit.reading() });
+
+            let response = kit.post(None, Some(&token), INITIALIZE).await;
+
+            assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{audience}");
+            assert_eq!(challenge_of(&response), kit.invalid_token(), "{audience}");
+        }
+        let audience = json!(["https://elsewhere.example/mcp", kit.resource]);
+        let token = kit.mint(Minting { claims: [("aud", audience)].into(), ..kit.reading() });
+
+        let response = kit.post(None, Some(&token), INITIALIZE).await;
+
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn rmcp_07_token_that_is_not_good_is_refused() {
+        let kit = Kit::start().await;
+        let good = kit.mint(kit.reading());
+        let (head, signature) = good.rsplit_once('.').unwrap();
+        let forged = format!("{head}.{}", signature.chars().rev().collect::<String>());
+        let stranger = AuthorizationServer::start_signing_with(SigningAlgorithm::Es256).await.unwrap();
+        for token in [
+            kit.mint(Minting { age: Duration::from_secs(7_200), ..kit.reading() }),
+            stranger.mint(kit.reading()),
+            stranger
+                .mint(Minting { claims: [("iss", json!(kit.authority.issuer()))].into(), ..kit.reading() }),
+            forged,
+            "neither-jwt-nor-known".to_owned(),
+        ] {
+            let response = kit.post(None, Some(&token), INITIALIZE).await;
+
+            assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{token}");
+            assert_eq!(challenge_of(&response), kit.invalid_token(), "{token}");
+            assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store", "{token}");
+        }
+    }
+
+    #[tokio::test]
+    async fn rmcp_08_missing_scope_is_forbidden() {
+        let kit = Kit::start().await;
+        let token = kit.mint(Minting { scope: "profile mcp:reader", ..kit.reading() });
+
+        let response = kit.post(None, Some(&token), INITIALIZE).await;
+
+        assert_eq!(response.status(), StatusCode::FORBIDDEN);
+        assert_eq!(challenge_of(&response), kit.insufficient_scope("mcp:read"));
+    }
+
+    #[tokio::test]
+    async fn rmcp_08_client_reads_from_the_challenge_which_scope_to_ask_for() {
+        let kit = Kit::start().await;
+        let token = kit.mint(Minting { scope: "profile", ..kit.reading() });
+
+        let error = connect(&kit.resource, Some(&token)).await.unwrap_err();
+
+        match transport_error(&*error) {
+            StreamableHttpError::InsufficientScope(error) => {
+                assert_eq!(error.get_required_scope(), Some("mcp:read"));
+            }
+            other => panic!("{other}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn rmcp_09_challenge_names_all_scopes_whatever_the_token_has() {
+        let kit = Kit::serving(|resource_server| {
+            let guard = ServiceBuilder::new().layer(resource_server.require([READ, WRITE]));
+            Router::new().nest_service("/mcp", guard.service(mcp_server()))
+        })
+        .await;
+        for scope in ["", "mcp:read", "mcp:write"] {
+            let token = kit.mint(Minting { scope, ..kit.reading() });
+
+            let response = kit.post(None, Some(&token), INITIALIZE).await;
+
+            assert_eq!(response.status(), StatusCode::FORBIDDEN, "{scope:?}");
+            assert_eq!(challenge_of(&response), kit.insufficient_scope("mcp:read mcp:write"), "{scope:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn rmcp_12_malformed_authorization_is_a_bad_request() {
+        let kit = Kit::start().await;
+        let token = kit.mint(kit.reading());
+        let good = format!("Bearer {token}");
+        for fields in [
+            vec!["Bearer"],
+            vec!["Bearer two words"],
+            vec!["Bearer \"quoted\""],
+            vec![&*good, "Bearer other"],
+            vec![&*good, &*good],
+        ] {
+            let mut request = kit.message(None, None, INITIALIZE);
+            for field in &fields {
+                request = request.header(header::AUTHORIZATION, *field);
+            }
+
+            let response = request.send().await.unwrap();
+
+            assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{fields:?}");
+            assert_eq!(
+                challenge_of(&response),
+                format!(
+                    "Bearer error=\"invalid_request\", error_description=\"Exactly one authorization header is \
+                     expected: Bearer, a space and the token\", scope=\"mcp:read\", resource_metadata=\"{}\"",
+                    kit.metadata_url()
+                ),
+                "{fields:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn rmcp_13_token_in_the_query_is_no_credential() {
+        let kit = Kit::start().await;
+        let token = kit.mint(kit.reading());
+
+        let request = kit.message(None, None, INITIALIZE).query(&[("access_token", &token)]);
+        let response = request.send().await.unwrap();
+
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(challenge_of(&response), kit.no_credentials());
+    }
+
+    #[tokio::test]
+    async fn outage_is_not_taken_for_a_bad_token() {
+        let kit = Kit::start().await;
+        let token = kit.mint(kit.reading());
+        kit.authority.stop().await;
+
+        let error = connect(&kit.resource, Some(&token)).await.unwrap_err();
+        let response = kit.post(None, Some(&token), INITIALIZE).await;
+
+        // The client keeps its token, and knows when to come back.
+        match transport_error(&*error) {
+            StreamableHttpError::HttpStatus(error) => {
+                assert_eq!(error.status, 503);
+                assert!(error.retry_after.as_ref().unwrap().parse::<u32>().unwrap() >= 1);
+            }
+            other => panic!("{other}"),
+        }
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(!response.headers().contains_key(header::WWW_AUTHENTICATE));
+    }
+}
+
+mod passing {
+    use super::*;
+
+    #[tokio::test]
+    async fn rmcp_06_server_never_sees_the_credential() {
+        let seen: Arc<Mutex<Vec<(Method, HeaderMap)>>> = Arc::default();
+        let kit = Kit::serving(|resource_server| {
+            let seen = Arc::clone(&seen);
+            let record = move |request: Request<_>| {
+                seen.lock().unwrap().push((request.method().clone(), request.headers().clone()));
+                request
+            };
+            let guard = ServiceBuilder::new().layer(resource_server.require(READ)).map_request(record);
+            Router::new().nest_service("/mcp", guard.service(mcp_server()))
+        })
+        .await;
+        let token = kit.mint(kit.reading());
+        let elsewhere = kit.mint(Minting { resource: "https://elsewhere.example/mcp", ..kit.reading() });
+
+        let session = kit.open_session(&token).await;
+        kit.post(Some(&session), Some(&token), LIST_JOBS).await.error_for_status().unwrap();
+        let stream = kit.request(Method::GET, Some(&session), Some(&token)).send().await.unwrap();
+        drop(stream.error_for_status().unwrap());
+        let end = kit.request(Method::DELETE, Some(&session), Some(&token)).send().await.unwrap();
+        end.error_for_status().unwrap();
+        kit.post(None, Some(&elsewhere), INITIALIZE).await.error_for_status().unwrap_err();
+
+        let seen = seen.lock().unwrap();
+        let methods: Vec<_> = seen.iter().map(|(method, _)| method.as_str()).collect();
+        assert_eq!(methods, ["POST", "POST", "POST", "GET", "DELETE"]);
+        for (method, headers) in &*seen {
+            assert!(!headers.contains_key(header::AUTHORIZATION), "{method}");
+            assert!(!format!("{headers:?}").contains(&token), "{method}");
+        }
+    }
+
+    #[tokio::test]
+    async fn rmcp_10_scope_that_implies_another_is_enough() {
+        let kit = Kit::start().await;
+        let token = kit.mint(Minting { scope: "mcp:write", ..kit.reading() });
+        let client = connect(&kit.resource, Some(&token)).await.unwrap();
+
+        let listed = call(&client, list_jobs()).await.unwrap();
+
+        assert_eq!(listed, "app, docs (listed for alice)");
+    }
+
+    #[tokio::test]
+    async fn tool_sees_the_token_of_its_own_request() {
+        let kit = Kit::start().await;
+        let alice = kit.mint(kit.reading());
+        let bob = kit.mint(Minting { subject: "bob", scope: "mcp:write", ..kit.reading() });
+
+        // One session, and two who know its name: it is no credential, and lends nobody the token that opened it.
+        let session = kit.open_session(&bob).await;
+        let listed = kit.post(Some(&session), Some(&alice), LIST_JOBS).await.text().await.unwrap();
+        let refused = kit.post(Some(&session), Some(&alice), TRIGGER_BUILD).await.text().await.unwrap();
+        let started = kit.post(Some(&session), Some(&bob), TRIGGER_BUILD).await.text().await.unwrap();
+
+        assert!(listed.contains("listed for alice"), "{listed}");
+        assert!(refused.contains("insufficient_scope") && !refused.contains("build 1"), "{refused}");
+        assert!(started.contains("started by bob"), "{started}");
+    }
+
+    #[tokio::test]
+    async fn tool_that_needs_more_answers_with_an_error_of_its_own() {
+        let kit = Kit::start().await;
+        let client = connect(&kit.resource, Some(&kit.mint(kit.reading()))).await.unwrap();
+
+        let refused = call(&client, trigger_build()).await.unwrap();
+        let listed = call(&client, list_jobs()).await.unwrap();
+
+        assert_eq!(refused, r#"-32600 insufficient_scope {"scope":"mcp:write"}"#);
+        assert_eq!(listed, "app, docs (listed for alice)");
+    }
+
+    #[tokio::test]
+    async fn tool_sees_the_token_without_a_session_too() {
+        let kit = Kit::start().await;
+        let token = kit.mint(Minting { subject: "carol", scope: "mcp:write", ..kit.reading() });
+        let config = StreamableHttpClientTransportConfig::with_uri(&*kit.resource).auth_header(token);
+        let transport = StreamableHttpClientTransport::with_client(kit.http.clone(), config);
+        // The revision of 2026-07-28 has neither handshake nor session.
+        let lifecycle =
+            ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] };
+        let client = ().serve_with_lifecycle(transport, lifecycle).await.unwrap();
+
+        let listed = call(&client, list_jobs()).await.unwrap();
+        let started = call(&client, trigger_build()).await.unwrap();
+
+        assert_eq!(client.peer_info().unwrap().protocol_version, ProtocolVersion::V_2026_07_28);
+        assert_eq!(listed, "app, docs (listed for carol)");
+        assert_eq!(started, "build 1 of app (started by carol)");
+    }
+}
+
+const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25",
+    "capabilities":{},"clientInfo":{"name":"test","version":"1"}}}"#;
+const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+const LIST_JOBS: &str = r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"list_jobs"}}"#;
+const TRIGGER_BUILD: &str = r#"{"jsonrpc":"2.0","id":3,"method":"tools/call",
+    "params":{"name":"trigger_build","arguments":{"job":"app"}}}"#;
+
+/// A running authorization server, a guarded MCP server, and an HTTP client.
+struct Kit {
+    authority: AuthorizationServer,
+    resource: String,
+    http: reqwest::Client,
+}
+
+impl Kit {
+    /// Starts the server of the example.
+    async fn start() -> Self {
+        Self::run(|issuer, resource| example::app(&example::resource_server(issuer, resource).unwrap())).await
+    }
+
+    /// Starts another server.
+    async fn serving(app: impl FnOnce(&ResourceServer) -> Router) -> Self {
+        Self::run(|issuer, resource| {
+            let issuer = tower_bearer::AuthorizationServer::discover_on_loopback(issuer).unwrap();
+            let validator = JwtValidator::builder(issuer, resource).build().unwrap();
+            let metadata = ProtectedResourceMetadata::new_on_loopback(resource).unwrap();
+            app(&ResourceServer::builder(validator).resource_metadata(metadata).build().unwrap())
+        })
+        .await
+    }
+
+    async fn run(app: impl FnOnce(&str, &str) -> Router) -> Self {
+        let authority = AuthorizationServer::start_signing_with(SigningAlgorithm::Es256).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let resource = format!("http://{}/mcp", listener.local_addr().unwrap());
+        authority.add_resource(&resource, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);
+        tokio::spawn(axum::serve(listener, app(authority.issuer(), &resource)).into_future());
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { authority, resource, http }
+    }
+
+    fn reading(&self) -> Minting<'_> {
+        Minting { resource: &self.resource, scope: "mcp:read", ..Minting::default() }
+    }
+
+    fn mint(&self, minting: Minting<'_>) -> String {
+        self.authority.mint(minting)
+    }
+
+    fn origin(&self) -> String {
+        self.resource.trim_end_matches("/mcp").to_owned()
+    }
+
+    fn metadata_url(&self) -> String {
+        format!("{}/.well-known/oauth-protected-resource/mcp", self.origin())
+    }
+
+    fn no_credentials(&self) -> String {
+        format!("Bearer scope=\"mcp:read\", resource_metadata=\"{}\"", self.metadata_url())
+    }
+
+    fn invalid_token(&self) -> String {
+        format!(
+            "Bearer error=\"invalid_token\", error_description=\"The access token is malformed, expired, withdrawn \
+             or not for this resource\", scope=\"mcp:read\", resource_metadata=\"{}\"",
+            self.metadata_url()
+        )
+    }
+
+    fn insufficient_scope(&self, scope: &str) -> String {
+        format!(
+            "Bearer error=\"insufficient_scope\", error_description=\"The access token does not allow this \
+             operation\", scope=\"{scope}\", resource_metadata=\"{}\"",
+            self.metadata_url()
+        )
+    }
+
+    fn request(&self, method: Method, session: Option<&str>, token: Option<&str>) -> RequestBuilder {
+        let mut request = self.http.request(method, &self.resource);
+        request = request.header(header::ACCEPT, "application/json, text/event-stream");
+        if let Some(session) = session {
+            request = request.header("mcp-session-id", session);
+        }
+        match token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    fn message(&self, session: Option<&str>, token: Option<&str>, message: &'static str) -> RequestBuilder {
+        let request = self.request(Method::POST, session, token);
+        request.header(header::CONTENT_TYPE, "application/json").body(message)
+    }
+
+    async fn post(&self, session: Option<&str>, token: Option<&str>, message: &'static str) -> Response {
+        self.message(session, token, message).send().await.unwrap()
+    }
+
+    /// Goes through the handshake, and returns the name of the session.
+    async fn open_session(&self, token: &str) -> String {
+        let response = self.post(None, Some(token), INITIALIZE).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let session = response.headers()["mcp-session-id"].to_str().unwrap().to_owned();
+        let response = self.post(Some(&session), Some(token), INITIALIZED).await;
+        assert_eq!(response.status(), StatusCode::ACCEPTED);
+        session
+    }
+}
+
+fn mcp_server() -> StreamableHttpService<Jenkins, LocalSessionManager> {
+    StreamableHttpService::new(|| Ok(Jenkins), Arc::default(), Default::default())
+}
+
+fn challenge_of(response: &Response) -> &str {
+    let mut challenges = response.headers().get_all(header::WWW_AUTHENTICATE).iter();
+    let challenge = challenges.next().expect("a challenge").to_str().unwrap();
+    assert!(challenges.next().is_none(), "two challenges");
+    challenge
+}
+
+/// What the HTTP transport of an MCP client met while it connected.
+fn transport_error<'a>(error: &'a (dyn Error + 'static)) -> &'a StreamableHttpError<reqwest::Error> {
+    match error.downcast_ref() {
+        Some(ClientInitializeError::TransportError { error, .. }) => error.error.downcast_ref().unwrap(),
+        _ => panic!("{error}"),
+    }
+}
