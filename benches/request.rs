@@ -14,7 +14,7 @@ use aws_lc_rs::signature::ParsedPublicKey;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use tower::{Layer as _, Service, service_fn};
 use tower_bearer::{
@@ -51,22 +51,32 @@ fn request(token: &str) -> Request<()> {
 }
 
 /// Calls a service and polls it to its end; nothing here ever waits for anybody.
-fn call<S: Service<Request<()>>>(service: &mut S, request: Request<()>) {
+fn call<S, R>(service: &mut S, request: Request<()>) -> StatusCode
+where
+    S: Service<Request<()>, Response = Response<R>, Error = Infallible>,
+{
     let context = &mut Context::from_waker(Waker::noop());
     assert!(matches!(service.poll_ready(context), Poll::Ready(Ok(()))));
     let mut answer = std::pin::pin!(service.call(request));
     let Poll::Ready(response) = answer.as_mut().poll(context) else {
         panic!("the answer was not there at once");
     };
-    black_box(response.is_ok());
+    let Ok(response) = black_box(response);
+    response.status()
 }
 
-fn bench_calls<S: Service<Request<()>>>(
+fn bench_calls<S, R>(
     criterion: &mut Criterion,
     name: &str,
     service: &mut S,
     tokens: &[String],
-) {
+    expected: StatusCode,
+) where
+    S: Service<Request<()>, Response = Response<R>, Error = Infallible>,
+{
+    for token in tokens {
+        assert_eq!(call(service, request(token)), expected, "{name}");
+    }
     let mut next = tokens.iter().cycle();
     criterion.bench_function(name, |bencher| {
         bencher.iter_batched(
@@ -91,27 +101,31 @@ fn resource_server(authority: &TestAuthorizationServer, cache_bytes: u64) -> Res
 }
 
 fn requests(criterion: &mut Criterion) {
-    bench_calls(criterion, "bare service", &mut service_fn(inner), &["x".repeat(700)]);
+    const OK: StatusCode = StatusCode::OK;
+    const REFUSED: StatusCode = StatusCode::UNAUTHORIZED;
+
+    bench_calls(criterion, "bare service", &mut service_fn(inner), &["x".repeat(700)], OK);
     for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
         let authority = TestAuthorizationServer::new("https://as.example.com").with_algorithms([algorithm]);
-        let good = token(&authority).sign();
-        bench_signature(criterion, &authority, &good);
-
         let cached = resource_server(&authority, 64 * 1024 * 1024);
-        let mut service = cached.require(READ).layer(service_fn(inner));
-        bench_calls(criterion, &format!("{algorithm} seen before"), &mut service, &[good.clone()]);
         let uncached = resource_server(&authority, 0);
-        let mut service = uncached.require(READ).layer(service_fn(inner));
-        bench_calls(criterion, &format!("{algorithm} not seen before"), &mut service, &[good.clone()]);
-        let expired = authority.token().claim("exp", 1_700_000_000).sign();
-        bench_calls(criterion, &format!("{algorithm} expired"), &mut service, &[expired]);
+        let good = token(&authority).sign();
+        let expired = token(&authority).claim("iat", 1_600_000_000).claim("exp", 1_700_000_000).sign();
         let forged = good[..good.len() - 8].to_owned() + "AAAAAAAA";
-        bench_calls(criterion, &format!("{algorithm} forged"), &mut service, &[forged]);
+        let good = [good];
+
+        bench_signature(criterion, &authority, &good[0]);
+        let mut service = cached.require(READ).layer(service_fn(inner));
+        bench_calls(criterion, &format!("{algorithm} seen before"), &mut service, &good, OK);
+        let mut service = uncached.require(READ).layer(service_fn(inner));
+        bench_calls(criterion, &format!("{algorithm} not seen before"), &mut service, &good, OK);
+        bench_calls(criterion, &format!("{algorithm} expired"), &mut service, &[expired], REFUSED);
+        bench_calls(criterion, &format!("{algorithm} forged"), &mut service, &[forged], REFUSED);
         if algorithm == Algorithm::EdDSA {
             let mut service = cached.require(READ).layer(service_fn(inner));
-            bench_calls(criterion, "garbage of 900 bytes", &mut service, &["x".repeat(900)]);
+            bench_calls(criterion, "garbage of 900 bytes", &mut service, &["x".repeat(900)], REFUSED);
             let tokens: Vec<_> = (0..DISTINCT).map(|_| token(&authority).sign()).collect();
-            bench_calls(criterion, "10,000 tokens seen before", &mut service, &tokens);
+            bench_calls(criterion, "10,000 tokens seen before", &mut service, &tokens, OK);
         }
     }
 }

@@ -260,8 +260,8 @@ impl TestAuthorizationServer {
         self.state().audience.get_or_insert_with(|| audience.to_owned());
     }
 
-    pub(super) fn audience(&self) -> String {
-        self.state().audience.clone().unwrap_or_else(|| "https://resource.example.com".to_owned())
+    pub(super) fn audience(&self) -> Option<String> {
+        self.state().audience.clone()
     }
 
     pub(super) fn next_token_id(&self) -> String {

@@ -20,6 +20,8 @@ pub struct TokenBuilder {
     key: SigningKey,
     header: Map<String, Value>,
     claims: Map<String, Value>,
+    /// Whether neither the server nor the test has said yet for whom the token is.
+    audience_is_open: bool,
     raw_header: Option<Vec<u8>>,
     raw_payload: Option<Vec<u8>>,
     signature: Option<Vec<u8>>,
@@ -32,21 +34,24 @@ impl TokenBuilder {
         let now = server.clock().now();
         let claims = json!({
             "iss": server.issuer(),
-            "aud": server.audience(),
             "sub": "alice",
             "jti": server.next_token_id(),
             "iat": now.as_secs(),
             "exp": now.saturating_add(LIFETIME).as_secs(),
         });
         let header = json!({"typ": "at+jwt"});
-        let (Value::Object(header), Value::Object(claims)) = (header, claims) else {
+        let (Value::Object(header), Value::Object(mut claims)) = (header, claims) else {
             unreachable!("both are objects")
         };
+        let audience = server.audience();
+        let audience_is_open = audience.is_none();
+        claims.extend(audience.map(|audience| ("aud".to_owned(), audience.into())));
         Self {
             server,
             key: key.clone(),
             header,
             claims,
+            audience_is_open,
             raw_header: None,
             raw_payload: None,
             signature: None,
@@ -82,12 +87,14 @@ impl TokenBuilder {
 
     /// Sets a claim to any value, of the right type or not.
     pub fn claim(mut self, name: &str, value: impl Serialize) -> Self {
+        self.audience_is_open &= name != "aud";
         self.claims.insert(name.to_owned(), serde_json::to_value(value).expect("a claim is JSON"));
         self
     }
 
     /// Leaves a claim out.
     pub fn without_claim(mut self, name: &str) -> Self {
+        self.audience_is_open &= name != "aud";
         self.claims.remove(name);
         self
     }
@@ -149,7 +156,14 @@ impl TokenBuilder {
     }
 
     /// Writes the token as a JWT in compact form.
+    ///
+    /// # Panics
+    /// When it is not known for whom the token is, because no resource server was made yet and no audience was set.
     pub fn sign(self) -> String {
+        assert!(
+            !self.audience_is_open || self.raw_payload.is_some(),
+            "for whom is the token? make the resource server first, or set an audience"
+        );
         let text = |object: Map<String, Value>| Value::Object(object).to_string().into_bytes();
         let header = self.raw_header.unwrap_or_else(|| text(self.header));
         let payload = self.raw_payload.unwrap_or_else(|| text(self.claims));

@@ -1,0 +1,233 @@
+//! An OAuth client: public, with PKCE, and knowing nothing but the URL of an API (RFC 6749, RFC 7636).
+//!
+//! It plays the user's browser as well: it asks for the redirection itself and reads where it leads.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use aws_lc_rs::{digest, rand};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use http::{HeaderMap, Method, header};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::json;
+use url::Url;
+
+use super::Failure;
+
+pub struct Client {
+    http: reqwest::Client,
+}
+
+/// A response, read to its end.
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: String,
+    /// From before the request was sent until the whole answer was there.
+    pub took: Duration,
+}
+
+/// What a resource says of itself (RFC 9728 section 2), as far as a client needs it.
+#[derive(Deserialize)]
+pub struct ResourceMetadata {
+    pub resource: String,
+    pub authorization_servers: Vec<String>,
+}
+
+/// What an authorization server says of itself (RFC 8414 section 2), as far as a client needs it.
+#[derive(Clone, Deserialize)]
+pub struct ServerMetadata {
+    pub issuer: String,
+    pub registration_endpoint: String,
+    pub authorization_endpoint: String,
+    pub token_endpoint: String,
+    pub revocation_endpoint: String,
+    pub code_challenge_methods_supported: Vec<String>,
+}
+
+/// What the client is called there (RFC 7591 section 3.2.1).
+#[derive(Clone, Deserialize)]
+pub struct Registration {
+    pub client_id: String,
+}
+
+/// RFC 6749 section 5.1.
+#[derive(Deserialize)]
+pub struct TokenResponse {
+    pub access_token: String,
+    pub token_type: String,
+    pub scope: String,
+}
+
+impl Client {
+    pub fn new() -> Result<Self, Failure> {
+        // Loopback is never reached through a proxy.
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
+        Ok(Self { http: http.build()? })
+    }
+
+    /// Calls an API, with a value of `Authorization` that may be any nonsense.
+    pub async fn call(
+        &self,
+        method: Method,
+        url: &str,
+        authorization: Option<&str>,
+    ) -> Result<Answer, Failure> {
+        let mut request = self.http.request(method, url);
+        if let Some(authorization) = authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        send(request).await
+    }
+
+    pub async fn fetch(&self, url: &str) -> Result<Answer, Failure> {
+        self.call(Method::GET, url, None).await
+    }
+
+    // RFC 7591 section 3.1.
+    pub async fn register(&self, server: &ServerMetadata) -> Result<Answer, Failure> {
+        let metadata = json!({
+            "client_name": "tower-bearer quickstart",
+            "redirect_uris": [REDIRECT_URI],
+            "token_endpoint_auth_method": "none",
+            "grant_types": ["authorization_code"],
+        });
+        send(self.http.post(&server.registration_endpoint).json(&metadata)).await
+    }
+
+    // RFC 6749 section 4.1.3, RFC 7636 section 4.5, RFC 8707 section 2.2.
+    pub async fn exchange(
+        &self,
+        server: &ServerMetadata,
+        authorization: &AuthorizationRequest,
+        code: &str,
+    ) -> Result<Answer, Failure> {
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", REDIRECT_URI),
+            ("client_id", &authorization.client_id),
+            ("code_verifier", &authorization.code_verifier),
+            ("resource", &authorization.resource),
+        ];
+        send(self.http.post(&server.token_endpoint).form(&form)).await
+    }
+
+    // RFC 7009 section 2.1.
+    pub async fn revoke(
+        &self,
+        server: &ServerMetadata,
+        client_id: &str,
+        token: &str,
+    ) -> Result<Answer, Failure> {
+        let form = [("client_id", client_id), ("token", token)];
+        send(self.http.post(&server.revocation_endpoint).form(&form)).await
+    }
+}
+
+async fn send(request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
+    let start = Instant::now();
+    let mut response = request.send().await?;
+    let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
+    let body = response.text().await?;
+    Ok(Answer { status, headers, body, took: start.elapsed() })
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_str(&self.body)
+            .map_err(|error| format!("an answer {} that cannot be used: {error}", self.status).into())
+    }
+
+    /// Reads the parameters of a `Bearer` challenge; none where there is no challenge.
+    pub fn challenge(&self) -> BTreeMap<String, String> {
+        self.header("www-authenticate").and_then(parse_challenge).unwrap_or_default()
+    }
+
+    /// Reads the parameters that a redirection carries back to us.
+    pub fn redirection(&self) -> Result<BTreeMap<String, String>, Failure> {
+        let location = self.header("location").ok_or("no redirection came back")?;
+        if !location.starts_with(REDIRECT_URI) {
+            return Err("the redirection leads elsewhere".into());
+        }
+        Ok(Url::parse(location)?.query_pairs().into_owned().collect())
+    }
+}
+
+/// Reads `Bearer name="value", …`, with quoted values only, as our API writes them (RFC 9110 section 11.6.1).
+fn parse_challenge(text: &str) -> Option<BTreeMap<String, String>> {
+    let mut rest = text.strip_prefix("Bearer ")?;
+    let mut parameters = BTreeMap::new();
+    while !rest.is_empty() {
+        let (name, quoted) = rest.split_once("=\"")?;
+        let (mut value, mut characters) = (String::new(), quoted.chars());
+        loop {
+            match characters.next()? {
+                '"' => break,
+                '\\' => value.push(characters.next()?),
+                character => value.push(character),
+            }
+        }
+        parameters.insert(name.trim_start_matches([',', ' ']).to_owned(), value);
+        rest = characters.as_str();
+    }
+    Some(parameters)
+}
+
+/// The address of an authorization server's metadata (RFC 8414 section 3.1).
+pub fn metadata_url(issuer: &str) -> Result<String, Failure> {
+    let mut url = Url::parse(issuer)?;
+    url.set_path(&format!("/.well-known/oauth-authorization-server{}", url.path().trim_end_matches('/')));
+    Ok(url.into())
+}
+
+/// A request that sends the user to the authorization server, and what must be remembered of it.
+pub struct AuthorizationRequest {
+    pub url: Url,
+    pub state: String,
+    client_id: String,
+    resource: String,
+    code_verifier: String,
+}
+
+impl AuthorizationRequest {
+    // RFC 6749 section 4.1.1, RFC 7636 section 4.3, RFC 8707 section 2.1.
+    pub fn new(
+        server: &ServerMetadata,
+        client: &Registration,
+        resource: &str,
+        scope: &str,
+    ) -> Result<Self, Failure> {
+        let (state, code_verifier) = (random_text()?, random_text()?);
+        let code_challenge = digest::digest(&digest::SHA256, code_verifier.as_bytes());
+        let parameters = [
+            ("response_type", "code"),
+            ("client_id", &client.client_id),
+            ("redirect_uri", REDIRECT_URI),
+            ("scope", scope),
+            ("state", &state),
+            ("code_challenge", &BASE64_URL_SAFE_NO_PAD.encode(code_challenge)),
+            ("code_challenge_method", "S256"),
+            ("resource", resource),
+        ];
+        let url = Url::parse_with_params(&server.authorization_endpoint, parameters)?;
+        let (client_id, resource) = (client.client_id.clone(), resource.to_owned());
+        Ok(Self { url, state, client_id, resource, code_verifier })
+    }
+}
+
+/// Draws 256 random bits, in base64url: 43 characters, as a code verifier must have at least.
+fn random_text() -> Result<String, Failure> {
+    let mut bytes = [0; 32];
+    rand::fill(&mut bytes).map_err(|_| "the operating system has no randomness")?;
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// Nobody listens there: this client reads redirections itself.
+const REDIRECT_URI: &str = "http://127.0.0.1/callback";
