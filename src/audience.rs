@@ -31,8 +31,8 @@ enum Identifier {
 
 impl Audience {
     /// Takes an identifier that is no URI, as some authorization servers have them.
-    pub fn opaque(identifier: impl Into<Box<str>>) -> Self {
-        Self { identifiers: vec![Identifier::Opaque(identifier.into())] }
+    pub fn opaque(identifier: impl Into<String>) -> Self {
+        Self { identifiers: vec![Identifier::Opaque(identifier.into().into())] }
     }
 
     /// Accepts tokens for these as well.

@@ -225,24 +225,24 @@ impl ClaimsSet {
 /// For a [`TokenValidator`](crate::TokenValidator) of your own; a claim that is set twice has the last value.
 impl ClaimsSet {
     /// Sets `iss`.
-    pub fn with_issuer(mut self, issuer: impl Into<Box<str>>) -> Self {
-        let issuer = issuer.into();
+    pub fn with_issuer(mut self, issuer: impl Into<String>) -> Self {
+        let issuer: Box<str> = issuer.into().into();
         self.set("iss", &json_string(&issuer));
         self.issuer = Some(issuer);
         self
     }
 
     /// Sets `sub`.
-    pub fn with_subject(mut self, subject: impl Into<Box<str>>) -> Self {
-        let subject = subject.into();
+    pub fn with_subject(mut self, subject: impl Into<String>) -> Self {
+        let subject: Box<str> = subject.into().into();
         self.set("sub", &json_string(&subject));
         self.subject = Some(subject);
         self
     }
 
     /// Sets `aud`.
-    pub fn with_audience<A: Into<Box<str>>>(mut self, audience: impl IntoIterator<Item = A>) -> Self {
-        self.audience = audience.into_iter().map(Into::into).collect();
+    pub fn with_audience<A: Into<String>>(mut self, audience: impl IntoIterator<Item = A>) -> Self {
+        self.audience = audience.into_iter().map(|each| each.into().into()).collect();
         let all: Vec<_> = self.audience.iter().map(|audience| json_string(audience)).collect();
         self.set("aud", &format!("[{}]", all.join(",")));
         self
@@ -265,8 +265,8 @@ impl ClaimsSet {
     }
 
     /// Sets `jti`.
-    pub fn with_token_id(mut self, token_id: impl Into<Box<str>>) -> Self {
-        let token_id = token_id.into();
+    pub fn with_token_id(mut self, token_id: impl Into<String>) -> Self {
+        let token_id: Box<str> = token_id.into().into();
         self.set("jti", &json_string(&token_id));
         self.token_id = Some(token_id);
         self

@@ -161,7 +161,7 @@ pub enum ValidationError {
     #[error("token not active (RFC 7662 section 2.2)")]
     Inactive,
     /// The token is good, and does not allow this operation.
-    #[error("scope {granted:?} not sufficient, expected {required} (RFC 6750 section 3.1)")]
+    #[error("scope {} not sufficient, expected {required} (RFC 6750 section 3.1)", Excerpt::new(&.granted.to_string()))]
     InsufficientScope {
         /// What the operation needs.
         required: ScopeRequirement,
@@ -220,6 +220,40 @@ pub enum ValidationError {
 }
 
 impl ValidationError {
+    /// Returns the name of the variant in lower case, such as `bad_signature`: a label for metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NoCredentials => "no_credentials",
+            Self::SeveralCredentials { .. } => "several_credentials",
+            Self::MalformedCredentials => "malformed_credentials",
+            Self::TokenTooLong { .. } => "token_too_long",
+            Self::MalformedToken(_) => "malformed_token",
+            Self::TypeNotAccepted { .. } => "type_not_accepted",
+            Self::AlgorithmNotAccepted { .. } => "algorithm_not_accepted",
+            Self::UnknownIssuer { .. } => "unknown_issuer",
+            Self::IssuerMismatch { .. } => "issuer_mismatch",
+            Self::UnknownKey { .. } => "unknown_key",
+            Self::AmbiguousKey { .. } => "ambiguous_key",
+            Self::BadSignature => "bad_signature",
+            Self::MissingClaim(_) => "missing_claim",
+            Self::Claims(_) => "claims",
+            Self::Expired { .. } => "expired",
+            Self::NotYetValid { .. } => "not_yet_valid",
+            Self::TooOld { .. } => "too_old",
+            Self::AudienceMismatch { .. } => "audience_mismatch",
+            Self::NoAccessToken { .. } => "no_access_token",
+            Self::SenderConstraintNotProved => "sender_constraint_not_proved",
+            Self::Inactive => "inactive",
+            Self::InsufficientScope { .. } => "insufficient_scope",
+            Self::KeysUnavailable { .. } => "keys_unavailable",
+            Self::IntrospectionUnavailable { .. } => "introspection_unavailable",
+            Self::IntrospectionMalformed { .. } => "introspection_malformed",
+            Self::IntrospectionRefused { .. } => "introspection_refused",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Internal(_) => "internal",
+        }
+    }
+
     /// Says that a validator of your own cannot decide now: the caller gets 503 and may come again.
     ///
     /// ```
@@ -311,5 +345,6 @@ mod tests {
         let error = ValidationError::unavailable("table locked");
 
         assert_eq!(error.source().unwrap().to_string(), "table locked");
+        assert_eq!(error.kind(), "unavailable");
     }
 }

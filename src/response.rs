@@ -85,6 +85,10 @@ fn ends_subtype(rest: &[u8]) -> bool {
 /// Longest challenge in a gRPC answer, in bytes: clients may refuse trailers beyond 8 KiB in all.
 const MAX_GRPC_CHALLENGE: usize = 6 * 1024;
 
+/// Longest wait that a caller is told, in seconds. Whatever is down is worth another look within the hour; in
+/// milliseconds it fits the 32 bits that gRPC has for it.
+const MAX_RETRY_AFTER: u64 = 60 * 60;
+
 /// gRPC's own status headers, beside `WWW-Authenticate` for the scripts of another origin.
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -101,7 +105,9 @@ pub(crate) fn refusal(
 ) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     let retry_after = match rejection {
-        Rejection::Unavailable { retry_after } => Some(retry_after.as_secs().max(1) + jitter()),
+        Rejection::Unavailable { retry_after } => {
+            Some(retry_after.as_secs().clamp(1, MAX_RETRY_AFTER) + jitter())
+        }
         _ => None,
     };
     match asked.protocol {

@@ -19,7 +19,10 @@ use std::{
     time::Duration,
 };
 
-use crate::{ClaimsSet, UnixTime, validate_token::Passed};
+use crate::{
+    ClaimsSet, ScopeHierarchy, ScopeRequirement, UnixTime, scope_requirement::ScopeCheck,
+    validate_token::Passed,
+};
 
 /// A token that a validator found good, with its claims. Free to clone.
 ///
@@ -116,6 +119,16 @@ impl ValidatedToken {
 
     pub(crate) fn passed(&self) -> Option<&Arc<Passed>> {
         self.passed.as_ref()
+    }
+
+    /// Tells whether the token has these scopes, for what a handler decides by itself: with the
+    /// [hierarchy](crate::ScopeHierarchy) of the resource server whose layer it passed, if it passed one.
+    ///
+    /// A guard on the route is better where there can be one: its refusal tells the caller which scopes to ask for.
+    pub fn allows(&self, scopes: impl Into<ScopeRequirement>) -> bool {
+        let none = ScopeHierarchy::default();
+        let hierarchy = self.passed.as_ref().map_or(&none, |passed| passed.hierarchy());
+        ScopeCheck::new(scopes.into(), hierarchy).is_met_by(self.scopes())
     }
 
     /// Returns the claims; the token dereferences to them as well.

@@ -1,5 +1,7 @@
 //! What a request allocates. The numbers are upper bounds: one that falls is good news, one that rises wants a reason.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use std::{
     convert::Infallible,
     future::{Future, Ready, ready},

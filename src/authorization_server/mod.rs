@@ -122,8 +122,10 @@ impl AuthorizationServer {
         self
     }
 
-    /// Sets the client that talks to this authorization server. Default: `ReqwestClient` with the feature `reqwest`;
-    /// without it one must be set wherever something is fetched.
+    /// Sets the client that talks to this authorization server. Default: a `ReqwestClient` for each validator, with the
+    /// feature `reqwest`; without it one must be set wherever something is fetched.
+    ///
+    /// Clones of a `ReqwestClient` share their connections.
     pub fn http_client(mut self, client: impl HttpClient) -> Self {
         self.http_client = Some(Arc::new(client));
         self
@@ -142,7 +144,7 @@ impl AuthorizationServer {
             return Ok(Arc::clone(client));
         }
         #[cfg(feature = "reqwest")]
-        return match crate::ReqwestClient::new() {
+        return match self.default_client() {
             Ok(client) => Ok(Arc::new(client)),
             Err(error) => Err(crate::resource_server::Problem::new(
                 "http_client",
@@ -155,6 +157,15 @@ impl AuthorizationServer {
             "http_client",
             "expected an HttpClient, or the feature reqwest, to talk to the authorization server",
         ))
+    }
+
+    /// A proxy that the environment names has no way to this machine's loopback.
+    #[cfg(feature = "reqwest")]
+    fn default_client(&self) -> Result<crate::ReqwestClient, crate::HttpError> {
+        match self.loopback {
+            Loopback::Accept => crate::ReqwestClient::from_builder(reqwest::Client::builder().no_proxy()),
+            Loopback::Refuse => crate::ReqwestClient::new(),
+        }
     }
 
     pub(crate) fn is_discovered(&self) -> bool {

@@ -25,8 +25,8 @@ pub struct AccessToken(Box<str>);
 
 impl AccessToken {
     /// Takes a token.
-    pub fn new(token: impl Into<Box<str>>) -> Self {
-        Self(token.into())
+    pub fn new(token: impl Into<String>) -> Self {
+        Self(token.into().into())
     }
 
     /// Returns the token itself. Neither log it nor use it as a key: see [`sha256`](Self::sha256).

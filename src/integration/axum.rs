@@ -28,7 +28,7 @@
 //! ```
 //!
 //! In axum a layer covers the methods added before it: `get(a).layer(x).put(b)` leaves `put` open. Write
-//! `get(a).layer(x).merge(put(b).layer(y))`.
+//! `get(a).layer(x).merge(put(b).layer(y))`. Several layers on one method go in as a tuple: `get(a).layer((outer, inner))`.
 
 use std::convert::Infallible;
 

@@ -22,18 +22,18 @@ enum Kind {
 
 impl ResourceServerCredential {
     /// An identifier and a secret in an HTTP Basic header: what servers call `client_secret_basic`, the usual choice.
-    pub fn secret_basic(id: impl Into<Box<str>>, secret: impl Into<Box<str>>) -> Self {
-        Self(Kind::Basic { id: id.into(), secret: secret.into() })
+    pub fn secret_basic(id: impl Into<String>, secret: impl Into<String>) -> Self {
+        Self(Kind::Basic { id: id.into().into(), secret: secret.into().into() })
     }
 
     /// An identifier and a secret in the body: what servers call `client_secret_post`.
-    pub fn secret_post(id: impl Into<Box<str>>, secret: impl Into<Box<str>>) -> Self {
-        Self(Kind::Post { id: id.into(), secret: secret.into() })
+    pub fn secret_post(id: impl Into<String>, secret: impl Into<String>) -> Self {
+        Self(Kind::Post { id: id.into().into(), secret: secret.into().into() })
     }
 
     /// A bearer token of our own.
-    pub fn bearer(token: impl Into<Box<str>>) -> Self {
-        Self(Kind::Bearer { token: token.into() })
+    pub fn bearer(token: impl Into<String>) -> Self {
+        Self(Kind::Bearer { token: token.into().into() })
     }
 
     /// Returns the value of `Authorization`, where the credential belongs there.

@@ -19,8 +19,8 @@ enum Rule {
 
 impl AccessTokenRule {
     /// Asks for a claim that only access tokens have, such as `scope` or `scp`.
-    pub fn has_claim(name: impl Into<Box<str>>) -> Self {
-        Self(Rule::HasOneOf(vec![name.into()]))
+    pub fn has_claim(name: impl Into<String>) -> Self {
+        Self(Rule::HasOneOf(vec![name.into().into()]))
     }
 
     /// Asks for one of several claims, such as `scp` for users and `roles` for services at Entra ID.
@@ -30,8 +30,8 @@ impl AccessTokenRule {
     }
 
     /// Asks for a claim with this very value, such as `typ` = `Bearer` at Keycloak or `token_use` = `access` at Cognito.
-    pub fn claim_is(name: impl Into<Box<str>>, value: impl Into<Box<str>>) -> Self {
-        Self(Rule::ClaimIs { name: name.into(), value: value.into() })
+    pub fn claim_is(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self(Rule::ClaimIs { name: name.into().into(), value: value.into().into() })
     }
 
     /// States that the audience alone tells: it is the identifier of this resource and never that of an application

@@ -65,14 +65,14 @@ impl ResourceServerBuilder {
 
     /// Sets the `realm` of challenges (RFC 9110 section 11.5). Default: none, or `api` where a challenge would say
     /// nothing else.
-    pub fn realm(mut self, realm: impl Into<Box<str>>) -> Self {
-        self.realm = Some(realm.into());
+    pub fn realm(mut self, realm: impl Into<String>) -> Self {
+        self.realm = Some(realm.into().into());
         self
     }
 
     /// Sets the `error_uri` of challenges that have an error: a page for people (RFC 6750 section 3). Default: none.
-    pub fn error_uri(mut self, uri: impl Into<Box<str>>) -> Self {
-        self.error_uri = Some(uri.into());
+    pub fn error_uri(mut self, uri: impl Into<String>) -> Self {
+        self.error_uri = Some(uri.into().into());
         self
     }
 

@@ -38,7 +38,6 @@ use crate::{
     AccessToken, BoxFuture, Clock, MetadataService, ScopeHierarchy, ScopeRequirement, TokenValidator,
     ValidateTokenLayer, ValidatedToken, ValidationError,
     challenge::ChallengeSettings,
-    error::DEFAULT_RETRY_AFTER,
     protected_resource_metadata::Publication,
     response::WriteBody,
     validate_token::Admit,
@@ -154,11 +153,13 @@ impl ResourceServer {
             };
             match settings.flights.run(hash, flight).await {
                 Ok(verdict) => verdict,
-                Err(FlightError::Full) => Err(ValidationError::Unavailable {
-                    source: Arc::from(Box::from("too many tokens are being validated")),
-                    retry_after: DEFAULT_RETRY_AFTER,
-                }),
-                Err(FlightError::Lost) => Err(ValidationError::Internal("the validator panicked")),
+                Err(FlightError::Full) => {
+                    Err(ValidationError::unavailable("too many tokens are being validated"))
+                }
+                Err(FlightError::Lost) => {
+                    tracing::error!("the validator panicked");
+                    Err(ValidationError::unavailable("the validator panicked"))
+                }
             }
         })
     }

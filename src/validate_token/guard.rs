@@ -9,8 +9,8 @@ use http::{
 };
 
 use crate::{
-    AccessToken, Rejection, RejectionReason, ResourceServer, ScopeRequirement, ValidatedToken,
-    ValidationError,
+    AccessToken, Rejection, RejectionReason, ResourceServer, ScopeHierarchy, ScopeRequirement,
+    ValidatedToken, ValidationError,
     challenge::Challenges,
     credentials::extract,
     response::{self, Asked},
@@ -93,7 +93,10 @@ impl Guard {
         };
         let hash = self.server.0.cache.hash(token);
         match self.server.0.cache.find(hash) {
-            Some(verdict) => self.admit(ValidatedToken::from_verdict(verdict), alone),
+            Some(verdict) => {
+                tracing::trace!("verdict remembered");
+                self.admit(ValidatedToken::from_verdict(verdict), alone)
+            }
             None => Decision::Validate(AccessToken::new(token), hash),
         }
     }
@@ -199,6 +202,10 @@ fn report(rejection: Rejection, error: &ValidationError) {
 impl Passed {
     pub(super) fn first(guard: Arc<Guard>) -> Self {
         Self { guard, outer: None }
+    }
+
+    pub(crate) fn hierarchy(&self) -> &ScopeHierarchy {
+        &self.guard.server.0.hierarchy
     }
 
     fn is_of(&self, server: &ResourceServer) -> bool {

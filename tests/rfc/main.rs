@@ -2,6 +2,8 @@
 //!
 //! A test that proves a numbered rule carries the number in its name.
 
+#![allow(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "a test may")]
+
 mod support;
 
 mod rfc6750;
