@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use http::Method;
-use tower_bearer::{IntrospectionValidator, JwtValidator, ReqwestClient, ResourceServerCredential};
+use tower_bearer::{IntrospectionValidator, JwtValidator, ResourceServerCredential};
 
 use super::{
     Failure,
@@ -37,10 +37,8 @@ impl Cast {
     /// `opaque_ttl` is how long the opaque API may rely on an answer of the server; the story wants zero.
     pub async fn assemble(opaque_ttl: Duration) -> Result<Self, Failure> {
         let server = AuthorizationServer::start().await?;
-        // All that the APIs are told of it; where its keys and endpoints are, they find out. Loopback is not reached
-        // through a proxy, whatever the environment says.
-        let issuing = tower_bearer::AuthorizationServer::discover_on_loopback(server.issuer())?
-            .http_client(ReqwestClient::from_builder(reqwest::Client::builder().no_proxy())?);
+        // All that the APIs are told of it; where its keys and endpoints are, they find out.
+        let issuing = tower_bearer::AuthorizationServer::discover_on_loopback(server.issuer())?;
 
         let jwt = verifying(&server, issuing.clone()).await?;
         let opaque = introspecting("opaque API", &server, issuing.clone(), opaque_ttl).await?;
