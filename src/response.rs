@@ -10,9 +10,8 @@ use http::{
         WWW_AUTHENTICATE,
     },
 };
-use serde::Serialize;
 
-use crate::{ErrorCode, Rejection};
+use crate::Rejection;
 
 /// What a refusal must know of the request.
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +103,7 @@ pub(crate) fn refusal(
     write_body: &WriteBody,
 ) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
+    response.headers_mut().reserve(8);
     let retry_after = match rejection {
         Rejection::Unavailable { retry_after } => {
             Some(retry_after.as_secs().clamp(1, MAX_RETRY_AFTER) + jitter())
@@ -172,28 +172,99 @@ fn jitter() -> u64 {
     u64::from(byte[0] % (MAX_JITTER + 1))
 }
 
-/// The body that refusals have by default: status and its name, and the `error` of the challenge where there is one.
+/// The body that refusals have by default: status and its name, and `error` and `error_description` of the challenge where
+/// there is one.
 pub(crate) fn json_body(rejection: Rejection) -> RejectionBody {
-    #[derive(Serialize)]
-    struct Json<'a> {
-        status: u16,
-        title: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        error: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        error_description: Option<&'a str>,
-    }
-
-    let error = rejection.error_code();
-    let status = rejection.status();
-    let json = Json {
-        status: status.as_u16(),
-        title: status.canonical_reason().unwrap_or_default(),
-        error: error.map(ErrorCode::as_str),
-        error_description: error.map(|_| rejection.description()),
+    let json = match rejection {
+        Rejection::Unauthorized => r#"{"status":401,"title":"Unauthorized"}"#,
+        Rejection::InvalidRequest => concat!(
+            r#"{"status":400,"title":"Bad Request","error":"invalid_request","error_description":"#,
+            r#""Exactly one authorization header is expected: Bearer, a space and the token"}"#
+        ),
+        Rejection::InvalidToken => concat!(
+            r#"{"status":401,"title":"Unauthorized","error":"invalid_token","error_description":"#,
+            r#""The access token is malformed, expired, withdrawn or not for this resource"}"#
+        ),
+        Rejection::InsufficientScope => concat!(
+            r#"{"status":403,"title":"Forbidden","error":"insufficient_scope","error_description":"#,
+            r#""The access token does not allow this operation"}"#
+        ),
+        Rejection::Unavailable { .. } => r#"{"status":503,"title":"Service Unavailable"}"#,
+        Rejection::BadGateway => r#"{"status":502,"title":"Bad Gateway"}"#,
+        Rejection::Internal => r#"{"status":500,"title":"Internal Server Error"}"#,
     };
     RejectionBody {
         content_type: HeaderValue::from_static("application/json"),
-        bytes: serde_json::to_vec(&json).expect("a struct of texts and a number is JSON").into(),
+        bytes: Bytes::from_static(json.as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn bodies_say_what_status_and_challenge_say() {
+        for rejection in [
+            Rejection::Unauthorized,
+            Rejection::InvalidRequest,
+            Rejection::InvalidToken,
+            Rejection::InsufficientScope,
+            Rejection::Unavailable { retry_after: Duration::ZERO },
+            Rejection::BadGateway,
+            Rejection::Internal,
+        ] {
+            let body: Value = serde_json::from_slice(&json_body(rejection).bytes).unwrap();
+
+            let status = rejection.status();
+            let mut expected = json!({"status": status.as_u16(), "title": status.canonical_reason()});
+            if let Some(error) = rejection.error_code() {
+                expected["error"] = error.as_str().into();
+                expected["error_description"] = rejection.description().into();
+            }
+            assert_eq!(body, expected);
+        }
+    }
+
+    #[test]
+    fn a_long_wait_is_cut_and_fits_what_grpc_has_for_it() {
+        let rejection = Rejection::Unavailable { retry_after: Duration::MAX };
+        for (content_type, header, longest) in
+            [("text/plain", "retry-after", 3_603), ("application/grpc", "grpc-retry-pushback-ms", 3_603_000)]
+        {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            let asked = Asked::new(&Method::GET, &headers);
+
+            let response = refusal(rejection, None, || None, asked, 14, &json_body);
+
+            let wait: i32 = response.headers()[header].to_str().unwrap().parse().unwrap();
+            assert!((3_600..=longest).contains(&wait), "{wait}");
+        }
+    }
+
+    #[test]
+    fn protocols_are_told_by_their_content_type() {
+        for (content_type, protocol) in [
+            ("application/grpc", Protocol::Grpc),
+            ("application/grpc+proto", Protocol::Grpc),
+            ("Application/GRPC; x=1", Protocol::Grpc),
+            ("application/grpc-web", Protocol::GrpcWeb("application/grpc-web")),
+            ("application/grpc-web+proto", Protocol::GrpcWeb("application/grpc-web")),
+            ("application/grpc-web-text+proto", Protocol::GrpcWeb("application/grpc-web-text")),
+            ("application/grpcish", Protocol::Http),
+            ("application/grpc-webby", Protocol::Http),
+            ("application/json", Protocol::Http),
+            ("", Protocol::Http),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+
+            assert_eq!(Protocol::of(&headers), protocol, "{content_type}");
+        }
     }
 }
