@@ -1,7 +1,7 @@
 //! The settings of an introspection validator and what each is by default.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -165,6 +165,7 @@ impl IntrospectionValidatorBuilder {
             token_type_hint: self.token_type_hint,
             inactive,
             calls: Semaphore::new(MAX_CALLS),
+            in_trouble: AtomicBool::new(false),
             discovered: Mutex::default(),
         };
         ConfigError::unless_none(problems, IntrospectionValidator(Arc::new(introspection)))

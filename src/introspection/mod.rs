@@ -40,7 +40,10 @@ mod response;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -81,6 +84,8 @@ struct Introspection {
     token_type_hint: bool,
     inactive: InactiveCache,
     calls: Semaphore,
+    /// Whether the last call brought no verdict.
+    in_trouble: AtomicBool,
     /// Where metadata said that the endpoint is; forgotten when it answers that it is not there.
     discovered: Mutex<Option<Url>>,
 }
@@ -121,18 +126,37 @@ impl Introspection {
             .await
             .unwrap_or_else(|_| Err(self.unavailable(format!("no answer within {:?}", self.timeout))));
         let verdict = answer.and_then(|body| self.judge(&body));
-        match &verdict {
-            Err(ValidationError::Inactive) => self.inactive.insert(hash),
-            Err(
-                error @ (ValidationError::IntrospectionUnavailable { .. }
-                | ValidationError::IntrospectionMalformed { .. }
-                | ValidationError::IntrospectionRefused { .. }),
-            ) => {
-                tracing::warn!(%error, "no verdict from the authorization server");
-            }
-            _ => {}
+        if let Err(ValidationError::Inactive) = &verdict {
+            self.inactive.insert(hash);
         }
+        self.report(verdict.as_ref().err());
         verdict
+    }
+
+    /// Says once when the authorization server gives no verdict any more, and once when it does again: during an outage
+    /// every request would say the same.
+    fn report(&self, error: Option<&ValidationError>) {
+        let issuer = self.server.issuer();
+        match error {
+            Some(error @ ValidationError::IntrospectionRefused { .. }) => {
+                if !self.in_trouble.swap(true, Ordering::Relaxed) {
+                    tracing::error!(%error, "no verdicts from the authorization server");
+                }
+            }
+            Some(
+                error @ (ValidationError::IntrospectionUnavailable { .. }
+                | ValidationError::IntrospectionMalformed { .. }),
+            ) => {
+                if !self.in_trouble.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(%error, "no verdicts from the authorization server");
+                }
+            }
+            _ => {
+                if self.in_trouble.load(Ordering::Relaxed) && self.in_trouble.swap(false, Ordering::Relaxed) {
+                    tracing::info!(%issuer, "verdicts from the authorization server again");
+                }
+            }
+        }
     }
 
     /// Sends the question and returns the body of a 200 with JSON.

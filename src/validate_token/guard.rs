@@ -187,15 +187,10 @@ fn is_cors_preflight(method: &Method, headers: &HeaderMap) -> bool {
 /// Says why, to those who operate the service.
 fn report(rejection: Rejection, error: &ValidationError) {
     let status = rejection.status().as_u16();
-    match rejection {
-        // Someone else's trouble is reported where it is met, once for each call; here it would repeat with each request.
-        Rejection::Unauthorized
-        | Rejection::InvalidRequest
-        | Rejection::InvalidToken
-        | Rejection::InsufficientScope
-        | Rejection::Unavailable { .. }
-        | Rejection::BadGateway => tracing::debug!(status, %error, "request refused"),
-        Rejection::Internal => tracing::error!(status, %error, "request refused"),
+    match error {
+        ValidationError::Internal(_) => tracing::error!(status, %error, "request refused"),
+        // Outages and refused credentials are reported, louder and once, by who meets them.
+        _ => tracing::debug!(status, %error, "request refused"),
     }
 }
 
