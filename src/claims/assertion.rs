@@ -1,0 +1,172 @@
+//! Claims that a validator of your own vouches for.
+
+use serde::Serialize;
+
+use super::{
+    ClaimError, ClaimsSet,
+    parse::{json_string, push_name},
+};
+use crate::{Scopes, UnixTime, strict_json::Members};
+
+/// For a [`TokenValidator`](crate::TokenValidator) of your own; a claim that is set twice has the last value.
+impl ClaimsSet {
+    /// Sets `iss`.
+    pub fn with_issuer(mut self, issuer: impl Into<String>) -> Self {
+        let issuer: Box<str> = issuer.into().into();
+        self.set("iss", &json_string(&issuer));
+        self.issuer = Some(issuer);
+        self
+    }
+
+    /// Sets `sub`.
+    pub fn with_subject(mut self, subject: impl Into<String>) -> Self {
+        let subject: Box<str> = subject.into().into();
+        self.set("sub", &json_string(&subject));
+        self.subject = Some(subject);
+        self
+    }
+
+    /// Sets `aud`.
+    pub fn with_audience<A: Into<String>>(mut self, audience: impl IntoIterator<Item = A>) -> Self {
+        self.audience = audience.into_iter().map(|each| each.into().into()).collect();
+        let all: Vec<_> = self.audience.iter().map(|audience| json_string(audience)).collect();
+        self.set("aud", &format!("[{}]", all.join(",")));
+        self
+    }
+
+    /// Sets `exp`: the layer refuses the token from this moment on.
+    pub fn with_expiry(mut self, expires_at: impl Into<UnixTime>) -> Self {
+        let expires_at = expires_at.into();
+        self.set("exp", &expires_at.to_string());
+        self.expires_at = Some(expires_at);
+        self
+    }
+
+    /// Sets `iat`.
+    pub fn with_issued_at(mut self, issued_at: impl Into<UnixTime>) -> Self {
+        let issued_at = issued_at.into();
+        self.set("iat", &issued_at.to_string());
+        self.issued_at = Some(issued_at);
+        self
+    }
+
+    /// Sets `jti`.
+    pub fn with_token_id(mut self, token_id: impl Into<String>) -> Self {
+        let token_id: Box<str> = token_id.into().into();
+        self.set("jti", &json_string(&token_id));
+        self.token_id = Some(token_id);
+        self
+    }
+
+    /// Sets `scope`: words separated by spaces.
+    pub fn with_scopes(mut self, space_separated: &str) -> Self {
+        self.set("scope", &json_string(space_separated));
+        self.scopes = Scopes::new(space_separated);
+        self
+    }
+
+    /// Sets a claim of your own. The registered ones have methods of their own; a name that identifies a client is
+    /// left out, as everywhere.
+    ///
+    /// # Errors
+    /// When the value cannot be written as JSON, or is of the wrong type for a registered name.
+    pub fn with_claim(self, name: &str, value: &impl Serialize) -> Result<Self, ClaimError> {
+        let value = serde_json::to_string(value).map_err(|error| ClaimError::json(&error))?;
+        let mut changed = self;
+        changed.set(name, &value);
+        Self::parse(changed.json.as_bytes())
+    }
+
+    /// Puts a member into the text, in the place of one of that name.
+    fn set(&mut self, name: &str, value: &str) {
+        let mut json = String::with_capacity(self.json.len() + name.len() + value.len() + 4);
+        json.push('{');
+        if let Ok(members) = Members::parse(self.json.as_bytes()) {
+            for member in members.iter().filter(|member| member.name != name) {
+                push_name(&mut json, &member.name);
+                json.push_str(member.value);
+            }
+        }
+        push_name(&mut json, name);
+        json.push_str(value);
+        json.push('}');
+        self.json = json;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn as_json(claims: &ClaimsSet) -> Value {
+        serde_json::to_value(claims).unwrap()
+    }
+
+    #[test]
+    fn what_is_set_is_read_and_written() {
+        let claims = ClaimsSet::new()
+            .with_issuer("https://as.example.com")
+            .with_subject("al\"ice\u{1}")
+            .with_audience(["https://a", "https://b"])
+            .with_expiry(UnixTime::from_secs(2_000_000_000))
+            .with_issued_at(UnixTime::from_secs(1_900_000_000))
+            .with_token_id("7")
+            .with_scopes("read write")
+            .with_claim("ten\"ant", &["north"])
+            .unwrap();
+
+        assert_eq!(claims.issuer(), Some("https://as.example.com"));
+        assert_eq!(claims.subject(), Some("al\"ice\u{1}"));
+        assert!(claims.audience().eq(["https://a", "https://b"]));
+        assert_eq!(claims.expires_at(), Some(UnixTime::from_secs(2_000_000_000)));
+        assert_eq!(claims.issued_at(), Some(UnixTime::from_secs(1_900_000_000)));
+        assert_eq!(claims.token_id(), Some("7"));
+        assert!(claims.scopes().iter().eq(["read", "write"]));
+        assert_eq!(claims.claim::<Vec<String>>("ten\"ant").unwrap().unwrap(), ["north"]);
+        assert_eq!(
+            as_json(&claims),
+            json!({
+                "iss": "https://as.example.com", "sub": "al\"ice\u{1}", "aud": ["https://a", "https://b"],
+                "exp": 2_000_000_000, "iat": 1_900_000_000, "jti": "7", "scope": "read write", "ten\"ant": ["north"],
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_set_twice_has_the_last_value() {
+        let claims = ClaimsSet::new().with_subject("alice").with_scopes("read").with_subject("bob");
+
+        assert_eq!(claims.subject(), Some("bob"));
+        assert_eq!(as_json(&claims), json!({"sub": "bob", "scope": "read"}));
+    }
+
+    #[test]
+    fn a_client_identifier_cannot_be_set() {
+        let claims = ClaimsSet::new().with_claim("client_id", &"canary").unwrap();
+
+        assert_eq!(as_json(&claims), json!({}));
+    }
+
+    #[test]
+    fn a_registered_claim_of_the_wrong_type_cannot_be_set() {
+        let error = ClaimsSet::new().with_claim("exp", &"tomorrow").unwrap_err();
+
+        assert_eq!(
+            error.to_string(),
+            "claim \"exp\": wrong type or range, expected a number of seconds from 0 to the end of the year 9999"
+        );
+    }
+
+    #[test]
+    fn errors_and_debug_show_no_values() {
+        let claims = ClaimsSet::new().with_subject("alice").with_claim("tenant", &"north").unwrap();
+
+        let error = claims.claim::<u64>("tenant").unwrap_err().to_string();
+        let debug = format!("{claims:?}");
+
+        assert_eq!(error, "claim \"tenant\": not as the type that reads it expects");
+        assert!(debug.contains("tenant") && !debug.contains("north") && !debug.contains("alice"), "{debug}");
+    }
+}

@@ -1,0 +1,217 @@
+//! What a token says: [`ClaimsSet`] (RFC 7519 section 4), without the identity of the client.
+//!
+//! The claims are kept as JSON text, in one pass over it. On that pass the members that name the client are left out,
+//! at the top and inside `act` and `may_act`: no accessor, no typed claims, no `Debug`, no log line and no cache can
+//! show what was never kept. What a claim of a provider's own holds deeper inside is that provider's business.
+//!
+//! ```
+//! use tower_bearer::{ClaimsSet, UnixTime};
+//!
+//! let claims = ClaimsSet::parse(br#"{"sub":"alice","exp":1700000000,"scope":"read write","tenant":"north","azp":"x"}"#)?;
+//!
+//! assert_eq!(claims.subject(), Some("alice"));
+//! assert_eq!(claims.expires_at(), Some(UnixTime::from_secs(1_700_000_000)));
+//! assert_eq!(claims.claim::<String>("tenant")?.as_deref(), Some("north"));
+//! assert_eq!(claims.claim::<String>("azp")?, None); // a client identifier
+//! # Ok::<_, tower_bearer::ClaimError>(())
+//! ```
+
+mod assertion;
+mod claim_error;
+mod client_identity;
+mod parse;
+
+use std::fmt;
+
+use serde::{
+    Serialize, Serializer,
+    de::DeserializeOwned,
+    ser::{Error as _, SerializeMap},
+};
+
+pub use self::claim_error::ClaimError;
+pub(crate) use self::parse::ScopeArray;
+use crate::{Scopes, UnixTime, strict_json::Members};
+
+/// The claims of a validated token.
+///
+/// `Debug` shows who issued it, for whom, when and with which scopes, and only the names of all other claims; neither
+/// `sub` nor a claim of a provider's own gets into a log that way. [`Serialize`] writes all claims that were kept.
+#[derive(Clone)]
+#[must_use]
+pub struct ClaimsSet {
+    /// A JSON object with every claim that was kept, the typed ones below included.
+    json: String,
+    issuer: Option<Box<str>>,
+    subject: Option<Box<str>>,
+    audience: Vec<Box<str>>,
+    expires_at: Option<UnixTime>,
+    not_before: Option<UnixTime>,
+    issued_at: Option<UnixTime>,
+    token_id: Option<Box<str>>,
+    scopes: Scopes,
+    is_sender_constrained: bool,
+}
+
+impl ClaimsSet {
+    /// Makes a set without any claim, to be filled by a validator of your own.
+    pub fn new() -> Self {
+        Self {
+            json: "{}".into(),
+            issuer: None,
+            subject: None,
+            audience: Vec::new(),
+            expires_at: None,
+            not_before: None,
+            issued_at: None,
+            token_id: None,
+            scopes: Scopes::default(),
+            is_sender_constrained: false,
+        }
+    }
+
+    /// Parses a JSON object. Nothing is compared: not the times, not the issuer, not the audience.
+    ///
+    /// # Errors
+    /// When it is not one JSON object, a name stands twice, it is nested deeper than 16 levels, has more than 256
+    /// members, or a registered claim has the wrong type (RFC 7519 section 4.1): `iss`, `sub`, `jti` and `scope` are
+    /// strings, `aud` and `scp` a string or an array of strings, `exp`, `nbf` and `iat` numbers from 0 to the end of
+    /// the year 9999, `act`, `may_act` objects.
+    pub fn parse(json: &[u8]) -> Result<Self, ClaimError> {
+        Self::from_members(
+            &Members::parse(json).map_err(|error| ClaimError::json(&error))?,
+            ScopeArray::Refuse,
+            &[],
+        )
+    }
+
+    /// Returns who issued the token (`iss`).
+    pub fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
+    /// Returns whom the token is about (`sub`); unique only together with the issuer (RFC 7519 section 4.1.2).
+    ///
+    /// Where nobody signed in, an authorization server may put an identifier of its own choice here (RFC 9068 section
+    /// 5); nothing in this crate compares a subject with anything.
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// Returns whom the token is for (`aud`), in the order of the token.
+    pub fn audience(&self) -> impl Iterator<Item = &str> {
+        self.audience.iter().map(|audience| &**audience)
+    }
+
+    /// Returns the first moment at which the token has expired (`exp`).
+    pub fn expires_at(&self) -> Option<UnixTime> {
+        self.expires_at
+    }
+
+    /// Returns the moment before which the token is not valid (`nbf`).
+    pub fn not_before(&self) -> Option<UnixTime> {
+        self.not_before
+    }
+
+    /// Returns the moment at which the token was issued (`iat`).
+    pub fn issued_at(&self) -> Option<UnixTime> {
+        self.issued_at
+    }
+
+    /// Returns the identifier of the token (`jti`).
+    pub fn token_id(&self) -> Option<&str> {
+        self.token_id.as_deref()
+    }
+
+    /// Returns what the token allows: `scope`, or `scp` where there is no `scope`.
+    pub fn scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+
+    /// Reads one claim as a type of yours. A claim that is absent, or `null`, is `None`.
+    ///
+    /// # Errors
+    /// When the claim is there and is not a `T`.
+    pub fn claim<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ClaimError> {
+        match self.raw_claim(name) {
+            None => Ok(None),
+            Some(value) => serde_json::from_str(&value).map_err(|error| ClaimError::of_claim(name, &error)),
+        }
+    }
+
+    /// Reads all claims into a type of yours, as `Claims<T>` does for an axum handler.
+    ///
+    /// # Errors
+    /// When they are not a `T`.
+    pub fn deserialize<T: DeserializeOwned>(&self) -> Result<T, ClaimError> {
+        serde_json::from_str(&self.json).map_err(|error| ClaimError::json(&error))
+    }
+
+    /// Returns the JSON text of one claim.
+    pub(crate) fn raw_claim(&self, name: &str) -> Option<String> {
+        Members::parse(self.json.as_bytes()).ok()?.find(name).map(str::to_owned)
+    }
+
+    /// Tells whether the token says that only the holder of a key may use it (`cnf`, RFC 7800 section 3.1).
+    pub(crate) fn is_sender_constrained(&self) -> bool {
+        self.is_sender_constrained
+    }
+
+    /// Estimates the memory the claims take, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        let boxed = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
+        size_of::<Self>()
+            + self.json.capacity()
+            + boxed(&self.issuer)
+            + boxed(&self.subject)
+            + boxed(&self.token_id)
+            + self.audience.iter().map(|audience| audience.len() + size_of::<Box<str>>()).sum::<usize>()
+            + self.scopes.len_bytes()
+    }
+}
+
+impl Default for ClaimsSet {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for ClaimsSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// The names of the claims that have no accessor.
+        struct Others<'a>(&'a str);
+
+        impl fmt::Debug for Others<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let typed = ["iss", "sub", "aud", "exp", "nbf", "iat", "scope"];
+                let members = Members::parse(self.0.as_bytes());
+                let members = members.iter().flat_map(Members::iter);
+                f.debug_set()
+                    .entries(members.map(|member| &*member.name).filter(|name| !typed.contains(name)))
+                    .finish()
+            }
+        }
+
+        f.debug_struct("ClaimsSet")
+            .field("issuer", &self.issuer)
+            .field("audience", &self.audience)
+            .field("expires_at", &self.expires_at)
+            .field("not_before", &self.not_before)
+            .field("issued_at", &self.issued_at)
+            .field("scopes", &self.scopes)
+            .field("others", &Others(&self.json))
+            .finish_non_exhaustive()
+    }
+}
+
+impl Serialize for ClaimsSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let members = Members::parse(self.json.as_bytes()).map_err(S::Error::custom)?;
+        let mut map = serializer.serialize_map(None)?;
+        for member in members.iter() {
+            let value: serde_json::Value = serde_json::from_str(member.value).map_err(S::Error::custom)?;
+            map.serialize_entry(&member.name, &value)?;
+        }
+        map.end()
+    }
+}

@@ -1,0 +1,130 @@
+//! One pass over the members of a token: what is kept as text, and what is typed.
+
+use super::{
+    ClaimError, ClaimsSet,
+    client_identity::{is_client_identifier, push_actor},
+};
+use crate::{
+    Scopes, UnixTime,
+    strict_json::{self, Members},
+};
+
+/// What a `scope` that is an array of strings counts for; the standards know it as a string only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ScopeArray {
+    Refuse,
+    Ignore,
+    Accept,
+}
+
+impl ClaimsSet {
+    /// Copies the members that are no client identifiers and not in `without`, and types the registered ones.
+    pub(crate) fn from_members(
+        members: &Members<'_>,
+        scope_array: ScopeArray,
+        without: &[&str],
+    ) -> Result<Self, ClaimError> {
+        let mut claims = Self::new();
+        let mut scp = None;
+        let mut json = String::with_capacity(
+            2 + members.iter().map(|member| member.name.len() + member.value.len() + 4).sum::<usize>(),
+        );
+        json.push('{');
+        for member in members.iter() {
+            let (name, value) = (&*member.name, member.value);
+            if is_client_identifier(name) || without.contains(&name) {
+                continue;
+            }
+            match name {
+                "iss" => claims.issuer = Some(text("iss", value)?),
+                "sub" => claims.subject = Some(text("sub", value)?),
+                "jti" => claims.token_id = Some(text("jti", value)?),
+                "aud" => claims.audience = texts("aud", value)?,
+                "exp" => claims.expires_at = Some(numeric_date("exp", value)?),
+                "nbf" => claims.not_before = Some(numeric_date("nbf", value)?),
+                "iat" => claims.issued_at = Some(numeric_date("iat", value)?),
+                "scope" => claims.scopes = scope(value, scope_array)?,
+                "scp" => scp = Some(scp_scopes(value)?),
+                "cnf" => claims.is_sender_constrained = true,
+                _ => {}
+            }
+            push_name(&mut json, name);
+            match name {
+                "act" => push_actor(&mut json, "act", value)?,
+                "may_act" => push_actor(&mut json, "may_act", value)?,
+                _ => json.push_str(value),
+            }
+        }
+        json.push('}');
+        claims.json = json;
+        if let Some(scp) = scp
+            && members.find("scope").is_none()
+        {
+            claims.scopes = scp;
+        }
+        Ok(claims)
+    }
+}
+
+/// Writes `"name":`, after a comma where it is not the first.
+pub(super) fn push_name(json: &mut String, name: &str) {
+    if !json.ends_with('{') {
+        json.push(',');
+    }
+    if name.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+        json.push('"');
+        json.push_str(name);
+        json.push('"');
+    } else {
+        json.push_str(&json_string(name));
+    }
+    json.push(':');
+}
+
+pub(super) fn json_string(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn text(claim: &str, value: &str) -> Result<Box<str>, ClaimError> {
+    let text = strict_json::string(value).ok_or_else(|| ClaimError::wrong_type(claim, "a string"))?;
+    Ok(text.into())
+}
+
+// RFC 7519 section 4.1.3: "aud" is an array of strings or, with one audience, a string.
+fn texts(claim: &str, value: &str) -> Result<Vec<Box<str>>, ClaimError> {
+    let texts = strict_json::one_or_many(value)
+        .ok_or_else(|| ClaimError::wrong_type(claim, "a string or an array of strings"))?;
+    Ok(texts.into_iter().map(Into::into).collect())
+}
+
+// RFC 7519 section 2: a NumericDate is a JSON number.
+fn numeric_date(claim: &str, value: &str) -> Result<UnixTime, ClaimError> {
+    UnixTime::from_json_number(value).ok_or_else(|| {
+        ClaimError::wrong_type(claim, "a number of seconds from 0 to the end of the year 9999")
+    })
+}
+
+fn scope(value: &str, array: ScopeArray) -> Result<Scopes, ClaimError> {
+    if let Some(words) = strict_json::string(value) {
+        return Ok(Scopes::new(&words));
+    }
+    let not_a_string = || ClaimError::wrong_type("scope", "a string (RFC 9068 section 2.2.3)");
+    match array {
+        ScopeArray::Refuse => Err(not_a_string()),
+        ScopeArray::Ignore => Ok(Scopes::default()),
+        ScopeArray::Accept => {
+            let elements = strict_json::one_or_many(value).ok_or_else(not_a_string)?;
+            Ok(Scopes::from_elements(elements.iter().map(|element| &**element)))
+        }
+    }
+}
+
+/// `scp` is a string at Entra ID and an array at Okta and Ory.
+fn scp_scopes(value: &str) -> Result<Scopes, ClaimError> {
+    if let Some(words) = strict_json::string(value) {
+        return Ok(Scopes::new(&words));
+    }
+    let elements = strict_json::one_or_many(value)
+        .ok_or_else(|| ClaimError::wrong_type("scp", "a string or an array of strings"))?;
+    Ok(Scopes::from_elements(elements.iter().map(|element| &**element)))
+}
