@@ -7,3 +7,4 @@
 mod support;
 
 mod rfc6750;
+mod rfc7662;
