@@ -8,3 +8,4 @@ mod support;
 
 mod rfc6750;
 mod rfc7662;
+mod rfc9728;
