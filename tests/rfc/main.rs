@@ -9,3 +9,4 @@ mod support;
 mod rfc6750;
 mod rfc7662;
 mod rfc9728;
+mod http;
