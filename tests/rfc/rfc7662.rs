@@ -647,6 +647,37 @@ async fn r7662_16_a_verdict_is_remembered_for_its_time_to_live() {
     }
 }
 
+// RFC 7662 section 4: "If the response contains the "exp" parameter (expiration), the response MUST NOT be cached beyond
+// the time indicated therein." The clock skew, 30 seconds here, is for judging a token, not for remembering an answer.
+#[tokio::test]
+async fn r7662_16_a_verdict_is_not_remembered_beyond_exp() {
+    let (authority, app) = app_with(|builder| builder.cache_ttl(Duration::from_secs(60)));
+    let exp = UnixTime::from_secs(1_800_000_005).as_secs();
+    answer_with(&authority, active_but(&authority, "exp", json!(exp)));
+    let token = good(&authority);
+
+    for (seconds, introspections) in [(0, 1), (4, 1), (1, 2), (1, 3)] {
+        authority.clock().advance(Duration::from_secs(seconds));
+        app.present(&token).await.assert_pass();
+        assert_eq!(authority.introspections(), introspections);
+    }
+}
+
+// The wall clock may be set forward while no time passes.
+#[tokio::test]
+async fn r7662_16_a_clock_set_beyond_exp_ends_a_verdict() {
+    let (authority, app) = app();
+    let exp = UnixTime::from_secs(1_800_000_005);
+    answer_with(&authority, active_but(&authority, "exp", json!(exp.as_secs())));
+    let token = good(&authority);
+    app.present(&token).await.assert_pass();
+    authority.clock().set(exp);
+
+    app.present(&token).await.assert_pass();
+
+    assert_eq!(authority.introspections(), 2);
+}
+
 #[tokio::test]
 async fn r7662_16_nothing_is_remembered_where_that_was_asked_for() {
     let (authority, app) = app_with(|builder| builder.cache_ttl(Duration::ZERO));
