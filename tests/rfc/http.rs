@@ -346,6 +346,20 @@ async fn rhttp_04_nothing_of_a_preflights_credential_gets_through() {
 }
 
 #[tokio::test]
+async fn rhttp_04_a_preflight_carries_no_token_of_another_resource_server() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let validator = authority.jwt_validator(RESOURCE).build().unwrap();
+    let server = authority.resource_server_with(validator).cors_preflight(true).build().unwrap();
+    let app = App::new(server.require(READ));
+    let mut request = preflight();
+    request.extensions_mut().insert(ValidatedToken::assertion(ClaimsSet::new().with_subject("mallory")));
+
+    app.send(request).await.assert_pass();
+
+    assert!(app.last_seen().token.is_none());
+}
+
+#[tokio::test]
 async fn scripts_of_another_origin_can_read_a_refusal_behind_an_outer_cors_layer() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let (ask, _) = orders(&authority.resource_server(RESOURCE), Some(cors()), None);
