@@ -256,6 +256,13 @@ async fn r9728_10_nothing_is_said_of_sender_constraints_that_are_not_checked() {
     }
 }
 
+#[test]
+fn r9728_10_sender_constraints_that_are_not_checked_cannot_be_promised() {
+    for name in OF_SENDER_CONSTRAINTS {
+        assert!(metadata().member(name, true).is_err(), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn r9728_11_scopes_are_those_of_the_baseline_and_the_guards() {
     let baseline = Scope::from_static("orders:list");
