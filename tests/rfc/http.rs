@@ -710,6 +710,17 @@ async fn rgrpc_10_a_long_list_of_scopes_is_left_out_before_the_status_suffers() 
 }
 
 #[tokio::test]
+async fn rgrpc_10_a_challenge_that_is_long_without_scopes_is_left_out_too() {
+    let realm = "a".repeat(9_000);
+
+    let answer =
+        Outcome::Is.meet_with(|server| server.realm(realm), set("content-type", "application/grpc")).await;
+
+    assert_eq!(answer.headers["grpc-status"], "7");
+    assert!(size_of(&answer.headers) < 8 * 1024, "{}", size_of(&answer.headers));
+}
+
+#[tokio::test]
 async fn nested_layers_answer_for_what_all_of_them_need() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = authority.resource_server(RESOURCE);
