@@ -141,7 +141,9 @@ pub(crate) fn refusal(
         }
     }
     let challenge = match challenge {
-        Some(long) if asked.is_grpc() && long.len() > MAX_GRPC_CHALLENGE => short_challenge(),
+        Some(long) if asked.is_grpc() && long.len() > MAX_GRPC_CHALLENGE => {
+            short_challenge().filter(|short| short.len() <= MAX_GRPC_CHALLENGE)
+        }
         other => other,
     };
     let headers = response.headers_mut();

@@ -47,3 +47,22 @@ impl InactiveCache {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SystemClock;
+
+    #[test]
+    fn r7662_20_junk_takes_no_more_than_its_share_of_memory() {
+        let cache = InactiveCache::new(Duration::from_secs(60), Arc::new(SystemClock)).unwrap();
+
+        for number in 0..3 * MAX_ENTRIES {
+            cache.insert(cache.hash(&AccessToken::new(format!("junk-{number}"))));
+        }
+
+        let entries = cache.entries.unwrap();
+        entries.run_pending_tasks();
+        assert!(entries.entry_count() <= MAX_ENTRIES, "{}", entries.entry_count());
+    }
+}

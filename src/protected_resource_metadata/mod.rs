@@ -167,6 +167,14 @@ impl ProtectedResourceMetadata {
     }
 }
 
-/// Members that follow from the configuration.
-const DERIVED: [&str; 4] =
-    ["resource", "authorization_servers", "bearer_methods_supported", "scopes_supported"];
+/// Members that follow from the configuration; the last three say what a token bound to a key is worth here, where each
+/// is refused.
+const DERIVED: [&str; 7] = [
+    "resource",
+    "authorization_servers",
+    "bearer_methods_supported",
+    "scopes_supported",
+    "dpop_signing_alg_values_supported",
+    "dpop_bound_access_tokens_required",
+    "tls_client_certificate_bound_access_tokens",
+];

@@ -61,6 +61,7 @@ where
             }
             Decision::AdmitPreflight => {
                 request.headers_mut().remove(AUTHORIZATION);
+                self.guard.prepare(&mut request, None);
                 ResponseFuture::answering(self.inner.call(request))
             }
             Decision::Validate(token, hash) => {

@@ -13,7 +13,7 @@ use moka::{Expiry, sync::Cache};
 
 use super::{TokenHash, TokenHasher, token_hash::BuildTokenHasher};
 use crate::{
-    Clock,
+    Clock, UnixTime,
     token::{Reuse, Verdict},
 };
 
@@ -33,8 +33,10 @@ pub(crate) struct VerdictCache {
 #[derive(Clone)]
 struct Entry {
     verdict: Arc<Verdict>,
-    /// On the monotonic clock, the moment from which it no longer counts; `None` where only `exp` ends it.
+    /// On the monotonic clock, the moment from which it no longer counts; `None` where only the time of day ends it.
     stale_from: Option<Duration>,
+    /// By the time of day, the moment from which it no longer counts.
+    ends: Option<UnixTime>,
     /// How long moka keeps it, at most.
     keep: Duration,
 }
@@ -62,26 +64,24 @@ impl VerdictCache {
     pub(crate) fn find(&self, hash: TokenHash) -> Option<Arc<Verdict>> {
         let entry = self.entries.as_ref()?.get(&hash)?;
         let fresh = entry.stale_from.is_none_or(|stale_from| self.clock.monotonic() < stale_from);
-        let unexpired =
-            entry.verdict.expired_from().is_none_or(|expired_from| self.clock.now() < expired_from);
+        let unexpired = entry.ends.is_none_or(|ends| self.clock.now() < ends);
         (fresh && unexpired && !entry.verdict.is_withdrawn()).then_some(entry.verdict)
     }
 
     /// Keeps a good verdict for as long as it says it may be reused.
     pub(crate) fn keep(&self, hash: TokenHash, verdict: &Arc<Verdict>) {
         let Some(entries) = &self.entries else { return };
-        let until_expiry = verdict
-            .expired_from()
-            .map(|expired_from| expired_from.saturating_duration_since(self.clock.now()));
-        let (stale_from, keep) = match (verdict.reuse(), until_expiry) {
-            (Reuse::Never, _) | (Reuse::UntilExpiry, None) => return,
-            (Reuse::UntilExpiry, Some(until_expiry)) => (None, until_expiry),
-            (Reuse::For(span), until_expiry) => {
-                let stale_from = self.clock.monotonic().saturating_add(span);
-                (Some(stale_from), span.min(until_expiry.unwrap_or(Duration::MAX)))
-            }
+        let (span, ends) = match verdict.reuse() {
+            Reuse::Never => return,
+            // Verified here: what would be found good again.
+            Reuse::UntilExpiry => (None, verdict.expired_from()),
+            // RFC 7662 section 4: an answer is not kept beyond "exp". The clock skew is for judging a token, not for this.
+            Reuse::For(span) => (Some(span), verdict.claims().expires_at()),
         };
-        let entry = Entry { verdict: Arc::clone(verdict), stale_from, keep: keep.min(LONGEST_KEEP) };
+        let left = ends.map(|ends| ends.saturating_duration_since(self.clock.now()));
+        let Some(keep) = span.into_iter().chain(left).min().filter(|keep| !keep.is_zero()) else { return };
+        let stale_from = span.map(|_| self.clock.monotonic().saturating_add(keep));
+        let entry = Entry { verdict: Arc::clone(verdict), stale_from, ends, keep: keep.min(LONGEST_KEEP) };
         entries.insert(hash, entry);
     }
 }

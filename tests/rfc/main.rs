@@ -7,3 +7,6 @@
 mod support;
 
 mod rfc6750;
+mod rfc7662;
+mod rfc9728;
+mod http;

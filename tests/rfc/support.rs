@@ -166,3 +166,64 @@ pub(crate) fn with_authorizations(values: &[&[u8]]) -> Request<Full<Bytes>> {
     }
     request
 }
+
+/// Where the metadata of [`RESOURCE`] is.
+pub(crate) const METADATA_URL: &str = "https://orders.example.com/.well-known/oauth-protected-resource";
+
+/// Asserts which error an answer was refused for.
+macro_rules! assert_reason {
+    ($answer:expr, $pattern:pat $(if $guard:expr)?) => {
+        match &$answer.reason {
+            Some($pattern) $(if $guard)? => {}
+            other => panic!("refused for {other:?}, expected {}", stringify!($pattern $(if $guard)?)),
+        }
+    };
+}
+pub(crate) use assert_reason;
+
+impl Answer {
+    /// Asserts the one challenge, character by character.
+    #[track_caller]
+    pub(crate) fn assert_challenge(&self, expected: &str) {
+        assert_eq!(self.headers.get_all("www-authenticate").iter().collect::<Vec<_>>(), [expected]);
+    }
+
+    /// Asserts `CF`: 500.
+    #[track_caller]
+    pub(crate) fn assert_internal(&self) {
+        self.assert_refused(StatusCode::INTERNAL_SERVER_ERROR, None);
+    }
+}
+
+/// What is logged on this thread, at any level, while it is kept.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Starts to listen, until the guard is dropped.
+    pub(crate) fn listen() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,745 @@
+//! RFC 9110 and what surrounds it: refusals over HTTP, with CORS, and in gRPC's own words.
+
+use std::{
+    collections::BTreeSet,
+    convert::Infallible,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt as _, Full};
+use serde_json::{Value, json};
+use tower::{Layer as _, ServiceBuilder, ServiceExt as _};
+use tower_bearer::{
+    AccessToken, ClaimsSet, ProtectedResourceMetadata, Rejection, RejectionBody, RejectionReason,
+    ResourceServer, ResourceServerBuilder, Scope, ScopeRequirement, TokenValidator, ValidatedToken,
+    ValidationError,
+    testing::{TestAuthorizationServer, bearer, challenges},
+};
+use tower_http::cors::{Any, CorsLayer};
+
+use crate::support::{
+    Answer, App, ISSUER, METADATA_URL, READ, RESOURCE, WRITE, plain, with_authorization, with_authorizations,
+};
+
+/// Every way to be refused, in the words of the outcomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    C0,
+    It,
+    Ir,
+    Is,
+    Ua,
+    Bg,
+    Cf,
+}
+
+const OUTCOMES: [Outcome; 7] =
+    [Outcome::C0, Outcome::It, Outcome::Ir, Outcome::Is, Outcome::Ua, Outcome::Bg, Outcome::Cf];
+
+/// A word that stands in each token, and that no answer may repeat.
+const CANARY: &str = "canary-4711";
+
+impl Outcome {
+    fn status(self) -> u16 {
+        match self {
+            Self::C0 | Self::It => 401,
+            Self::Ir => 400,
+            Self::Is => 403,
+            Self::Ua => 503,
+            Self::Bg => 502,
+            Self::Cf => 500,
+        }
+    }
+
+    fn grpc_status(self) -> &'static str {
+        match self {
+            Self::C0 | Self::It | Self::Ir => "16",
+            Self::Is => "7",
+            Self::Ua | Self::Bg => "14",
+            Self::Cf => "13",
+        }
+    }
+
+    fn error(self) -> Option<&'static str> {
+        match self {
+            Self::It => Some("invalid_token"),
+            Self::Ir => Some("invalid_request"),
+            Self::Is => Some("insufficient_scope"),
+            Self::C0 | Self::Ua | Self::Bg | Self::Cf => None,
+        }
+    }
+
+    fn has_challenge(self) -> bool {
+        matches!(self, Self::C0 | Self::It | Self::Ir | Self::Is)
+    }
+
+    /// Asks a service whose tokens are introspected for what is refused so.
+    async fn meet(self, change: impl Fn(&mut Request<Full<Bytes>>)) -> Answer {
+        self.meet_with(|server| server, change).await
+    }
+
+    async fn meet_with(
+        self,
+        configure: impl FnOnce(ResourceServerBuilder) -> ResourceServerBuilder,
+        change: impl Fn(&mut Request<Full<Bytes>>),
+    ) -> Answer {
+        let authority = TestAuthorizationServer::new(ISSUER);
+        let validator = authority.introspection_validator(RESOURCE).build().unwrap();
+        let server = authority.resource_server_with(validator);
+        let server = server.resource_metadata(ProtectedResourceMetadata::new(RESOURCE).unwrap());
+        let app = App::new(configure(server).build().unwrap().require(READ));
+        let scope = if self == Self::Is { "orders:list" } else { "orders:read" };
+        let token = authority.token().subject(CANARY).scope(scope).opaque();
+        let endpoint = authority.introspection_endpoint();
+        let status = |status: u16| {
+            move |_: &Request<Bytes>| Response::builder().status(status).body(Bytes::from(CANARY)).unwrap()
+        };
+        match self {
+            Self::It => authority.revoke(&token),
+            Self::Ua => authority.go_down(),
+            Self::Bg => authority.answer(&endpoint, status(200)),
+            Self::Cf => authority.answer(&endpoint, status(401)),
+            Self::C0 | Self::Ir | Self::Is => {}
+        }
+        let field = format!("Bearer {token}");
+        let mut request = match self {
+            Self::C0 => plain(),
+            Self::Ir => with_authorizations(&[field.as_bytes(), field.as_bytes()]),
+            _ => with_authorization(&field),
+        };
+        change(&mut request);
+        let answer = app.send(request).await;
+        assert_eq!(answer.calls, 0, "{self:?}");
+        assert_is_silent_about(&token, &answer);
+        answer
+    }
+
+    #[track_caller]
+    fn assert_challenge(self, answer: &Answer) {
+        let mut expected = bearer().scope("orders:read").param("resource_metadata", METADATA_URL);
+        if let Some(error) = self.error() {
+            expected = expected.error(error);
+        }
+        if self.has_challenge() {
+            assert_eq!(answer.challenges, [expected], "{self:?}");
+        } else {
+            assert!(!answer.headers.contains_key("www-authenticate"), "{self:?}");
+        }
+    }
+
+    #[track_caller]
+    fn assert_reason(self, reason: Option<&ValidationError>) {
+        let fits = match reason {
+            Some(ValidationError::NoCredentials) => self == Self::C0,
+            Some(ValidationError::Inactive) => self == Self::It,
+            Some(ValidationError::SeveralCredentials { found: 2 }) => self == Self::Ir,
+            Some(ValidationError::InsufficientScope { .. }) => self == Self::Is,
+            Some(ValidationError::IntrospectionUnavailable { .. }) => self == Self::Ua,
+            Some(ValidationError::IntrospectionMalformed { .. }) => self == Self::Bg,
+            Some(ValidationError::IntrospectionRefused { status: 401, .. }) => self == Self::Cf,
+            _ => false,
+        };
+        assert!(fits, "{self:?}: {reason:?}");
+    }
+}
+
+/// Nothing of the token, of its claims or of what the authorization server said.
+#[track_caller]
+fn assert_is_silent_about(token: &str, answer: &Answer) {
+    let text = format!("{:?} {:?}", answer.headers, answer.body);
+    for secret in [token, CANARY, "orders:list", "alice", ISSUER] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
+}
+
+fn set(name: &'static str, value: &'static str) -> impl Fn(&mut Request<Full<Bytes>>) {
+    move |request| {
+        request.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+}
+
+fn nothing(_: &mut Request<Full<Bytes>>) {}
+
+#[tokio::test]
+async fn rhttp_01_every_outcome_has_its_status_and_every_401_a_challenge() {
+    for outcome in OUTCOMES {
+        let answer = outcome.meet(nothing).await;
+
+        outcome.assert_reason(answer.reason.as_ref());
+        assert_eq!(answer.status, outcome.status(), "{outcome:?}");
+        assert_eq!(answer.headers["cache-control"], "no-store");
+        outcome.assert_challenge(&answer);
+    }
+}
+
+#[tokio::test]
+async fn rhttp_02_the_one_scheme_has_one_field() {
+    for outcome in OUTCOMES {
+        let answer = outcome.meet(nothing).await;
+
+        let fields = answer.headers.get_all("www-authenticate").iter().count();
+        assert_eq!(fields, usize::from(outcome.has_challenge()), "{outcome:?}");
+        assert_eq!(answer.challenges.len(), fields, "{outcome:?}");
+        assert!(answer.challenges.iter().all(|challenge| challenge.scheme() == "Bearer"));
+    }
+}
+
+#[tokio::test]
+async fn rhttp_03_a_503_says_when_to_come_again_and_not_to_all_the_same() {
+    let mut said = BTreeSet::new();
+
+    for _ in 0..40 {
+        let answer = Outcome::Ua.meet(nothing).await;
+
+        answer.assert_unavailable();
+        said.insert(answer.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap());
+    }
+
+    // Two seconds, and up to three of jitter.
+    assert!(said.len() > 1 && said.iter().all(|seconds| (2..=5).contains(seconds)), "{said:?}");
+    for outcome in OUTCOMES.into_iter().filter(|outcome| *outcome != Outcome::Ua) {
+        assert!(!outcome.meet(nothing).await.headers.contains_key("retry-after"), "{outcome:?}");
+    }
+}
+
+/// Cannot decide, for as long as it says.
+struct OutOfOrder(Duration);
+
+impl TokenValidator for OutOfOrder {
+    async fn validate(&self, _: &AccessToken) -> Result<ValidatedToken, ValidationError> {
+        Err(ValidationError::Unavailable {
+            source: Arc::from(Box::from("table locked")),
+            retry_after: self.0,
+        })
+    }
+}
+
+#[tokio::test]
+async fn rhttp_03_the_wait_of_a_custom_validator_is_passed_on_within_reason() {
+    const AN_HOUR: u64 = 60 * 60;
+
+    for (wait, at_least) in [
+        (Duration::ZERO, 1),
+        (Duration::from_millis(1), 1),
+        (Duration::from_secs(90), 90),
+        (Duration::from_secs(u64::MAX), AN_HOUR),
+        (Duration::MAX, AN_HOUR),
+    ] {
+        let app = App::new(ResourceServer::builder(OutOfOrder(wait)).build().unwrap().layer());
+
+        let over_http = app.present("token").await;
+        let mut request = with_authorization("Bearer token");
+        request.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+        let over_grpc = app.send(request).await;
+
+        over_http.assert_unavailable();
+        let number =
+            |headers: &HeaderMap, name: &str| headers[name].to_str().unwrap().parse::<u64>().unwrap();
+        let seconds = number(&over_http.headers, "retry-after");
+        assert!((at_least..=at_least + 3).contains(&seconds), "{wait:?}: {seconds}");
+        // A signed number of 32 bits, in gRPC's proposal A6.
+        let millis = number(&over_grpc.headers, "grpc-retry-pushback-ms");
+        assert!((at_least * 1_000..=(at_least + 3) * 1_000).contains(&millis), "{wait:?}: {millis}");
+        assert!(i32::try_from(millis).is_ok());
+    }
+}
+
+/// A service with a layer around it, and perhaps CORS on either side; counts what reaches the service.
+fn orders(
+    server: &ResourceServer,
+    outer: Option<CorsLayer>,
+    inner: Option<CorsLayer>,
+) -> (impl AsyncFn(Request<Full<Bytes>>) -> Response<Bytes> + use<>, Arc<AtomicUsize>) {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let service =
+        ServiceBuilder::new().option_layer(outer).layer(server.require(READ)).option_layer(inner).service_fn(
+            move |_: Request<Full<Bytes>>| {
+                counted.fetch_add(1, Ordering::SeqCst);
+                async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"orders")))) }
+            },
+        );
+    let ask = async move |request| {
+        let response = service.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        Response::from_parts(parts, body.collect().await.map_err(|_| "a body").unwrap().to_bytes())
+    };
+    (ask, calls)
+}
+
+fn cors() -> CorsLayer {
+    CorsLayer::new().allow_origin(Any).allow_methods([Method::GET]).allow_headers(Any)
+}
+
+fn preflight() -> Request<Full<Bytes>> {
+    Request::options("/orders")
+        .header("origin", "https://app.example.com")
+        .header("access-control-request-method", "GET")
+        .header("access-control-request-headers", "authorization")
+        .body(Full::default())
+        .unwrap()
+}
+
+#[tokio::test]
+async fn rhttp_04_a_preflight_passes_to_an_inner_cors_layer_where_that_was_asked_for() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let validator = authority.jwt_validator(RESOURCE).build().unwrap();
+    let server = authority.resource_server_with(validator).cors_preflight(true).build().unwrap();
+    let (ask, calls) = orders(&server, None, Some(cors()));
+
+    let response = ask(preflight()).await;
+
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()["access-control-allow-origin"], "*");
+    assert_eq!(response.headers()["access-control-allow-methods"], "GET");
+    assert_eq!(calls.load(Ordering::SeqCst), 0, "the CORS layer answers");
+    // Only preflights do.
+    for missing in ["origin", "access-control-request-method"] {
+        let mut request = preflight();
+        request.headers_mut().remove(missing);
+        assert_eq!(ask(request).await.status(), StatusCode::UNAUTHORIZED, "without {missing}");
+    }
+    for method in [Method::GET, Method::POST, Method::HEAD] {
+        let mut request = preflight();
+        *request.method_mut() = method;
+        assert_eq!(ask(request).await.status(), StatusCode::UNAUTHORIZED);
+    }
+}
+
+#[tokio::test]
+async fn rhttp_04_a_preflight_is_refused_by_default_and_answered_by_an_outer_cors_layer() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let server = authority.resource_server(RESOURCE);
+    let (ask_inner, _) = orders(&server, None, Some(cors()));
+    let (ask_outer, calls) = orders(&server, Some(cors()), None);
+
+    assert_eq!(ask_inner(preflight()).await.status(), StatusCode::UNAUTHORIZED);
+    let answered = ask_outer(preflight()).await;
+    assert_eq!(answered.status(), StatusCode::OK);
+    assert_eq!(answered.headers()["access-control-allow-origin"], "*");
+    assert_eq!(calls.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn rhttp_04_nothing_of_a_preflights_credential_gets_through() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let validator = authority.jwt_validator(RESOURCE).build().unwrap();
+    let server = authority.resource_server_with(validator).cors_preflight(true).forward_credential();
+    let app = App::new(server.build().unwrap().require(READ));
+    let mut request = preflight();
+    request.headers_mut().insert("authorization", HeaderValue::from_static("Bearer junk"));
+
+    app.send(request).await.assert_pass();
+
+    let seen = app.last_seen();
+    assert!(!seen.headers.contains_key("authorization"));
+    assert!(seen.token.is_none());
+}
+
+#[tokio::test]
+async fn rhttp_04_a_preflight_carries_no_token_of_another_resource_server() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let validator = authority.jwt_validator(RESOURCE).build().unwrap();
+    let server = authority.resource_server_with(validator).cors_preflight(true).build().unwrap();
+    let app = App::new(server.require(READ));
+    let mut request = preflight();
+    request.extensions_mut().insert(ValidatedToken::assertion(ClaimsSet::new().with_subject("mallory")));
+
+    app.send(request).await.assert_pass();
+
+    assert!(app.last_seen().token.is_none());
+}
+
+#[tokio::test]
+async fn scripts_of_another_origin_can_read_a_refusal_behind_an_outer_cors_layer() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let (ask, _) = orders(&authority.resource_server(RESOURCE), Some(cors()), None);
+    let mut request = plain();
+    request.headers_mut().insert("origin", HeaderValue::from_static("https://app.example.com"));
+
+    let response = ask(request).await;
+
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(response.headers()["access-control-allow-origin"], "*");
+    assert_eq!(response.headers()["access-control-expose-headers"], "WWW-Authenticate, Retry-After");
+}
+
+#[tokio::test]
+async fn a_refusal_exposes_its_headers_to_those_who_say_an_origin() {
+    for outcome in OUTCOMES {
+        let with_origin = outcome.meet(set("origin", "https://app.example.com")).await;
+        let without = outcome.meet(nothing).await;
+
+        let exposed = with_origin.headers["access-control-expose-headers"].to_str().unwrap();
+        let exposed: Vec<_> = exposed.split(", ").collect();
+        for name in ["www-authenticate", "retry-after"] {
+            let is_exposed = exposed.iter().any(|exposed| exposed.eq_ignore_ascii_case(name));
+            assert!(is_exposed || !with_origin.headers.contains_key(name), "{outcome:?} {name}");
+        }
+        assert!(!without.headers.contains_key("access-control-expose-headers"));
+        // Whether an origin may read it at all is not ours to say.
+        assert!(!with_origin.headers.contains_key("access-control-allow-origin"));
+    }
+}
+
+#[tokio::test]
+async fn rhttp_05_a_refused_head_has_the_headers_of_a_get_and_no_body() {
+    for outcome in OUTCOMES {
+        let mut get = outcome.meet(nothing).await;
+        let mut head = outcome.meet(|request| *request.method_mut() = Method::HEAD).await;
+
+        assert_eq!(head.status, get.status);
+        assert!(head.body.is_empty() && !get.body.is_empty(), "{outcome:?}");
+        assert_eq!(head.headers["content-length"], get.body.len().to_string());
+        // Jitter.
+        assert_eq!(head.headers.remove("retry-after").is_some(), get.headers.remove("retry-after").is_some());
+        assert_eq!(head.headers, get.headers, "{outcome:?}");
+    }
+}
+
+/// A body of a gibibyte that must not be read.
+struct Upload;
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        panic!("the body was read")
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(1 << 30)
+    }
+}
+
+#[tokio::test]
+async fn rhttp_06_a_refusal_does_not_wait_for_the_body() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let service = authority.resource_server(RESOURCE).require(READ).layer(tower::service_fn(
+        |_: Request<Upload>| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) },
+    ));
+    let good = authority.token().scope("orders:read");
+
+    for (authorization, status) in [
+        (None, 401),
+        (Some("Bearer".to_owned()), 400),
+        (Some("Bearer null".to_owned()), 401),
+        (Some(format!("Bearer {}", good.clone().signature([0; 64]).sign())), 401),
+        (Some(format!("Bearer {}", good.scope("orders:list").sign())), 403),
+    ] {
+        let mut request = Request::put("/orders").body(Upload).unwrap();
+        if let Some(value) = &authorization {
+            request.headers_mut().insert("authorization", value.parse().unwrap());
+        }
+
+        let response = service.clone().oneshot(request).await.unwrap();
+
+        assert_eq!(response.status(), status, "{authorization:?}");
+        assert!(!response.headers().contains_key("connection"), "keep-alive is the server's to decide");
+    }
+}
+
+#[tokio::test]
+async fn a_body_says_what_the_challenge_says_and_no_more() {
+    for (outcome, expected) in OUTCOMES.into_iter().zip([
+        json!({"status": 401, "title": "Unauthorized"}),
+        json!({
+            "status": 401,
+            "title": "Unauthorized",
+            "error": "invalid_token",
+            "error_description": "The access token is malformed, expired, withdrawn or not for this resource",
+        }),
+        json!({
+            "status": 400,
+            "title": "Bad Request",
+            "error": "invalid_request",
+            "error_description": "Exactly one authorization header is expected: Bearer, a space and the token",
+        }),
+        json!({
+            "status": 403,
+            "title": "Forbidden",
+            "error": "insufficient_scope",
+            "error_description": "The access token does not allow this operation",
+        }),
+        json!({"status": 503, "title": "Service Unavailable"}),
+        json!({"status": 502, "title": "Bad Gateway"}),
+        json!({"status": 500, "title": "Internal Server Error"}),
+    ]) {
+        let answer = outcome.meet(nothing).await;
+
+        assert_eq!(answer.headers["content-type"], "application/json");
+        assert_eq!(answer.headers["content-length"], answer.body.len().to_string());
+        assert_eq!(serde_json::from_slice::<Value>(&answer.body).unwrap(), expected, "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_ones_own_changes_neither_status_nor_headers() {
+    let problem = |rejection: Rejection| RejectionBody {
+        content_type: HeaderValue::from_static("application/problem+json"),
+        bytes: format!("{{\"detail\":\"{}\"}}", rejection.description()).into(),
+    };
+
+    for outcome in OUTCOMES {
+        let mut usual = outcome.meet(nothing).await;
+        let mut own = outcome.meet_with(|server| server.rejection_body(problem), nothing).await;
+
+        let description = Rejection::from(own.reason.as_ref().unwrap()).description();
+        assert_eq!(own.body, format!("{{\"detail\":\"{description}\"}}"));
+        assert_eq!(own.headers["content-length"], own.body.len().to_string());
+        assert_eq!(own.headers["content-type"], "application/problem+json");
+        assert_eq!(own.status, usual.status);
+        for name in ["content-type", "content-length", "retry-after"] {
+            assert_eq!(own.headers.remove(name).is_some(), usual.headers.remove(name).is_some());
+        }
+        assert_eq!(own.headers, usual.headers, "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_cause_is_in_the_extensions_of_a_refusal_and_of_nothing_else() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let service =
+        authority.resource_server(RESOURCE).require(READ).layer(tower::service_fn(|_: Request<()>| async {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        }));
+    let token = authority.token().scope("orders:read").sign();
+    let request = |token: &str| {
+        Request::get("/orders").header("authorization", format!("Bearer {token}")).body(()).unwrap()
+    };
+
+    let passed = service.clone().oneshot(request(&token)).await.unwrap();
+    let refused = service.oneshot(request("null")).await.unwrap();
+
+    assert!(passed.extensions().get::<RejectionReason>().is_none());
+    let reason = refused.extensions().get::<RejectionReason>().unwrap();
+    assert!(matches!(reason.error(), ValidationError::MalformedToken(_)), "{reason:?}");
+}
+
+const GRPC_CONTENT_TYPES: [(&str, &str); 8] = [
+    ("application/grpc", "application/grpc"),
+    ("application/grpc+proto", "application/grpc"),
+    ("application/grpc+json", "application/grpc"),
+    ("Application/gRPC;charset=utf-8", "application/grpc"),
+    ("application/grpc-web", "application/grpc-web"),
+    ("application/grpc-web+proto", "application/grpc-web"),
+    ("application/grpc-web-text", "application/grpc-web-text"),
+    ("application/grpc-web-text+proto", "application/grpc-web-text"),
+];
+
+#[tokio::test]
+async fn rgrpc_01_a_refusal_is_all_in_the_headers_of_a_200() {
+    for (asked, answered) in GRPC_CONTENT_TYPES {
+        for outcome in OUTCOMES {
+            let answer = outcome.meet(set("content-type", asked)).await;
+
+            assert_eq!((answer.status, answer.body.len()), (StatusCode::OK, 0), "{asked} {outcome:?}");
+            assert_eq!(answer.headers["content-type"], answered);
+            assert_eq!(answer.headers["cache-control"], "no-store");
+            for of_http in ["content-length", "retry-after"] {
+                assert!(!answer.headers.contains_key(of_http), "{of_http}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn rgrpc_02_every_outcome_has_its_code_and_its_challenge() {
+    for (content_type, _) in GRPC_CONTENT_TYPES {
+        for outcome in OUTCOMES {
+            let answer = outcome.meet(set("content-type", content_type)).await;
+
+            outcome.assert_reason(answer.reason.as_ref());
+            assert_eq!(answer.headers["grpc-status"], outcome.grpc_status(), "{content_type} {outcome:?}");
+            outcome.assert_challenge(&answer);
+        }
+    }
+}
+
+#[tokio::test]
+async fn rgrpc_03_the_message_is_one_of_a_few_and_needs_no_encoding() {
+    for outcome in OUTCOMES {
+        let answer = outcome.meet(set("content-type", "application/grpc")).await;
+
+        let description = Rejection::from(answer.reason.as_ref().unwrap()).description();
+        assert_eq!(answer.headers["grpc-message"], description);
+        assert!(description.bytes().all(|byte| matches!(byte, 0x20..=0x24 | 0x26..=0x7e)));
+    }
+}
+
+#[tokio::test]
+async fn rgrpc_01_a_refusal_ends_its_stream_with_the_headers() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let service =
+        authority.resource_server(RESOURCE).require(READ).layer(tower::service_fn(|_: Request<()>| async {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        }));
+    let request =
+        Request::post("/orders.Orders/List").header("content-type", "application/grpc").body(()).unwrap();
+
+    let response = service.oneshot(request).await.unwrap();
+
+    assert!(response.body().is_end_stream());
+}
+
+#[tokio::test]
+async fn rgrpc_01_what_only_begins_like_grpc_is_answered_as_http() {
+    for content_type in [
+        "application/grpcx",
+        "application/grpc-foo",
+        "application/grpc-webx",
+        "text/grpc",
+        "application/json",
+        "",
+    ] {
+        let answer = Outcome::C0.meet(set("content-type", content_type)).await;
+
+        answer.assert_unauthorized();
+        assert!(!answer.headers.contains_key("grpc-status"), "{content_type}");
+    }
+}
+
+#[tokio::test]
+async fn rgrpc_02_a_malformed_request_is_a_3_where_that_was_asked_for() {
+    for outcome in OUTCOMES {
+        let answer = outcome
+            .meet_with(ResourceServerBuilder::grpc_invalid_argument, set("content-type", "application/grpc"))
+            .await;
+
+        let expected = if outcome == Outcome::Ir { "3" } else { outcome.grpc_status() };
+        assert_eq!(answer.headers["grpc-status"], expected, "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn rgrpc_04_an_outage_says_when_to_come_again() {
+    let answer = Outcome::Ua.meet(set("content-type", "application/grpc")).await;
+
+    let millis: i32 = answer.headers["grpc-retry-pushback-ms"].to_str().unwrap().parse().unwrap();
+    assert!((2_000..=5_000).contains(&millis), "{millis}");
+}
+
+#[tokio::test]
+async fn rgrpc_07_authorization_metadata_is_one_text() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let app = App::new(authority.resource_server(RESOURCE).require(READ));
+    let token = authority.token().scope("orders:read").sign();
+    let field = format!("Bearer {token}");
+    let joined = format!("{field},{field}");
+
+    let mut binary = plain();
+    binary.headers_mut().insert("authorization-bin", field.parse().unwrap());
+    for (mut request, is_malformed) in [
+        (with_authorizations(&[field.as_bytes(), field.as_bytes()]), true),
+        (with_authorization(&joined), true),
+        (binary, false),
+    ] {
+        request.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+
+        let answer = app.send(request).await;
+
+        assert_eq!((answer.calls, &answer.headers["grpc-status"]), (0, &HeaderValue::from_static("16")));
+        let error = is_malformed.then_some("invalid_request");
+        assert_eq!(answer.challenges[0].param("error"), error);
+    }
+}
+
+#[tokio::test]
+async fn rgrpc_08_a_browser_may_read_a_grpc_web_refusal() {
+    for outcome in OUTCOMES {
+        let answer = outcome
+            .meet(|request| {
+                set("content-type", "application/grpc-web+proto")(request);
+                set("origin", "https://app.example.com")(request);
+            })
+            .await;
+
+        let exposed = answer.headers["access-control-expose-headers"].to_str().unwrap();
+        let exposed: Vec<_> = exposed.split(", ").map(str::to_ascii_lowercase).collect();
+        for name in ["www-authenticate", "grpc-status", "grpc-message", "grpc-retry-pushback-ms"] {
+            assert!(exposed.contains(&name.to_owned()) || !answer.headers.contains_key(name), "{name}");
+        }
+    }
+}
+
+/// What clients count against their limit of 8 KiB: names, values and 32 bytes a field (RFC 9113 section 10.5.1).
+fn size_of(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
+}
+
+#[tokio::test]
+async fn rgrpc_10_a_long_list_of_scopes_is_left_out_before_the_status_suffers() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let server = authority.resource_server(RESOURCE);
+    let token = authority.token().sign();
+
+    for count in [1, 100, 140, 200, 500, 5_000] {
+        let scopes: Vec<_> = (0..count)
+            .map(|number| Scope::new(&format!("https://orders.example.com/scope/{number}")).unwrap())
+            .collect();
+        let named = scopes.iter().map(Scope::as_str).collect::<Vec<_>>().join(" ");
+        let app = App::new(server.require(scopes.into_iter().collect::<ScopeRequirement>()));
+        let mut request = with_authorization(&format!("Bearer {token}"));
+        request.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+
+        let answer = app.send(request).await;
+
+        assert_eq!(answer.headers["grpc-status"], "7");
+        assert!(size_of(&answer.headers) < 8 * 1024, "{count}: {}", size_of(&answer.headers));
+        let mut expected = bearer().error("insufficient_scope").param("resource_metadata", METADATA_URL);
+        if named.len() < 5 * 1024 {
+            expected = expected.scope(&named);
+        }
+        assert_eq!(answer.challenges, [expected], "{count}");
+        // HTTP has no such limit, and names them all.
+        app.present(&token).await.assert_insufficient_scope(&named);
+    }
+}
+
+#[tokio::test]
+async fn rgrpc_10_a_challenge_that_is_long_without_scopes_is_left_out_too() {
+    let realm = "a".repeat(9_000);
+
+    let answer =
+        Outcome::Is.meet_with(|server| server.realm(realm), set("content-type", "application/grpc")).await;
+
+    assert_eq!(answer.headers["grpc-status"], "7");
+    assert!(size_of(&answer.headers) < 8 * 1024, "{}", size_of(&answer.headers));
+}
+
+#[tokio::test]
+async fn nested_layers_answer_for_what_all_of_them_need() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let server = authority.resource_server(RESOURCE);
+    let service = ServiceBuilder::new()
+        .layer(server.require(READ))
+        .layer(server.require(WRITE))
+        .service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) });
+    let request = |scope: &str| {
+        let token = authority.token().scope(scope).sign();
+        Request::get("/orders").header("authorization", format!("Bearer {token}")).body(()).unwrap()
+    };
+
+    let passed = service.clone().oneshot(request("orders:write orders:read")).await.unwrap();
+    let refused = service.oneshot(request("orders:read")).await.unwrap();
+
+    assert_eq!(passed.status(), StatusCode::OK);
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    let expected = bearer().error("insufficient_scope").scope("orders:read orders:write");
+    assert_eq!(challenges(&refused), [expected]);
+    let reason = refused.extensions().get::<RejectionReason>().unwrap();
+    assert!(matches!(reason.error(), ValidationError::InsufficientScope { .. }), "{reason:?}");
+}
