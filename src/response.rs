@@ -11,7 +11,7 @@ use http::{
     },
 };
 
-use crate::Rejection;
+use crate::{Rejection, error::DEFAULT_RETRY_AFTER};
 
 /// What a refusal must know of the request.
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +108,14 @@ pub(crate) fn refusal(
         Rejection::Unavailable { retry_after } => {
             Some(retry_after.as_secs().clamp(1, MAX_RETRY_AFTER) + jitter())
         }
-        _ => None,
+        // gRPC has one status for both, and clients look for a wait wherever it stands. HTTP says nothing of a 502.
+        Rejection::BadGateway if asked.is_grpc() => Some(DEFAULT_RETRY_AFTER.as_secs() + jitter()),
+        Rejection::Unauthorized
+        | Rejection::InvalidRequest
+        | Rejection::InvalidToken
+        | Rejection::InsufficientScope
+        | Rejection::BadGateway
+        | Rejection::Internal => None,
     };
     match asked.protocol {
         Protocol::Http => {

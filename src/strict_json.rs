@@ -39,6 +39,12 @@ impl<'a> Members<'a> {
         self.0.iter().find(|member| member.name == name).map(|member| member.value)
     }
 
+    /// Leaves out the members whose value is `null`.
+    pub(crate) fn without_nulls(mut self) -> Self {
+        self.0.retain(|member| member.value != "null");
+        self
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Member<'a>> {
         self.0.iter()
     }

@@ -8,14 +8,17 @@ use std::{
 use tokio::sync::Semaphore;
 
 use super::{
-    Introspection, IntrospectionPolicy, IntrospectionValidator, MAX_CALLS, ResourceServerCredential,
-    inactive_cache::InactiveCache, response::MissingAudience,
+    IntrospectionValidator, ResourceServerCredential,
+    endpoint::{Introspection, MAX_CALLS},
+    inactive_cache::InactiveCache,
+    response::{IntrospectionPolicy, MissingAudience},
 };
 use crate::{
     Audience, AuthorizationServer, Clock, ConfigError, SystemClock,
     claims::ScopeArray,
     clock::{DEFAULT_CLOCK_SKEW, MAX_CLOCK_SKEW},
     resource_server::Problem,
+    validator::SingleFlight,
 };
 
 const DEFAULT_TTL: Duration = Duration::from_secs(60);
@@ -166,7 +169,9 @@ impl IntrospectionValidatorBuilder {
             inactive,
             calls: Semaphore::new(MAX_CALLS),
             in_trouble: AtomicBool::new(false),
+            said_audience: AtomicBool::new(false),
             discovered: Mutex::default(),
+            discovery: SingleFlight::new(1),
         };
         ConfigError::unless_none(problems, IntrospectionValidator(Arc::new(introspection)))
     }

@@ -45,7 +45,8 @@ pub(super) fn parse(body: &[u8], scope_array: ScopeArray) -> Result<Option<Claim
         Some(_) => return Err("active is no boolean".to_owned()),
         None => return Err("active missing".to_owned()),
     }
-    let claims = ClaimsSet::from_members(&members, scope_array, &NO_CLAIMS);
+    // Servers that write every member of RFC 7662 section 2.2, all of them optional, have `null` where there is none.
+    let claims = ClaimsSet::from_members(&members.without_nulls(), scope_array, &NO_CLAIMS);
     claims.map(Some).map_err(|error| error.to_string())
 }
 
@@ -113,13 +114,7 @@ impl IntrospectionPolicy {
         if audience.peek().is_none() {
             return match self.missing_audience {
                 MissingAudience::Accept => Ok(()),
-                MissingAudience::Refuse => {
-                    tracing::debug!(
-                        "introspection answer without aud; if the authorization server answers only for tokens of this \
-                         resource server, say so with allow_missing_audience()"
-                    );
-                    Err(self.audience_mismatch(claims))
-                }
+                MissingAudience::Refuse => Err(self.audience_mismatch(claims)),
             };
         }
         if audience.any(|found| self.audience.iter().any(|accepted| **accepted == *found)) {

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, HeaderValue, Request, Response, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::AUTHORIZATION};
 use tower_service::Service;
 
 use super::{Guard, Passed, ResponseBody, ResponseFuture, future::Waiting, guard::Decision};
@@ -100,6 +100,7 @@ impl Guard {
                     mark_sensitive(request.headers_mut());
                 } else {
                     request.headers_mut().remove(AUTHORIZATION);
+                    request.headers_mut().remove(DPOP);
                 }
                 request.extensions_mut().insert(token);
             }
@@ -110,6 +111,9 @@ impl Guard {
         }
     }
 }
+
+/// Where a proof of possession travels (RFC 9449 section 4.1); with the token it would be as good as the token.
+const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 /// Keeps the token out of the `Debug` of headers, and out of HTTP/2's compression tables.
 fn mark_sensitive(headers: &mut HeaderMap<HeaderValue>) {

@@ -474,10 +474,13 @@ async fn r6750_23_the_credential_does_not_reach_the_inner_service() {
         let app = App::new(layer);
         // Validated, and found in the cache.
         for _ in 0..2 {
-            app.present(&token).await.assert_pass();
+            let mut request = with_authorization(&format!("Bearer {token}"));
+            request.headers_mut().insert("dpop", "a.b.c".parse().unwrap());
+
+            app.send(request).await.assert_pass();
 
             let seen = app.last_seen();
-            assert!(!seen.headers.contains_key(AUTHORIZATION));
+            assert!(!seen.headers.contains_key(AUTHORIZATION) && !seen.headers.contains_key("dpop"));
             assert!(seen.headers.values().all(|value| !value.as_bytes().ends_with(token.as_bytes())));
         }
     }

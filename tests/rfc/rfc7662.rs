@@ -341,6 +341,21 @@ async fn r7662_07_a_time_that_is_no_number_is_no_answer() {
 }
 
 #[tokio::test]
+async fn a_member_that_is_null_counts_as_absent() {
+    let (authority, app) = app();
+
+    for name in ["exp", "nbf", "iat", "sub", "jti", "username", "token_type", "cnf"] {
+        answer_with(&authority, active_but(&authority, name, json!(null)));
+
+        app.present(&good(&authority)).await.assert_pass();
+    }
+    answer_with(&authority, active_but(&authority, "aud", json!(null)));
+    let answer = app.present(&good(&authority)).await;
+    answer.assert_invalid_token();
+    assert_reason!(answer, ValidationError::AudienceMismatch { .. });
+}
+
+#[tokio::test]
 async fn r7662_08_an_answer_without_our_audience_is_refused() {
     let strict = app();
     let trusting = app_with(IntrospectionValidatorBuilder::allow_missing_audience);

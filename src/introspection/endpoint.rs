@@ -1,0 +1,221 @@
+//! The introspection endpoint: asked, and its answers told apart.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::StatusCode;
+use tokio::sync::Semaphore;
+use url::Url;
+
+use super::{
+    ResourceServerCredential,
+    inactive_cache::InactiveCache,
+    request::introspection_request,
+    response::{self, IntrospectionPolicy},
+};
+use crate::{
+    AccessToken, AuthorizationServer, Clock, HttpClient, Issuer, ValidatedToken, ValidationError,
+    authorization_server::metadata::{FetchError, ServerMetadata},
+    error::DEFAULT_RETRY_AFTER,
+    http_client::send_within,
+    token::Reuse,
+    validator::{FlightError, SingleFlight},
+};
+
+/// Longest answer read, in bytes.
+const MAX_ANSWER_LEN: usize = 256 * 1024;
+
+/// Most calls at once; one more is answered 503. At the default timeout of 3 seconds a server that hangs is asked some
+/// 80 times a second, and no caller waits in a queue.
+pub(super) const MAX_CALLS: usize = 256;
+
+/// Longest `Retry-After` of the authorization server that is passed on.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// The endpoint, and all that is known of it.
+pub(super) struct Introspection {
+    pub(super) server: AuthorizationServer,
+    pub(super) credential: ResourceServerCredential,
+    pub(super) client: Arc<dyn HttpClient>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) policy: IntrospectionPolicy,
+    pub(super) ttl: Duration,
+    pub(super) timeout: Duration,
+    pub(super) token_type_hint: bool,
+    pub(super) inactive: InactiveCache,
+    pub(super) calls: Semaphore,
+    /// Whether the last call brought no verdict.
+    pub(super) in_trouble: AtomicBool,
+    /// Whether the log has said what to do about answers without `aud`.
+    pub(super) said_audience: AtomicBool,
+    /// Where metadata said that the endpoint is; forgotten when it answers that it is not there.
+    pub(super) discovered: Mutex<Option<Url>>,
+    /// The search for it, if one is under way.
+    pub(super) discovery: Arc<SingleFlight<(), Result<Url, FetchError>>>,
+}
+
+impl Introspection {
+    pub(super) async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
+        let hash = self.inactive.hash(token);
+        if self.inactive.contains(hash) {
+            return Err(ValidationError::Inactive);
+        }
+        let answer = tokio::time::timeout(self.timeout, self.ask(token))
+            .await
+            .unwrap_or_else(|_| Err(self.unavailable(format!("no answer within {:?}", self.timeout))));
+        let verdict = answer.and_then(|body| self.judge(&body));
+        match &verdict {
+            Err(ValidationError::Inactive) => self.inactive.insert(hash),
+            Err(ValidationError::AudienceMismatch { found, .. }) if found.is_empty() => self.say_audience(),
+            _ => {}
+        }
+        self.report(verdict.as_ref().err());
+        verdict
+    }
+
+    /// Says once what can be done about answers without `aud`, which may come with every token.
+    fn say_audience(&self) {
+        if !self.said_audience.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                issuer = %self.server.issuer(),
+                "introspection answer without aud refused; if the authorization server answers only for tokens of this \
+                 resource server, say so with allow_missing_audience()"
+            );
+        }
+    }
+
+    /// Says once when the authorization server gives no verdict any more, and once when it does again: during an outage
+    /// every request would say the same.
+    fn report(&self, error: Option<&ValidationError>) {
+        let issuer = self.server.issuer();
+        match error {
+            Some(error @ ValidationError::IntrospectionRefused { .. }) => {
+                if !self.in_trouble.swap(true, Ordering::Relaxed) {
+                    tracing::error!(%error, "no verdicts from the authorization server");
+                }
+            }
+            Some(
+                error @ (ValidationError::IntrospectionUnavailable { .. }
+                | ValidationError::IntrospectionMalformed { .. }),
+            ) => {
+                if !self.in_trouble.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(%error, "no verdicts from the authorization server");
+                }
+            }
+            _ => {
+                if self.in_trouble.load(Ordering::Relaxed) && self.in_trouble.swap(false, Ordering::Relaxed) {
+                    tracing::info!(%issuer, "verdicts from the authorization server again");
+                }
+            }
+        }
+    }
+
+    /// Sends the question and returns the body of a 200 with JSON.
+    async fn ask(&self, token: &AccessToken) -> Result<Bytes, ValidationError> {
+        let Ok(_call) = self.calls.try_acquire() else {
+            return Err(self.unavailable("too many calls under way".into()));
+        };
+        let endpoint = self.endpoint().await?;
+        let request = introspection_request(&endpoint, token, &self.credential, self.token_type_hint)
+            .map_err(|error| self.unavailable(error.to_string()))?;
+        let response = send_within(&*self.client, request, MAX_ANSWER_LEN, self.timeout).await;
+        let response = response.map_err(|error| match error.is_body_too_long() {
+            true => self.malformed(&error.to_string()),
+            false => self.unavailable(format!("POST {endpoint}: {error}")),
+        })?;
+        match response.status() {
+            StatusCode::OK => response::check_is_json(&response).map_err(|reason| self.malformed(reason))?,
+            status => return Err(self.error_status(&endpoint, status, &response)),
+        }
+        Ok(response.into_body())
+    }
+
+    // RFC 7662 section 2.3 and what is plain from the status: trouble over there, trouble with us, or nonsense.
+    fn error_status(
+        &self,
+        endpoint: &Url,
+        status: StatusCode,
+        response: &http::Response<Bytes>,
+    ) -> ValidationError {
+        let issuer = self.server.issuer().as_str().into();
+        match status.as_u16() {
+            429 | 500..=599 => ValidationError::IntrospectionUnavailable {
+                issuer,
+                reason: format!("POST {endpoint}: status {}", status.as_u16()).into(),
+                retry_after: response::retry_after(response)
+                    .unwrap_or(DEFAULT_RETRY_AFTER)
+                    .min(MAX_RETRY_AFTER),
+            },
+            401 | 403 | 404 | 405 => {
+                // It may have moved: metadata will say.
+                *self.discovered.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                ValidationError::IntrospectionRefused { issuer, status: status.as_u16() }
+            }
+            // A redirect is not followed: it would carry our credential and the token to an address nobody configured.
+            300..=399 => self.malformed("a redirect, which is not followed"),
+            // RFC 7662 section 2.2 has `active: false` for every odd token; some servers say 400 for our credential.
+            400 => self.malformed("status 400, which may be about this resource server's credential"),
+            _ => self.malformed("neither 200 nor a status that RFC 7662 knows"),
+        }
+    }
+
+    /// Makes a verdict of the answer.
+    fn judge(&self, body: &[u8]) -> Result<ValidatedToken, ValidationError> {
+        let active =
+            response::parse(body, self.policy.scope_array).map_err(|reason| self.malformed(&reason))?;
+        let active = active.ok_or(ValidationError::Inactive)?;
+        let expired_from = self.policy.check(&active, self.clock.now())?;
+        let reuse = if self.ttl.is_zero() { Reuse::Never } else { Reuse::For(self.ttl) };
+        Ok(ValidatedToken::introspected(active, expired_from, reuse))
+    }
+
+    /// Returns the endpoint: as configured, as metadata said before, or as it says now.
+    async fn endpoint(&self) -> Result<Url, ValidationError> {
+        let known = self.server.given_introspection_endpoint().cloned();
+        let known = known.or_else(|| self.discovered.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        if let Some(url) = known {
+            return Ok(url);
+        }
+        let discovery = || {
+            let (client, issuer, timeout) =
+                (Arc::clone(&self.client), self.server.issuer().clone(), self.timeout);
+            async move { discover(&*client, &issuer, timeout).await }
+        };
+        let url = match self.discovery.run((), discovery).await {
+            Ok(found) => found.map_err(|error| self.unavailable(error.to_string()))?,
+            Err(FlightError::Full | FlightError::Lost) => {
+                return Err(self.unavailable("discovery was lost".into()));
+            }
+        };
+        *self.discovered.lock().unwrap_or_else(PoisonError::into_inner) = Some(url.clone());
+        Ok(url)
+    }
+
+    fn unavailable(&self, reason: String) -> ValidationError {
+        ValidationError::IntrospectionUnavailable {
+            issuer: self.server.issuer().as_str().into(),
+            reason: reason.into(),
+            retry_after: DEFAULT_RETRY_AFTER,
+        }
+    }
+
+    fn malformed(&self, reason: &str) -> ValidationError {
+        ValidationError::IntrospectionMalformed {
+            issuer: self.server.issuer().as_str().into(),
+            reason: reason.into(),
+        }
+    }
+}
+
+async fn discover(client: &dyn HttpClient, issuer: &Issuer, timeout: Duration) -> Result<Url, FetchError> {
+    let metadata = ServerMetadata::fetch(client, issuer, timeout).await?;
+    metadata
+        .introspection_endpoint
+        .ok_or_else(|| FetchError("metadata without introspection_endpoint".into()))
+}
