@@ -7,6 +7,10 @@
 mod support;
 
 mod rfc6750;
+mod rfc7515;
+mod rfc7517;
+mod rfc7518;
+mod rfc7519;
 mod rfc7662;
 mod rfc9728;
 mod http;

@@ -2,16 +2,18 @@
 
 use std::{
     convert::Infallible,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
 };
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header::AUTHORIZATION};
 use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
 use tower_bearer::{
-    RejectionReason, ResponseBody, Scope, ValidateTokenLayer, ValidatedToken, ValidationError,
-    testing::{ParsedChallenge, challenges},
+    Algorithm, JwtValidatorBuilder, RejectionReason, ResponseBody, Scope, ValidateTokenLayer, ValidatedToken,
+    ValidationError,
+    testing::{ParsedChallenge, SigningKey, TestAuthorizationServer, TokenBuilder, challenges},
 };
 
 pub(crate) const ISSUER: &str = "https://as.example.com";
@@ -227,3 +229,80 @@ impl std::io::Write for Log {
         Ok(())
     }
 }
+
+/// A server, and a service that asks for its tokens. One of them has passed, so the keys are there: what a test breaks is
+/// met by the rule that it breaks.
+pub(crate) async fn good() -> (TestAuthorizationServer, App) {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let app = App::new(authority.resource_server(RESOURCE).layer());
+    app.present(&authority.token().sign()).await.assert_pass();
+    (authority, app)
+}
+
+/// The same with a validator that a test configures.
+pub(crate) async fn good_with(
+    configure: impl FnOnce(JwtValidatorBuilder) -> JwtValidatorBuilder,
+) -> (TestAuthorizationServer, App) {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let app = app_with(&authority, configure);
+    app.present(&authority.token().sign()).await.assert_pass();
+    (authority, app)
+}
+
+/// A service that asks for tokens of a server, with a validator that a test configures.
+pub(crate) fn app_with(
+    authority: &TestAuthorizationServer,
+    configure: impl FnOnce(JwtValidatorBuilder) -> JwtValidatorBuilder,
+) -> App {
+    let validator = configure(authority.jwt_validator(RESOURCE)).build().unwrap();
+    App::new(authority.resource_server_with(validator).build().unwrap().layer())
+}
+
+/// Serves this text as the key set of a server.
+pub(crate) fn publish_jwks(authority: &TestAuthorizationServer, jwks: impl Into<String>) {
+    let body = Bytes::from(jwks.into());
+    authority.answer(&authority.jwks_uri(), move |_| Response::new(body.clone()));
+}
+
+/// The RSA key of all tests, for `RS256`: making one takes long.
+pub(crate) fn rsa_key() -> SigningKey {
+    static KEY: OnceLock<SigningKey> = OnceLock::new();
+    KEY.get_or_init(|| SigningKey::generate("rsa", Algorithm::RS256)).clone()
+}
+
+/// The claims of a token with one member in another wording, which need not be JSON that a builder could write.
+pub(crate) fn claims_with(token: &TokenBuilder, name: &str, json: &str) -> String {
+    let mut claims = token.claims().clone();
+    claims.remove(name);
+    let others = serde_json::Value::from(claims).to_string();
+    format!("{},\"{name}\":{json}}}", others.strip_suffix('}').unwrap())
+}
+
+/// Writes bytes in base64url without padding.
+pub(crate) fn base64url(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Reads base64url without padding.
+pub(crate) fn from_base64url(text: &str) -> Vec<u8> {
+    URL_SAFE_NO_PAD.decode(text).unwrap()
+}
+
+/// Asserts `IT`, and the shape of the reason that operators see.
+macro_rules! assert_invalid {
+    ($answer:expr, $reason:pat $(if $guard:expr)? $(,)?) => {
+        assert_invalid!($answer, $reason $(if $guard)?, "")
+    };
+    ($answer:expr, $reason:pat $(if $guard:expr)?, $($context:tt)+) => {{
+        let answer = &$answer;
+        let context = format!($($context)+);
+        assert!(
+            matches!(answer.reason.as_ref(), Some($reason) $(if $guard)?),
+            "{context}: {:?} instead of {}",
+            answer.reason,
+            stringify!($reason)
+        );
+        answer.assert_invalid_token();
+    }};
+}
+pub(crate) use assert_invalid;

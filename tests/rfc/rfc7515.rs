@@ -1,0 +1,355 @@
+//! RFC 7515: JSON Web Signature, in its compact form; and RFC 7797 section 7.
+
+use std::net::TcpListener;
+
+use http::StatusCode;
+use serde_json::json;
+use tower_bearer::{
+    Algorithm, ValidationError,
+    testing::{SigningKey, TestAuthorizationServer, TokenBuilder},
+};
+
+use crate::support::{App, assert_invalid, base64url, from_base64url, good};
+
+const HEADER_NOT_BASE64URL: &str = "header not in base64url, or too long";
+const PAYLOAD_NOT_BASE64URL: &str = "payload not in base64url, or too long";
+const SIGNATURE_NOT_BASE64URL: &str = "signature not in base64url";
+const NO_JSON_OBJECT: &str = "header is no JSON object, or has a member twice";
+const CRITICAL: &str = "crit names what is not understood here";
+const B64: &str = "b64 has no place in a JWT";
+
+/// Presents a token that must be refused as malformed, with these words.
+async fn assert_malformed(app: &App, token: &str, words: &str) {
+    let answer = app.present(token).await;
+
+    assert_invalid!(answer, ValidationError::MalformedToken(found) if *found == words, "{token:.80}");
+}
+
+fn parts(token: &str) -> [&str; 3] {
+    token.split('.').collect::<Vec<_>>().try_into().unwrap()
+}
+
+/// A good header, to be changed as text.
+fn header_json(token: &TokenBuilder) -> String {
+    serde_json::Value::from(token.header_parameters().clone()).to_string()
+}
+
+/// A good header with members put behind the others.
+fn header_and(token: &TokenBuilder, members: &str) -> String {
+    format!("{},{members}}}", header_json(token).strip_suffix('}').unwrap())
+}
+
+#[tokio::test]
+async fn r7515_01_token_not_of_three_parts_is_refused() {
+    let (authority, app) = good().await;
+    let token = authority.token().sign();
+    let [header, payload, signature] = parts(&token);
+
+    for (token, words) in [
+        (header.to_owned(), "not of three parts"),
+        (format!("{header}.{payload}"), "not of three parts"),
+        (format!("{token}.{signature}"), "not of three parts"),
+        (format!("{token}."), "not of three parts"),
+        (format!(".{token}"), "not of three parts"),
+        (
+            format!("{token}.{payload}.{signature}"),
+            "five parts: an encrypted token, which cannot be read here",
+        ),
+        (format!("{token}.a.b.c"), "not of three parts"),
+        (format!(".{payload}.{signature}"), NO_JSON_OBJECT),
+        ("..".to_owned(), NO_JSON_OBJECT),
+        (".".repeat(16_000), "not of three parts"),
+    ] {
+        assert_malformed(&app, &token, words).await;
+    }
+}
+
+#[tokio::test]
+async fn r7515_01_base64_that_is_not_base64url_without_padding_is_refused() {
+    let (authority, app) = good().await;
+    // Whatever its alignment, a run of question marks holds a sextet of ones: `_` in one alphabet, `/` in the other.
+    let builder = authority.token().header("foo", "?????").claim("foo", "?????");
+    let token = loop {
+        let token = builder.clone().sign();
+        if parts(&token).iter().all(|part| part.contains('_')) {
+            break token;
+        }
+    };
+    app.present(&token).await.assert_pass();
+    let [header, payload, signature] = parts(&token);
+    let other_alphabet = |part: &str| part.replace('_', "/").replace('-', "+");
+
+    for (token, words) in [
+        (format!("{}.{payload}.{signature}", other_alphabet(header)), HEADER_NOT_BASE64URL),
+        (format!("{header}.{}.{signature}", other_alphabet(payload)), PAYLOAD_NOT_BASE64URL),
+        (format!("{header}.{payload}.{}", other_alphabet(signature)), SIGNATURE_NOT_BASE64URL),
+        (format!("{token}=="), SIGNATURE_NOT_BASE64URL),
+        (format!("{token}="), SIGNATURE_NOT_BASE64URL),
+    ] {
+        assert_malformed(&app, &token, words).await;
+    }
+    // In the middle of a token padding is no token68 any more: a malformed request (R6750-03).
+    app.present(&format!("{header}=.{payload}.{signature}")).await.assert_invalid_request();
+}
+
+#[tokio::test]
+async fn r7515_02_other_spellings_of_the_same_bytes_are_refused() {
+    /// Sets a bit behind the last byte that a part encodes.
+    fn respell(part: &str) -> String {
+        const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        assert_ne!(part.len() % 4, 0, "every bit of the last character counts");
+        let (rest, last) = part.split_at(part.len() - 1);
+        let value = ALPHABET.find(last).unwrap();
+        format!("{rest}{}", &ALPHABET[value + 1..value + 2])
+    }
+    let (authority, app) = good().await;
+    let with_spare_bits = |name: &str| {
+        let fits = |filler: &String| {
+            let token = match name {
+                "header" => authority.token().header("foo", filler),
+                _ => authority.token().claim("foo", filler),
+            };
+            let token = token.sign();
+            let [header, payload, _] = parts(&token);
+            let part = if name == "header" { header } else { payload };
+            (part.len() % 4 != 0).then_some(token.clone())
+        };
+        ["", "a", "aa"].into_iter().map(str::to_owned).find_map(|filler| fits(&filler)).unwrap()
+    };
+
+    let token = with_spare_bits("header");
+    app.present(&token).await.assert_pass();
+    let [header, payload, signature] = parts(&token);
+    let respelled = format!("{}.{payload}.{signature}", respell(header));
+    assert_malformed(&app, &respelled, HEADER_NOT_BASE64URL).await;
+
+    let token = with_spare_bits("payload");
+    app.present(&token).await.assert_pass();
+    let [header, payload, signature] = parts(&token);
+    let respelled = format!("{header}.{}.{signature}", respell(payload));
+    assert_malformed(&app, &respelled, PAYLOAD_NOT_BASE64URL).await;
+    let respelled = format!("{header}.{payload}.{}", respell(signature));
+    assert_malformed(&app, &respelled, SIGNATURE_NOT_BASE64URL).await;
+}
+
+#[tokio::test]
+async fn r7515_03_header_that_is_not_one_json_object_is_refused() {
+    let (authority, app) = good().await;
+    let header = header_json(&authority.token());
+    let utf16: Vec<u8> = header.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let mut latin1 = header_and(&authority.token(), r#""foo":"?""#).into_bytes();
+    let last = latin1.len() - 3;
+    latin1[last] = 0xe9;
+
+    for (case, text) in [
+        ("array", format!("[{header}]").into_bytes()),
+        ("byte order mark", format!("\u{feff}{header}").into_bytes()),
+        ("trailing word", format!("{header}x").into_bytes()),
+        ("trailing object", format!("{header}{{}}").into_bytes()),
+        ("trailing NUL", format!("{header}\0").into_bytes()),
+        ("string", serde_json::to_vec(&header).unwrap()),
+        ("null", b"null".to_vec()),
+        ("nothing", Vec::new()),
+        ("cut", header.as_bytes()[..header.len() - 1].to_vec()),
+        ("UTF-16", utf16),
+        ("Latin-1", latin1),
+        ("lone surrogate", header_and(&authority.token(), r#""foo":"\ud800""#).into_bytes()),
+    ] {
+        let answer = app.present(&authority.token().raw_header(text).sign()).await;
+
+        assert_invalid!(answer, ValidationError::MalformedToken(words) if *words == NO_JSON_OBJECT, "{case}");
+    }
+    // White space around the object is JSON.
+    app.present(&authority.token().raw_header(format!(" {header}\r\n")).sign()).await.assert_pass();
+}
+
+#[tokio::test]
+async fn r7515_04_header_member_that_stands_twice_is_refused() {
+    let (authority, app) = good().await;
+
+    for member in [
+        r#""alg":"ES256""#,
+        r#""\u0061lg":"ES256""#,
+        r#""al\u0067":"none""#,
+        r#""typ":"at+jwt""#,
+        r#""kid":"key-1""#,
+        r#""foo":1,"foo":1"#,
+    ] {
+        let header = header_and(&authority.token(), member);
+        let answer = app.present(&authority.token().raw_header(header).sign()).await;
+
+        assert_invalid!(answer, ValidationError::MalformedToken(words) if *words == NO_JSON_OBJECT, "{member}");
+    }
+    // The name alone in escapes is that name.
+    let header = header_json(&authority.token()).replace("\"alg\"", r#""\u0061lg""#);
+    app.present(&authority.token().raw_header(header).sign()).await.assert_pass();
+}
+
+#[tokio::test]
+async fn r7515_05_crit_is_refused_whatever_it_names() {
+    let (authority, app) = good().await;
+
+    for (case, members) in [
+        ("unknown name", r#""crit":["foo"],"foo":1"#),
+        ("empty list", r#""crit":[]"#),
+        ("no array", r#""crit":"foo","foo":1"#),
+        ("name not in the header", r#""crit":["foo"]"#),
+        ("name of a standard parameter", r#""crit":["alg"]"#),
+        ("name of a claim", r#""crit":["exp"],"exp":1"#),
+        ("the same name twice", r#""crit":["foo","foo"],"foo":1"#),
+        ("null", r#""crit":null"#),
+    ] {
+        let header = header_and(&authority.token(), members);
+        let answer = app.present(&authority.token().raw_header(header).sign()).await;
+
+        assert_invalid!(answer, ValidationError::MalformedToken(words) if *words == CRITICAL, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn r7515_06_b64_is_refused_with_crit_and_without() {
+    let (authority, app) = good().await;
+
+    for (members, expected) in [
+        (r#""crit":["b64"],"b64":false"#, CRITICAL),
+        (r#""b64":false"#, B64),
+        (r#""b64":true"#, B64),
+        (r#""b\u00364":false"#, B64),
+    ] {
+        let header = header_and(&authority.token(), members);
+        let answer = app.present(&authority.token().raw_header(header).sign()).await;
+
+        assert_invalid!(answer, ValidationError::MalformedToken(words) if *words == expected, "{members}");
+    }
+}
+
+#[tokio::test]
+async fn r7515_07_one_bit_flipped_in_header_payload_or_signature_is_refused() {
+    let (authority, app) = good().await;
+    let token = authority.token().header("foo", "a").sign();
+    app.present(&token).await.assert_pass();
+    let decoded: Vec<_> = parts(&token).into_iter().map(from_base64url).collect();
+    let with = |part: usize, change: &dyn Fn(&mut Vec<u8>)| {
+        let mut changed = decoded.clone();
+        change(&mut changed[part]);
+        changed.iter().map(base64url).collect::<Vec<_>>().join(".")
+    };
+
+    // Where header and payload stay what they should be, it is the signature that tells.
+    let position = |part: usize, text: &str| {
+        String::from_utf8(decoded[part].clone()).unwrap().find(text).unwrap() + text.len()
+    };
+    let in_header = position(0, r#""foo":""#);
+    let in_payload = position(1, r#""sub":""#);
+    for token in [
+        with(0, &|bytes| bytes[in_header] ^= 2),
+        with(1, &|bytes| bytes[in_payload] ^= 2),
+        with(2, &|bytes| bytes[0] ^= 1),
+        with(2, &|bytes| bytes[63] ^= 0x80),
+        with(2, &|bytes| bytes.rotate_left(32)),
+    ] {
+        assert_invalid!(app.present(&token).await, ValidationError::BadSignature);
+    }
+
+    for (part, bytes) in decoded.iter().enumerate() {
+        for index in 0..bytes.len() {
+            let answer = app.present(&with(part, &|bytes| bytes[index] ^= 1 << (index % 8))).await;
+
+            answer.assert_invalid_token();
+        }
+    }
+}
+
+#[tokio::test]
+async fn r7515_08_keys_in_the_header_are_never_used_and_refuse_nothing() {
+    let (authority, app) = good().await;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/jwks", listener.local_addr().unwrap());
+    let attacker = SigningKey::generate("attacker", Algorithm::ES256);
+    let parameters = [
+        ("jwk", attacker.jwk()),
+        ("jku", json!(url)),
+        ("x5u", json!(url)),
+        ("x5c", json!([base64url("certificate")])),
+        ("x5t", json!(base64url([7; 20]))),
+        ("x5t#S256", json!(base64url([7; 32]))),
+    ];
+
+    for (name, value) in &parameters {
+        // Its own key brought along, under a new name or that of the server's key.
+        let answer = app.present(&authority.token().key(&attacker).header(name, value).sign()).await;
+        assert_invalid!(answer, ValidationError::UnknownKey { kid: Some(_), algorithm: "ES256" }, "{name}");
+        let renamed = attacker.with_kid(authority.keys()[0].kid());
+        let answer = app.present(&authority.token().key(&renamed).header(name, value).sign()).await;
+        assert_invalid!(answer, ValidationError::BadSignature, "{name}");
+        let answer = app
+            .present(&authority.token().key(&attacker).without_header("kid").header(name, value).sign())
+            .await;
+        assert_invalid!(answer, ValidationError::BadSignature, "{name}");
+
+        // Beside a signature that is good it says nothing, as in Entra's tokens.
+        app.present(&authority.token().header(name, value).sign()).await.assert_pass();
+    }
+
+    let all = parameters.iter().fold(authority.token(), |token, (name, value)| token.header(name, value));
+    app.present(&all.sign()).await.assert_pass();
+    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "no connection");
+    let urls = [authority.metadata_url(), authority.jwks_uri()];
+    assert!(authority.requests().iter().all(|request| urls.contains(&request.uri().to_string())));
+}
+
+#[tokio::test]
+async fn r7515_09_empty_signature_is_refused() {
+    let (authority, app) = good().await;
+
+    assert_malformed(&app, &authority.token().signature([]).sign(), "signature empty").await;
+}
+
+#[tokio::test]
+async fn r7515_10_unknown_header_parameters_are_ignored() {
+    let (authority, app) = good().await;
+
+    for value in [json!(1), json!(null), json!({"a": [{"b": "c"}]}), json!("none")] {
+        let token = authority.token().header("foo", &value).header("http://example.com/alg", "none").sign();
+
+        app.present(&token).await.assert_pass();
+    }
+}
+
+#[tokio::test]
+async fn json_serialization_is_no_token68() {
+    let (authority, app) = good().await;
+    let token = authority.token().sign();
+    let [header, payload, signature] = parts(&token);
+
+    for text in [
+        json!({"protected": header, "payload": payload, "signature": signature}),
+        json!({"payload": payload, "signatures": [{"protected": header, "signature": signature}]}),
+    ] {
+        let answer = app.present(&text.to_string()).await;
+
+        assert!(matches!(answer.reason, Some(ValidationError::MalformedCredentials)), "{:?}", answer.reason);
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    }
+}
+
+#[tokio::test]
+async fn nothing_malformed_causes_a_request() {
+    let authority = TestAuthorizationServer::new("https://as.example.com");
+    let app = App::new(authority.resource_server("https://orders.example.com").layer());
+
+    for token in [
+        authority.token().header("alg", "none").sign(),
+        authority.token().header("alg", "none").signature([]).sign(),
+        authority.token().signature([]).sign(),
+        authority.token().raw_header("[]").sign(),
+        authority.token().header("crit", json!([])).sign(),
+        authority.token().header("typ", "JWT").sign(),
+        authority.token().header("kid", json!([])).sign(),
+    ] {
+        app.present(&token).await.assert_invalid_token();
+    }
+
+    assert_eq!(authority.requests().len(), 0);
+}

@@ -1,0 +1,566 @@
+//! RFC 7517: JSON Web Keys and sets of them; and the keys that are configured instead.
+
+use std::time::Duration;
+
+use aws_lc_rs::{
+    encoding::{AsDer as _, PublicKeyX509Der},
+    signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+use tower_bearer::{
+    Algorithm, AuthorizationServer, JwtValidator, KeySet, ValidationError,
+    testing::{SigningKey, TestAuthorizationServer, TokenBuilder},
+};
+
+use crate::support::{
+    Answer, App, ISSUER, RESOURCE, app_with, assert_invalid, base64url, good, publish_jwks, rsa_key,
+};
+
+/// A server whose key set is this one, and its service.
+fn serving(jwks: &Value) -> (TestAuthorizationServer, App) {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    publish_jwks(&authority, jwks.to_string());
+    let app = app_with(&authority, |validator| validator);
+    (authority, app)
+}
+
+/// A key for `ES256` with its JWK.
+fn key(kid: &str) -> (SigningKey, Value) {
+    let key = SigningKey::generate(kid, Algorithm::ES256);
+    let jwk = key.jwk();
+    (key, jwk)
+}
+
+fn with(jwk: &Value, member: &str, value: impl Into<Value>) -> Value {
+    let mut jwk = jwk.clone();
+    jwk[member] = value.into();
+    jwk
+}
+
+fn without(jwk: &Value, member: &str) -> Value {
+    let mut jwk = jwk.clone();
+    jwk.as_object_mut().unwrap().remove(member);
+    jwk
+}
+
+/// Asserts that the set has the key `good`, and none that the header of a token of `skipped` names.
+async fn assert_skipped(jwks: &Value, good: &SigningKey, skipped: &SigningKey, case: &str) {
+    let (authority, app) = serving(jwks);
+    app.present(&authority.token().key(good).sign()).await.assert_pass();
+    let answer = app.present(&authority.token().key(skipped).sign()).await;
+
+    assert_invalid!(answer, ValidationError::UnknownKey { kid: Some(_), .. }, "{case}");
+}
+
+#[tokio::test]
+async fn r7517_01_keys_of_unknown_kind_or_incomplete_are_ignored_and_others_kept() {
+    let (good, good_jwk) = key("good");
+    let (bad, jwk) = key("bad");
+    let rsa = rsa_key().with_kid("bad");
+    let rsa_jwk = rsa.jwk();
+    let ed25519 = SigningKey::generate("bad", Algorithm::EdDSA);
+    let ed25519_jwk = ed25519.jwk();
+
+    for (case, signer, bad_jwk) in [
+        ("kty unknown", &bad, with(&jwk, "kty", "AKP")),
+        ("kty of another case", &bad, with(&jwk, "kty", "ec")),
+        ("kty missing", &bad, without(&jwk, "kty")),
+        ("kty no string", &bad, with(&jwk, "kty", json!(["EC"]))),
+        ("crv unknown", &bad, with(&jwk, "crv", "secp256k1")),
+        ("crv of another case", &bad, with(&jwk, "crv", "p-256")),
+        ("crv missing", &bad, without(&jwk, "crv")),
+        ("crv of another type of key", &bad, with(&jwk, "crv", "Ed25519")),
+        ("x missing", &bad, without(&jwk, "x")),
+        ("y missing", &bad, without(&jwk, "y")),
+        ("y null", &bad, with(&jwk, "y", Value::Null)),
+        ("x not base64url", &bad, with(&jwk, "x", "+".repeat(43))),
+        ("kid no string", &bad, with(&jwk, "kid", 1)),
+        ("alg no string", &bad, with(&jwk, "alg", json!(["ES256"]))),
+        ("alg of encryption", &bad, with(&jwk, "alg", "ECDH-ES")),
+        ("alg unknown", &bad, with(&jwk, "alg", "ES256K")),
+        ("n missing", &rsa, without(&rsa_jwk, "n")),
+        ("e missing", &rsa, without(&rsa_jwk, "e")),
+        ("n no string", &rsa, with(&rsa_jwk, "n", 3)),
+        ("n padded", &rsa, with(&rsa_jwk, "n", format!("{}==", rsa_jwk["n"].as_str().unwrap()))),
+        ("OKP crv missing", &ed25519, without(&ed25519_jwk, "crv")),
+        ("OKP x missing", &ed25519, without(&ed25519_jwk, "x")),
+        ("OKP crv unknown", &ed25519, with(&ed25519_jwk, "crv", "Ed448")),
+    ] {
+        assert_skipped(&json!({"keys": [bad_jwk, good_jwk]}), &good, signer, case).await;
+    }
+
+    // What is no object at all stands in nobody's way either.
+    let (authority, app) = serving(&json!({"keys": [1, null, "x", [], {}, good_jwk]}));
+    app.present(&authority.token().key(&good).sign()).await.assert_pass();
+}
+
+#[tokio::test]
+async fn r7517_02_keys_that_are_not_for_verification_are_not_used() {
+    let (good, good_jwk) = key("good");
+    let (bad, jwk) = key("bad");
+
+    for (case, bad_jwk) in [
+        ("use enc", with(&jwk, "use", "enc")),
+        ("use of another case", with(&jwk, "use", "SIG")),
+        ("use no string", with(&jwk, "use", json!(["sig"]))),
+        ("key_ops encrypt", with(&without(&jwk, "use"), "key_ops", json!(["encrypt"]))),
+        ("key_ops sign", with(&without(&jwk, "use"), "key_ops", json!(["sign"]))),
+        ("key_ops empty", with(&without(&jwk, "use"), "key_ops", json!([]))),
+        ("key_ops no array", with(&without(&jwk, "use"), "key_ops", "verify")),
+    ] {
+        assert_skipped(&json!({"keys": [bad_jwk, good_jwk]}), &good, &bad, case).await;
+    }
+
+    // A key for encryption with the same name is not tried.
+    let (authority, app) =
+        serving(&json!({"keys": [with(&with(&jwk, "use", "enc"), "kid", "good"), good_jwk]}));
+    app.present(&authority.token().key(&good).sign()).await.assert_pass();
+    let answer = app.present(&authority.token().key(&bad.with_kid("good")).sign()).await;
+    assert_invalid!(answer, ValidationError::BadSignature);
+}
+
+#[tokio::test]
+async fn r7517_02_keys_that_say_nothing_of_their_use_are_used() {
+    let (key, jwk) = key("1");
+
+    for jwk in [
+        without(&jwk, "use"),
+        with(&without(&jwk, "use"), "key_ops", json!(["verify"])),
+        with(&jwk, "key_ops", json!(["verify"])),
+    ] {
+        let (authority, app) = serving(&json!({"keys": [jwk]}));
+
+        app.present(&authority.token().key(&key).sign()).await.assert_pass();
+    }
+}
+
+#[tokio::test]
+async fn r7517_03_use_and_key_ops_that_contradict_each_other_skip_the_key() {
+    let (good, good_jwk) = key("good");
+    let (bad, jwk) = key("bad");
+
+    for (used, operations) in [("sig", json!(["encrypt"])), ("enc", json!(["verify"]))] {
+        let bad_jwk = with(&with(&jwk, "use", used), "key_ops", operations.clone());
+
+        assert_skipped(&json!({"keys": [bad_jwk, good_jwk]}), &good, &bad, &operations.to_string()).await;
+    }
+}
+
+#[tokio::test]
+async fn r7517_04_alg_of_the_key_must_be_that_of_the_token() {
+    let rsa = rsa_key();
+    let (authority, app) = serving(&json!({"keys": [rsa.jwk()]}));
+
+    app.present(&authority.token().key(&rsa).sign()).await.assert_pass();
+    for algorithm in [Algorithm::PS256, Algorithm::RS384] {
+        let answer = app.present(&authority.token().key(&rsa.with_algorithm(algorithm)).sign()).await;
+
+        assert_invalid!(answer, ValidationError::UnknownKey { kid: Some(_), .. }, "{algorithm}");
+    }
+}
+
+#[tokio::test]
+async fn r7517_04_key_without_alg_is_used_with_what_its_type_allows() {
+    let rsa = rsa_key();
+    let (ec, ec_jwk) = key("ec");
+    let (authority, app) = serving(&json!({"keys": [without(&rsa.jwk(), "alg"), without(&ec_jwk, "alg")]}));
+
+    for algorithm in [Algorithm::RS256, Algorithm::PS256, Algorithm::RS512] {
+        app.present(&authority.token().key(&rsa.with_algorithm(algorithm)).sign()).await.assert_pass();
+    }
+    app.present(&authority.token().key(&ec).sign()).await.assert_pass();
+    for (header, key) in [("ES256", &rsa), ("RS256", &ec), ("EdDSA", &ec), ("ES384", &ec)] {
+        let answer = app.present(&authority.token().key(key).header("alg", header).sign()).await;
+
+        assert_invalid!(answer, ValidationError::UnknownKey { kid: Some(_), .. }, "{header}");
+    }
+}
+
+#[tokio::test]
+async fn r7517_05_up_to_four_keys_of_one_name_are_tried() {
+    let keys: Vec<_> = (0..5).map(|_| key("same")).collect();
+    let other_type = SigningKey::generate("same", Algorithm::EdDSA);
+    let mut jwks: Vec<_> = keys.iter().map(|(_, jwk)| jwk.clone()).collect();
+    // Of another type: neither tried nor counted.
+    jwks.insert(0, other_type.jwk());
+    let (authority, app) = serving(&json!({"keys": jwks}));
+
+    for (key, _) in &keys[..4] {
+        app.present(&authority.token().key(key).sign()).await.assert_pass();
+    }
+    let fifth = app.present(&authority.token().key(&keys[4].0).sign()).await;
+
+    assert_invalid!(fifth, ValidationError::BadSignature);
+}
+
+#[tokio::test]
+async fn r7517_06_token_without_kid_needs_exactly_one_key_that_fits() {
+    let ((one, one_jwk), (_, other_jwk)) = (key("1"), key("2"));
+    let ed25519 = SigningKey::generate("3", Algorithm::EdDSA);
+    let present = async |jwks: Value, key: &SigningKey| -> Answer {
+        let (authority, app) = serving(&jwks);
+        app.present(&authority.token().key(key).without_header("kid").sign()).await
+    };
+
+    present(json!({"keys": [one_jwk]}), &one).await.assert_pass();
+    present(json!({"keys": [without(&one_jwk, "kid")]}), &one).await.assert_pass();
+    // The other key is of another type.
+    present(json!({"keys": [ed25519.jwk(), one_jwk]}), &one).await.assert_pass();
+
+    let several = present(json!({"keys": [one_jwk, other_jwk]}), &one).await;
+    assert_invalid!(several, ValidationError::AmbiguousKey { candidates: 2, algorithm: "ES256" });
+    let none = present(json!({"keys": [one_jwk, other_jwk]}), &ed25519).await;
+    assert_invalid!(none, ValidationError::UnknownKey { kid: None, algorithm: "EdDSA" });
+}
+
+#[tokio::test]
+async fn r7517_07_symmetric_and_private_keys_are_skipped() {
+    let (good, good_jwk) = key("good");
+    let (bad, jwk) = key("bad");
+
+    for member in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
+        for value in [json!("AQAB"), json!(null)] {
+            let jwks = json!({"keys": [with(&jwk, member, value), good_jwk]});
+
+            assert_skipped(&jwks, &good, &bad, member).await;
+        }
+    }
+    let oct = json!({"kty": "oct", "kid": "bad", "alg": "HS256", "k": base64url("password")});
+    assert_skipped(&json!({"keys": [oct, good_jwk]}), &good, &bad, "oct").await;
+    // Not even as the only key, or when it calls itself another type.
+    for jwk in [oct.clone(), with(&oct, "kty", "EC"), without(&oct, "k"), with(&jwk, "d", "AQAB")] {
+        assert!(KeySet::from_jwk(&jwk.to_string()).is_err(), "{jwk}");
+        assert!(KeySet::from_jwks(&json!({"keys": [jwk]}).to_string()).is_err(), "{jwk}");
+    }
+}
+
+/// A service that has its first keys, and a key set that it is to fetch next.
+async fn assert_old_set_is_kept(jwks: String, newer: &SigningKey, case: &str) {
+    let (authority, app) = good().await;
+    publish_jwks(&authority, jwks);
+
+    // An unknown key asks for a fetch, which fails: it is not known whether there is such a key.
+    authority.clock().advance(Duration::from_secs(11));
+    let answer = app.present(&authority.token().key(newer).sign()).await;
+    assert!(
+        matches!(answer.reason, Some(ValidationError::KeysUnavailable { .. })),
+        "{case}: {:?}",
+        answer.reason
+    );
+    answer.assert_unavailable();
+
+    assert_eq!(authority.key_fetches(), 2, "{case}");
+    app.present(&authority.token().sign()).await.assert_pass();
+}
+
+/// A set with a key more than the given ones, filled up with some that are like it.
+fn set_of(keys: usize, jwk: &Value) -> Value {
+    let others = (1..keys).map(|number| with(jwk, "kid", number.to_string()));
+    json!({"keys": others.chain([jwk.clone()]).collect::<Vec<_>>()})
+}
+
+/// A set of this many bytes.
+fn set_of_bytes(length: usize, jwk: &Value) -> String {
+    let filled = |filler: usize| json!({"keys": [jwk], "filler": "x".repeat(filler)}).to_string();
+    let set = filled(length - filled(0).len());
+    assert_eq!(set.len(), length);
+    set
+}
+
+#[tokio::test]
+async fn r7517_08_set_within_the_limits_is_read() {
+    let (key, jwk) = key("key");
+
+    for set in [set_of(64, &jwk).to_string(), set_of_bytes(256 * 1024, &jwk)] {
+        let authority = TestAuthorizationServer::new(ISSUER);
+        publish_jwks(&authority, set);
+        let app = app_with(&authority, |validator| validator);
+
+        app.present(&authority.token().key(&key).sign()).await.assert_pass();
+    }
+}
+
+#[tokio::test]
+async fn r7517_08_set_beyond_the_limits_is_refused_and_the_old_one_kept() {
+    let (key, jwk) = key("key");
+
+    assert_old_set_is_kept(set_of(65, &jwk).to_string(), &key, "65 keys").await;
+    assert_old_set_is_kept(set_of_bytes(256 * 1024 + 1, &jwk), &key, "256 KiB and a byte").await;
+    // Keys that would be skipped count as well: the bound is on work.
+    let many = vec![json!({}); 64].into_iter().chain([jwk]).collect::<Vec<_>>();
+    assert_old_set_is_kept(json!({"keys": many}).to_string(), &key, "64 empty keys and one").await;
+}
+
+#[tokio::test]
+async fn r7517_08_set_that_does_not_arrive_in_time_is_given_up() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let app = app_with(&authority, |validator| validator.key_fetch_timeout(Duration::from_millis(100)));
+    authority.hold(&authority.jwks_uri());
+
+    let answer = app.present(&authority.token().sign()).await;
+
+    assert!(matches!(answer.reason, Some(ValidationError::KeysUnavailable { .. })), "{:?}", answer.reason);
+    answer.assert_unavailable();
+}
+
+#[tokio::test]
+async fn r7517_09_member_twice_in_a_key_skips_that_key() {
+    let (good, good_jwk) = key("good");
+    let (bad, jwk) = key("bad");
+    let rsa = rsa_key().with_kid("bad");
+
+    for (signer, jwk, member) in [
+        (&rsa, rsa.jwk(), format!("\"n\":{}", rsa.jwk()["n"])),
+        (&rsa, rsa.jwk(), r#""e":"AQ""#.to_owned()),
+        (&bad, jwk.clone(), r#""kid":"bad""#.to_owned()),
+        (&bad, jwk.clone(), r#""\u0078":"AQ""#.to_owned()),
+        (&bad, jwk.clone(), r#""foo":1,"foo":1"#.to_owned()),
+    ] {
+        let twice = format!("{},{member}}}", jwk.to_string().strip_suffix('}').unwrap());
+        let authority = TestAuthorizationServer::new(ISSUER);
+        publish_jwks(&authority, format!(r#"{{"keys":[{twice},{good_jwk}]}}"#));
+        let app = app_with(&authority, |validator| validator);
+
+        app.present(&authority.token().key(&good).sign()).await.assert_pass();
+        let answer = app.present(&authority.token().key(signer).sign()).await;
+        assert_invalid!(answer, ValidationError::UnknownKey { kid: Some(_), .. }, "{member}");
+    }
+}
+
+#[tokio::test]
+async fn r7517_09_set_that_is_none_or_has_a_member_twice_is_refused_and_the_old_one_kept() {
+    let (key, jwk) = key("key");
+
+    for set in [
+        format!(r#"{{"keys":[{jwk}],"keys":[{jwk}]}}"#),
+        format!(r#"{{"keys":[],"k\u0065ys":[{jwk}]}}"#),
+        format!(r#"{{"foo":1,"foo":1,"keys":[{jwk}]}}"#),
+        r#"{"keys":[]}"#.to_owned(),
+        format!(r#"{{"keys":{jwk}}}"#),
+        format!("[{jwk}]"),
+        jwk.to_string(),
+        "{}".to_owned(),
+        String::new(),
+        "<!doctype html>".to_owned(),
+        format!(r#"{{"keys":[{jwk}]}}{{}}"#),
+        format!("\u{feff}{{\"keys\":[{jwk}]}}"),
+        json!({"keys": [{"kty": "oct", "k": "AQAB", "kid": "key"}]}).to_string(),
+    ] {
+        assert_old_set_is_kept(set.clone(), &key, &set).await;
+    }
+}
+
+#[tokio::test]
+async fn r7517_10_unknown_members_of_keys_and_sets_are_ignored() {
+    let (key, mut jwk) = key("key");
+    jwk["x-foo"] = json!({"a": [1]});
+    jwk["exp"] = json!(1);
+    jwk["x5c"] = json!(["not a certificate"]);
+    jwk["x5t"] = json!("AQAB");
+    let (authority, app) = serving(&json!({"issuer": "x", "exp": 1, "keys": [jwk]}));
+
+    app.present(&authority.token().key(&key).sign()).await.assert_pass();
+}
+
+/// A service whose keys are given, and a server that signs tokens for it and is never asked.
+fn given(keys: KeySet) -> (TestAuthorizationServer, App) {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let server = AuthorizationServer::new(ISSUER).unwrap().http_client(authority.clone()).keys(keys);
+    let validator = JwtValidator::builder(server, RESOURCE).clock(authority.clock().clone()).build().unwrap();
+    let app = App::new(authority.resource_server_with(validator).build().unwrap().layer());
+    (authority, app)
+}
+
+/// A token of the audience that [`given`] asks for.
+fn token(authority: &TestAuthorizationServer, key: &SigningKey) -> TokenBuilder {
+    authority.token().audience(RESOURCE).key(key)
+}
+
+#[tokio::test]
+async fn given_jwk_verifies_and_nothing_is_fetched() {
+    for key in [rsa_key(), key("ec").0, SigningKey::generate("ed", Algorithm::EdDSA)] {
+        let named = KeySet::from_jwk(&key.jwk().to_string()).unwrap();
+        let (authority, app) = given(named);
+        app.present(&token(&authority, &key).sign()).await.assert_pass();
+        app.present(&token(&authority, &key).without_header("kid").sign()).await.assert_pass();
+        let answer = app.present(&token(&authority, &key.with_kid("other")).sign()).await;
+        assert_invalid!(answer, ValidationError::UnknownKey { kid: Some(_), .. });
+
+        // Without a name it is good for every name.
+        let unnamed = KeySet::from_jwk(&without(&key.jwk(), "kid").to_string()).unwrap();
+        let (authority, app) = given(unnamed);
+        app.present(&token(&authority, &key.with_kid("any")).sign()).await.assert_pass();
+
+        assert_eq!(authority.requests().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn given_sets_are_joined() {
+    let ((one, one_jwk), (other, other_jwk)) = (key("1"), key("2"));
+    let set = KeySet::from_jwk(&one_jwk.to_string())
+        .unwrap()
+        .and(KeySet::from_jwks(&json!({"keys": [other_jwk]}).to_string()).unwrap());
+    let (authority, app) = given(set);
+
+    app.present(&token(&authority, &one).sign()).await.assert_pass();
+    app.present(&token(&authority, &other).sign()).await.assert_pass();
+}
+
+#[test]
+fn what_is_no_usable_jwk_is_no_configuration() {
+    let jwk = key("1").1;
+
+    for (text, reason) in [
+        ("".to_owned(), "key: expected a JWK (RFC 7517 section 4)"),
+        ("[]".to_owned(), "key: expected a JWK (RFC 7517 section 4)"),
+        (json!({"keys": [jwk]}).to_string(), "key: no kty"),
+        (with(&jwk, "use", "enc").to_string(), "key: use is not sig"),
+        (with(&jwk, "alg", "ES384").to_string(), "key: alg does not fit the key's type"),
+        (with(&jwk, "y", jwk["x"].clone()).to_string(), "key: no valid public key"),
+    ] {
+        assert_eq!(KeySet::from_jwk(&text).unwrap_err().to_string(), reason, "{text}");
+    }
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let base64 = STANDARD.encode(der);
+    let lines: Vec<_> = base64.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
+/// A `SubjectPublicKeyInfo` in PEM, with a JWS signature of `message` in the algorithm.
+fn ecdsa_pem(signing: &'static signature::EcdsaSigningAlgorithm) -> (String, EcdsaKeyPair) {
+    let pair = EcdsaKeyPair::generate(signing).unwrap();
+    let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+    (pem("PUBLIC KEY", der.as_ref()), pair)
+}
+
+/// A token signed by a key that the kit does not know.
+fn token_signed_by(
+    authority: &TestAuthorizationServer,
+    alg: &str,
+    sign: impl Fn(&[u8]) -> Vec<u8>,
+) -> String {
+    let unsigned = authority.token().audience(RESOURCE).header("alg", alg).sign();
+    let (signing_input, _) = unsigned.rsplit_once('.').unwrap();
+    format!("{signing_input}.{}", base64url(sign(signing_input.as_bytes())))
+}
+
+#[tokio::test]
+async fn given_pem_of_an_ec_key_verifies_for_its_curve() {
+    let random = aws_lc_rs::rand::SystemRandom::new();
+
+    for (algorithm, signing) in [
+        (Algorithm::ES256, &signature::ECDSA_P256_SHA256_FIXED_SIGNING),
+        (Algorithm::ES384, &signature::ECDSA_P384_SHA384_FIXED_SIGNING),
+        (Algorithm::ES512, &signature::ECDSA_P521_SHA512_FIXED_SIGNING),
+    ] {
+        let (pem, pair) = ecdsa_pem(signing);
+        let (authority, app) = given(KeySet::from_pem(&pem, algorithm).unwrap());
+        let sign = |message: &[u8]| pair.sign(&random, message).unwrap().as_ref().to_vec();
+
+        app.present(&token_signed_by(&authority, algorithm.as_str(), sign)).await.assert_pass();
+        let answer = app.present(&authority.token().audience(RESOURCE).sign()).await;
+        if algorithm == Algorithm::ES256 {
+            assert_invalid!(answer, ValidationError::BadSignature);
+        } else {
+            assert_invalid!(answer, ValidationError::UnknownKey { algorithm: "ES256", .. });
+        }
+        for other in Algorithm::ALL.into_iter().filter(|other| *other != algorithm) {
+            assert!(KeySet::from_pem(&pem, other).is_err(), "{algorithm} key for {other}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn given_pem_of_an_ed25519_key_verifies() {
+    let pair = Ed25519KeyPair::generate().unwrap();
+    let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+    let pem = pem("PUBLIC KEY", der.as_ref());
+    let (authority, app) = given(KeySet::from_pem(&pem, Algorithm::EdDSA).unwrap());
+
+    for name in ["EdDSA", "Ed25519"] {
+        let token = token_signed_by(&authority, name, |message| pair.sign(message).as_ref().to_vec());
+        app.present(&token).await.assert_pass();
+    }
+    for other in Algorithm::ALL.into_iter().filter(|other| *other != Algorithm::EdDSA) {
+        assert!(KeySet::from_pem(&pem, other).is_err(), "{other}");
+    }
+}
+
+#[tokio::test]
+async fn given_pem_of_an_rsa_key_verifies_for_one_algorithm() {
+    let rsa = rsa_key();
+    let der = spki_of(&rsa);
+    let pem = pem("PUBLIC KEY", &der);
+    let (authority, app) = given(KeySet::from_pem(&pem, Algorithm::PS256).unwrap());
+
+    app.present(&token(&authority, &rsa.with_algorithm(Algorithm::PS256)).sign()).await.assert_pass();
+    let answer = app.present(&token(&authority, &rsa).sign()).await;
+    assert_invalid!(answer, ValidationError::UnknownKey { algorithm: "RS256", .. });
+    for other in [Algorithm::ES256, Algorithm::ES384, Algorithm::ES512, Algorithm::EdDSA] {
+        assert!(KeySet::from_pem(&pem, other).is_err(), "{other}");
+    }
+}
+
+/// Writes the `SubjectPublicKeyInfo` of an RSA key (RFC 8017 appendix A.1).
+fn spki_of(key: &SigningKey) -> Vec<u8> {
+    fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        [&[tag, 0x82], length.as_slice(), content].concat()
+    }
+    let jwk = key.jwk();
+    let integer = |name: &str| {
+        let bytes = crate::support::from_base64url(jwk[name].as_str().unwrap());
+        let sign = if bytes[0] >= 0x80 { &[0][..] } else { &[] };
+        let content = [sign, &bytes].concat();
+        match content.len() {
+            short @ 0..0x80 => [&[0x02, u8::try_from(short).unwrap()], content.as_slice()].concat(),
+            _ => element(0x02, &content),
+        }
+    };
+    let rsa_encryption =
+        [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0];
+    let key = element(0x30, &[integer("n"), integer("e")].concat());
+    let bits = element(0x03, &[&[0], key.as_slice()].concat());
+    element(0x30, &[rsa_encryption.as_slice(), &bits].concat())
+}
+
+#[test]
+fn what_is_no_usable_pem_is_no_configuration() {
+    const EXPECTED: &str = "key: expected one PEM block BEGIN PUBLIC KEY; of a certificate take the key: \
+                            openssl x509 -pubkey -noout";
+    let (public, pair) = ecdsa_pem(&signature::ECDSA_P256_SHA256_FIXED_SIGNING);
+    let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+    let der = der.as_ref().to_vec();
+    let cut = der[..der.len() - 1].to_vec();
+    let mut off_curve = der.clone();
+    *off_curve.last_mut().unwrap() ^= 1;
+
+    for (text, reason) in [
+        (String::new(), EXPECTED),
+        ("key".to_owned(), EXPECTED),
+        (pem("PRIVATE KEY", &der), EXPECTED),
+        (pem("CERTIFICATE", &der), EXPECTED),
+        (pem("RSA PUBLIC KEY", &der), EXPECTED),
+        (public.replace("-----END PUBLIC KEY-----", ""), EXPECTED),
+        (format!("{public}{public}"), "key: more than one PEM block"),
+        (public.replace('M', "*"), "key: PEM block not in base64"),
+        (pem("PUBLIC KEY", &cut), "key: no valid public key"),
+        (pem("PUBLIC KEY", &off_curve), "key: no valid public key"),
+        (pem("PUBLIC KEY", b""), "key: no valid public key"),
+    ] {
+        assert_eq!(KeySet::from_pem(&text, Algorithm::ES256).unwrap_err().to_string(), reason, "{text}");
+    }
+    assert_eq!(
+        KeySet::from_pem(&public, Algorithm::RS256).unwrap_err().to_string(),
+        "key: expected an RSA public key for this algorithm"
+    );
+    assert_eq!(
+        KeySet::from_pem(&public, Algorithm::EdDSA).unwrap_err().to_string(),
+        "key: expected an Ed25519 public key for this algorithm"
+    );
+    assert!(KeySet::from_pem(&public, Algorithm::ES384).is_err(), "a key of another curve");
+}
