@@ -265,7 +265,8 @@ fn check_public(jwk: &Members<'_>) -> Result<(), Unusable> {
 
 // RFC 7517 sections 4.2 and 4.3: for signatures, and both members must agree.
 fn check_use(jwk: &Members<'_>) -> Result<(), Unusable> {
-    if optional_string(jwk, "use")?.is_some_and(|used| &*used != "sig") {
+    let used = optional_string(jwk, "use")?;
+    if used.as_deref().is_some_and(|used| used != "sig") {
         return Err(Unusable("use is not sig"));
     }
     if let Some(operations) = jwk.find("key_ops") {
@@ -273,6 +274,9 @@ fn check_use(jwk: &Members<'_>) -> Result<(), Unusable> {
             serde_json::from_str(operations).map_err(|_| Unusable("key_ops is no array of strings"))?;
         if !operations.iter().any(|operation| operation == "verify") {
             return Err(Unusable("key_ops without verify"));
+        }
+        if used.is_some() && !operations.iter().all(|operation| matches!(&**operation, "sign" | "verify")) {
+            return Err(Unusable("key_ops beyond what use allows"));
         }
     }
     Ok(())
