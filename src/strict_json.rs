@@ -7,7 +7,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// Most members in one object. A JOSE header has a handful, a key ten, a token that lists dozens of claims is large;
@@ -67,6 +67,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
                     if members.iter().any(|member| member.name == name) {
                         return Err(A::Error::custom("a member name stands twice"));
                     }
+                    check_name(&name).map_err(A::Error::custom)?;
                     if members.len() == MAX_MEMBERS {
                         return Err(A::Error::custom(format_args!("more than {MAX_MEMBERS} members")));
                     }
@@ -81,15 +82,24 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// Looks into what serde_json skips when it hands out raw text: how deep it goes, and whether its escapes are text.
+/// How the names begin that serde_json keeps for itself. It reads an object with such a member as what the member's string
+/// says: text would become claims, behind every check of names.
+const RESERVED: &str = "$serde_json::private::";
+
+fn check_name(name: &str) -> Result<(), &'static str> {
+    if name.starts_with(RESERVED) { Err("a member name that serde_json reserves") } else { Ok(()) }
+}
+
+/// Looks into what serde_json skips when it hands out raw text: how deep it goes, whether its escapes are text, and
+/// whether serde_json would read all of it as it stands.
 fn check_value(value: &str) -> Result<(), &'static str> {
     if value.starts_with(['{', '[']) && 1 + depth(value) > MAX_DEPTH {
         return Err("nested deeper than 16 levels");
     }
     // A lone surrogate passes as raw text and would fail in whoever reads the value later. Rare enough for a full parse,
     // whose recursion the depth above bounds.
-    if value.contains("\\u") && serde_json::from_str::<serde_json::Value>(value).is_err() {
-        return Err("an escape that is no character");
+    if (value.contains("\\u") || value.contains(RESERVED)) && serde_json::from_str::<Plain>(value).is_err() {
+        return Err("an escape that is no character, or a member name that serde_json reserves");
     }
     Ok(())
 }
@@ -127,6 +137,61 @@ pub(crate) fn one_or_many(value: &str) -> Option<Vec<Cow<'_, str>>> {
     serde_json::from_str::<Vec<Name<'_>>>(value)
         .ok()
         .map(|many| many.into_iter().map(|Name(text)| text).collect())
+}
+
+/// Any JSON value whose strings are text and whose names are nobody's secret sign; keeps nothing of it.
+struct Plain;
+
+impl<'de> Deserialize<'de> for Plain {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Through;
+
+        impl<'de> Visitor<'de> for Through {
+            type Value = Plain;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("JSON")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Plain, A::Error> {
+                while let Some((Name(name), Plain)) = map.next_entry()? {
+                    check_name(&name).map_err(A::Error::custom)?;
+                }
+                Ok(Plain)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Plain, A::Error> {
+                while elements.next_element::<Plain>()?.is_some() {}
+                Ok(Plain)
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Plain, E> {
+                Ok(Plain)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Plain, E> {
+                Ok(Plain)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Plain, E> {
+                Ok(Plain)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Plain, E> {
+                Ok(Plain)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Plain, E> {
+                Ok(Plain)
+            }
+
+            fn visit_unit<E>(self) -> Result<Plain, E> {
+                Ok(Plain)
+            }
+        }
+
+        deserializer.deserialize_any(Through)
+    }
 }
 
 /// A string, borrowed where it has no escapes (serde's own `Cow` always copies).
@@ -214,6 +279,29 @@ mod tests {
         assert!(parse(r#"{"a":"\ud83d\ude00"}"#).is_ok());
         for text in [r#"{"\ud800":1}"#, r#"{"a":"\ud800"}"#, r#"{"a":{"b":["\udc00"]}}"#] {
             assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_that_serde_json_reserves_are_refused_wherever_they_stand() {
+        for name in [
+            "$serde_json::private::RawValue",
+            "$serde_json::private::Number",
+            r"\u0024serde_json::private::RawValue",
+            r"$serde_json::private\u003a:\u0052awValue",
+        ] {
+            for text in [
+                format!(r#"{{"{name}":"1"}}"#),
+                format!(r#"{{"a":{{"{name}":"1"}}}}"#),
+                format!(r#"{{"a":[1,-1,0.5,true,null,{{"b":{{"c":"","{name}":1}}}}]}}"#),
+            ] {
+                assert!(parse(&text).is_err(), "{text}");
+            }
+            // As a text it means nothing.
+            assert!(
+                parse(&format!(r#"{{"a":["{name}",1,-1,0.5,true,null,{{"b":"{name}"}}]}}"#)).is_ok(),
+                "{name}"
+            );
         }
     }
 
