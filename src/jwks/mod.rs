@@ -18,6 +18,8 @@ mod jwk;
 mod key_set;
 mod pem;
 mod remote;
+#[cfg(test)]
+mod wycheproof;
 
 pub use self::{algorithm::Algorithm, key_set::KeySet};
 pub(crate) use self::{
