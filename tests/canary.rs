@@ -1,0 +1,764 @@
+//! Neither who the client is nor the token itself shows, through any door of the crate.
+//!
+//! A canary stands in every member that names a client, another in the subject and in a claim of the provider's own; the
+//! tokens are canaries themselves. Everything that the crate hands out, says or logs is searched for them.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    error::Error as _,
+    fmt::Debug,
+    io::{self, Write},
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
+
+use axum::{Router, body::Body, extract::State, routing::get};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tower::{Layer as _, Service as _, ServiceExt as _};
+use tower_bearer::{
+    AccessToken, AccessTokenRule, Algorithm, Claims, ClaimsSet, RejectionReason, ResourceServer,
+    ResourceServerCredential, RoutingValidator, Scope, TokenValidator, ValidatedToken, ValidationError,
+    testing::{SigningKey, TestAuthorizationServer, TokenBuilder},
+};
+use tracing::level_filters::LevelFilter;
+
+const ISSUER: &str = "https://as.example.com";
+const RESOURCE: &str = "https://orders.example.com";
+const READ: Scope = Scope::from_static("orders:read");
+
+/// Stands wherever a token names the client; shows nowhere.
+const CLIENT: &str = "canary-client-4711";
+/// Stands in `sub` and in a claim of the provider's own: handlers see it, and nobody else.
+const PERSON: &str = "canary-person-4712";
+/// What this resource server shows to the authorization server; shows nowhere else.
+const SECRET: &str = "canary-secret-4713";
+
+/// The members that name a client, as src/claims.rs lists them; these at least.
+fn client_identifiers() -> Vec<String> {
+    const KNOWN: [&str; 13] = [
+        "client_id",
+        "azp",
+        "cid",
+        "appid",
+        "app_displayname",
+        "appidacr",
+        "azpacr",
+        "clientId",
+        "clientHost",
+        "clientAddress",
+        "client_name",
+        "client_uri",
+        "issued_to",
+    ];
+    let source = include_str!("../src/claims.rs");
+    let (_, list) = source.split_once("const CLIENT_IDENTIFIERS: [&str; ").unwrap();
+    let (list, _) = list.split_once("];").unwrap();
+    let names: Vec<String> = list.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+    for name in KNOWN {
+        assert!(names.iter().any(|listed| listed == name), "{name} is not in the list");
+    }
+    names
+}
+
+/// The same name in JSON, with its first letter and another as escapes.
+fn escaped(name: &str) -> String {
+    let escape = |letter: char| format!("\\u{:04X}", u32::from(letter));
+    let letters = name.chars().enumerate();
+    letters.map(|(at, letter)| if at % 3 == 0 { escape(letter) } else { letter.to_string() }).collect()
+}
+
+/// All names with a canary, of several types, as members of an object.
+fn identifying_members(spell: fn(&str) -> String) -> String {
+    let values = [
+        json!(CLIENT),
+        json!([CLIENT]),
+        json!({"id": CLIENT, CLIENT: true}),
+        json!({"act": {"client_id": CLIENT}}),
+        json!(format!("\u{1F600} {CLIENT} \"\\")),
+    ];
+    let names = client_identifiers();
+    let members = names.iter().zip(values.iter().cycle());
+    members.map(|(name, value)| format!("\"{}\":{value}", spell(name))).collect::<Vec<_>>().join(",")
+}
+
+/// The claims of a good token with canaries everywhere: at the top, and in actors within actors.
+fn claims_with_canaries(token: &TokenBuilder, spell: fn(&str) -> String) -> String {
+    let members = identifying_members(spell);
+    let mut claims = token.claims().clone();
+    claims.insert("sub".to_owned(), PERSON.into());
+    claims.insert("tenant".to_owned(), PERSON.into());
+    claims.insert("scope".to_owned(), "orders:read".into());
+    let claims = Value::from(claims).to_string();
+    let claims = claims.strip_suffix('}').unwrap();
+    let (act, may_act) = (spell("act"), spell("may_act"));
+    let actor = format!(r#"{{"sub":"service","{act}":{{{members},"{may_act}":{{{members}}}}},{members}}}"#);
+    format!(r#"{claims},{members},"{act}":{actor},"{may_act}":{actor}}}"#)
+}
+
+fn plainly(name: &str) -> String {
+    name.to_owned()
+}
+
+/// Whatever was logged, by anybody in this process.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Starts to record everything at every level; once for all tests of this file.
+    fn start() -> Self {
+        static LOG: OnceLock<Log> = OnceLock::new();
+        LOG.get_or_init(|| {
+            let log = Self::default();
+            let written = log.clone();
+            tracing_subscriber::fmt()
+                .with_max_level(LevelFilter::TRACE)
+                .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+                .with_ansi(false)
+                .with_writer(move || written.clone())
+                .init();
+            log
+        })
+        .clone()
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What must not show, with a word for each.
+#[derive(Clone, Default)]
+struct Canaries(Vec<(&'static str, String)>);
+
+impl Canaries {
+    fn clients() -> Self {
+        Self(vec![("client", CLIENT.to_owned())])
+    }
+
+    /// For what operators and callers read.
+    fn all() -> Self {
+        let mut all = Self::clients();
+        all.0.push(("person", PERSON.to_owned()));
+        all.0.push(("secret", SECRET.to_owned()));
+        all
+    }
+
+    /// Also a token, and the beginning of each of its parts but the first, which says `typ` in all of them.
+    fn and_token(mut self, token: &str) -> Self {
+        let parts = token.split('.').skip(1).filter(|part| part.len() >= 20).map(|part| &part[..20]);
+        self.0.extend(parts.chain([token]).map(|part| ("token", part.to_owned())));
+        self
+    }
+
+    #[track_caller]
+    fn assert_absent(&self, place: &str, text: &str) {
+        for (what, canary) in &self.0 {
+            assert!(!text.contains(canary), "{what} shows in {place}: {text}");
+            // As `Debug` writes bytes.
+            let bytes = format!("{:?}", canary.as_bytes());
+            assert!(
+                !text.contains(bytes.trim_matches(['[', ']'])),
+                "{what} shows in {place} as bytes: {text}"
+            );
+        }
+    }
+
+    #[track_caller]
+    fn assert_absent_in_debug(&self, place: &str, value: &(impl Debug + ?Sized)) {
+        self.assert_absent(place, &format!("{value:?}"));
+        self.assert_absent(place, &format!("{value:#?}"));
+    }
+
+    /// Looks through an answer, the reason inside it and all causes of that.
+    async fn assert_absent_in_answer(&self, place: &str, response: Response<Body>) -> (StatusCode, String) {
+        self.assert_absent_in_debug(place, &response);
+        if let Some(reason) = response.extensions().get::<RejectionReason>() {
+            self.assert_absent_in_debug(place, reason);
+            self.assert_absent(place, &reason.error().to_string());
+            let mut cause = reason.error().source();
+            while let Some(error) = cause {
+                self.assert_absent(place, &error.to_string());
+                self.assert_absent_in_debug(place, &error);
+                cause = error.source();
+            }
+        }
+        let status = response.status();
+        for (name, value) in response.headers() {
+            self.assert_absent(place, name.as_str());
+            self.assert_absent(place, &String::from_utf8_lossy(value.as_bytes()));
+        }
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body = String::from_utf8_lossy(&body).into_owned();
+        self.assert_absent(place, &body);
+        (status, body)
+    }
+}
+
+/// What handlers are given, written out.
+type Shown = Arc<Mutex<Vec<String>>>;
+
+/// A typed view that asks for the client by every name.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Curious {
+    #[serde(alias = "azp", alias = "cid", alias = "appid", alias = "app_displayname", alias = "appidacr")]
+    client_id: Option<Value>,
+    #[serde(alias = "azpacr", alias = "clientHost", alias = "clientAddress", alias = "client_name")]
+    #[serde(rename = "clientId")]
+    client: Option<Value>,
+    #[serde(alias = "issued_to")]
+    client_uri: Option<Value>,
+    tenant: Option<String>,
+    #[serde(flatten)]
+    others: HashMap<String, Value>,
+}
+
+/// Looks at a token through every accessor there is.
+fn look_at(token: &ValidatedToken, shown: &Shown) {
+    let claims: &ClaimsSet = token.claims();
+    let look = |text: String| shown.lock().unwrap().push(text);
+
+    look(format!("{:?}", claims.issuer()));
+    look(format!("{:?}", claims.subject()));
+    look(format!("{:?}", claims.audience().collect::<Vec<_>>()));
+    look(format!("{:?} {:?} {:?}", claims.expires_at(), claims.not_before(), claims.issued_at()));
+    look(format!("{:?}", claims.token_id()));
+    look(format!("{:?} {}", claims.scopes(), claims.scopes()));
+    look(serde_json::to_string(claims).unwrap());
+    look(serde_json::to_string_pretty(claims).unwrap());
+    look(serde_json::to_value(claims).unwrap().to_string());
+    look(format!("{:?}", claims.deserialize::<Value>().unwrap()));
+    look(format!("{:?}", claims.deserialize::<HashMap<String, Value>>().unwrap()));
+    look(format!("{:?}", claims.deserialize::<HashMap<String, Box<serde_json::value::RawValue>>>().unwrap()));
+    look(format!("{:?}", claims.deserialize::<Curious>().unwrap()));
+    for name in client_identifiers().iter().map(String::as_str).chain(["act", "may_act", "tenant", ""]) {
+        look(format!("{name} {:?}", claims.claim::<Value>(name).unwrap()));
+        look(format!("{name} {:?}", claims.claim::<Box<serde_json::value::RawValue>>(name).unwrap()));
+    }
+    look(format!("{:?} {:?}", claims.claim::<u8>("tenant"), claims.claim::<u8>("act")));
+    look(format!("{:?}", claims.deserialize::<Vec<u8>>().unwrap_err().to_string()));
+    // Changed and read again.
+    let changed = claims.clone().with_claim("more", &1).unwrap().with_subject("bob");
+    look(serde_json::to_string(&changed).unwrap());
+}
+
+/// An application that looks at all it is given.
+fn app(server: &ResourceServer, shown: &Shown) -> Router {
+    async fn by_token(State(shown): State<Shown>, token: ValidatedToken) -> &'static str {
+        look_at(&token, &shown);
+        "orders"
+    }
+    async fn by_option(State(shown): State<Shown>, token: Option<ValidatedToken>) -> &'static str {
+        look_at(&token.unwrap(), &shown);
+        "orders"
+    }
+    async fn by_value(State(shown): State<Shown>, Claims(claims): Claims<Value>) -> &'static str {
+        shown.lock().unwrap().push(claims.to_string());
+        "orders"
+    }
+    async fn by_type(State(shown): State<Shown>, claims: Claims<Curious>) -> &'static str {
+        assert_eq!(claims.0.tenant.as_deref(), Some(PERSON));
+        assert!(claims.0.others.contains_key("act"));
+        shown.lock().unwrap().push(format!("{claims:?}"));
+        "orders"
+    }
+    async fn by_request(State(shown): State<Shown>, request: Request<Body>) -> &'static str {
+        shown.lock().unwrap().push(format!("{request:?}"));
+        for value in request.headers().values() {
+            shown.lock().unwrap().push(String::from_utf8_lossy(value.as_bytes()).into_owned());
+        }
+        look_at(request.extensions().get::<ValidatedToken>().unwrap(), &shown);
+        "orders"
+    }
+    async fn does_not_fit(_: Claims<Vec<u8>>) -> &'static str {
+        unreachable!("claims are no array")
+    }
+    Router::new()
+        .route("/token", get(by_token))
+        .route("/value", get(by_value))
+        .route("/type", get(by_type))
+        .route("/request", get(by_request))
+        .route("/misfit", get(does_not_fit))
+        .layer(server.require(READ))
+        .merge(Router::new().route("/option", get(by_option)).layer(server.optional()))
+        .merge(Router::new().route("/open", get(by_token)))
+        .with_state(Arc::clone(shown))
+}
+
+fn request(path: &str, token: &str) -> Request<Body> {
+    Request::get(path).header("authorization", format!("Bearer {token}")).body(Body::empty()).unwrap()
+}
+
+/// Puts a token through every door twice, the second time from the cache.
+async fn show(server: &ResourceServer, token: &str) {
+    let shown = Shown::default();
+    let app = app(server, &shown);
+    let answers = Canaries::all().and_token(token);
+
+    for path in ["/token", "/value", "/type", "/request", "/option"].repeat(2) {
+        let response = app.clone().oneshot(request(path, token)).await.unwrap();
+        let (status, body) = answers.assert_absent_in_answer(path, response).await;
+        assert_eq!((status, &*body), (StatusCode::OK, "orders"), "{path}");
+    }
+    let misfit = app.clone().oneshot(request("/misfit", token)).await.unwrap();
+    assert_eq!(answers.assert_absent_in_answer("/misfit", misfit).await.0, StatusCode::FORBIDDEN);
+    let open = app.oneshot(request("/open", token)).await.unwrap();
+    assert_eq!(answers.assert_absent_in_answer("/open", open).await.0, StatusCode::INTERNAL_SERVER_ERROR);
+
+    let shown = shown.lock().unwrap();
+    let handlers = Canaries::clients().and_token(token);
+    for text in shown.iter() {
+        handlers.assert_absent("what a handler sees", text);
+    }
+    assert!(shown.iter().any(|text| text.contains(PERSON)), "claims of the provider's own are there");
+    assert!(shown.iter().any(|text| text.contains("\"sub\":\"service\"")), "an actor is there");
+    answers.assert_absent("the log", &Log::start().text());
+}
+
+fn jwt_with_canaries(authority: &TestAuthorizationServer, spell: fn(&str) -> String) -> String {
+    let token = authority.token();
+    let claims = claims_with_canaries(&token, spell);
+    token.raw_payload(claims).sign()
+}
+
+#[tokio::test]
+async fn claims_of_a_jwt_do_not_tell_who_the_client_is() {
+    Log::start();
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let strict = authority.resource_server(RESOURCE);
+    let lenient = authority
+        .jwt_validator(RESOURCE)
+        .accept_typ_jwt(AccessTokenRule::audience_is_only_in_access_tokens())
+        .build()
+        .unwrap();
+    let lenient = authority.resource_server_with(lenient).build().unwrap();
+
+    for spell in [plainly, escaped as fn(&str) -> String] {
+        show(&strict, &jwt_with_canaries(&authority, spell)).await;
+        show(&lenient, &jwt_with_canaries(&authority, spell)).await;
+    }
+}
+
+/// Scripts what the introspection endpoint answers.
+fn answer_introspection(authority: &TestAuthorizationServer, status: u16, content_type: &str, body: &str) {
+    let (content_type, body) = (content_type.to_owned(), Bytes::from(body.to_owned()));
+    authority.answer(&authority.introspection_endpoint(), move |_| {
+        let response = Response::builder().status(status).header("content-type", &content_type);
+        response.body(body.clone()).unwrap()
+    });
+}
+
+#[tokio::test]
+async fn r7662_11_claims_of_an_introspected_token_do_not_tell_who_the_client_is() {
+    Log::start();
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let validator = authority.introspection_validator(RESOURCE).build().unwrap();
+    let server = authority.resource_server_with(validator).build().unwrap();
+
+    for spell in [plainly, escaped as fn(&str) -> String] {
+        let claims = claims_with_canaries(&authority.token(), spell);
+        let answer =
+            format!("{},\"active\":true,\"username\":\"{CLIENT}\"}}", claims.strip_suffix('}').unwrap());
+        answer_introspection(&authority, 200, "application/json", &answer);
+
+        show(&server, &format!("canary-token-{}", spell("a").len())).await;
+    }
+}
+
+#[tokio::test]
+async fn claims_from_a_validator_of_ones_own_do_not_tell_who_the_client_is() {
+    /// Finds every token good, and knows too much.
+    struct Talkative;
+
+    impl TokenValidator for Talkative {
+        async fn validate(&self, _: &AccessToken) -> Result<ValidatedToken, ValidationError> {
+            let actor = json!({"sub": "service", "client_id": CLIENT, "act": {"azp": CLIENT}});
+            let mut claims = ClaimsSet::new();
+            for name in client_identifiers() {
+                claims = claims.with_claim(&name, &CLIENT)?;
+            }
+            let claims = claims
+                .with_claim("act", &actor)?
+                .with_claim("may_act", &actor)?
+                .with_claim("tenant", &PERSON)?
+                .with_subject(PERSON)
+                .with_scopes("orders:read");
+            Ok(ValidatedToken::assertion(claims).reusable_for(Duration::from_secs(60)))
+        }
+    }
+    Log::start();
+
+    show(&ResourceServer::builder(Talkative).build().unwrap(), "canary-token-of-ones-own").await;
+}
+
+/// serde_json has a name of its own for raw text inside a value: an object with that member *is* the JSON in its text.
+#[tokio::test]
+async fn text_is_not_read_as_claims_under_any_name() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let server = authority.resource_server(RESOURCE);
+    let shown = Shown::default();
+    let app = app(&server, &shown);
+    let smuggled = Value::from(json!({"client_id": CLIENT}).to_string());
+    let raw_value = "$serde_json::private::RawValue";
+
+    for name in [raw_value.to_owned(), escaped(raw_value)] {
+        for claim in ["act", "may_act", "foo"] {
+            for value in [
+                format!(r#"{{"{name}":{smuggled}}}"#),
+                format!(r#"[{{"a":{{"{name}":{smuggled}}}}}]"#),
+                format!(r#"{{"act":{{"{name}":{smuggled}}}}}"#),
+            ] {
+                let token = authority.token().scope("orders:read");
+                let claims = Value::from(token.claims().clone()).to_string();
+                let claims = format!("{},\"{claim}\":{value}}}", claims.strip_suffix('}').unwrap());
+                let token = token.raw_payload(claims).sign();
+                for path in ["/request", "/value", "/token"] {
+                    let response = app.clone().oneshot(request(path, &token)).await.unwrap();
+                    Canaries::all().assert_absent_in_answer(path, response).await;
+                }
+            }
+        }
+    }
+
+    for text in shown.lock().unwrap().iter() {
+        assert!(!text.contains(&format!("\"client_id\":\"{CLIENT}\"")), "text has become a claim: {text}");
+        assert!(!text.contains("String(\"canary-client-4711\")"), "text has become a claim: {text}");
+    }
+}
+
+/// Debugs everything public that holds, or has held, a token.
+#[tokio::test]
+async fn debug_shows_neither_token_nor_client_nor_person() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let jwt = authority.jwt_validator(RESOURCE).build().unwrap();
+    let token = jwt_with_canaries(&authority, plainly);
+    let canaries = Canaries::all().and_token(&token);
+    let access_token = AccessToken::new(token.as_str());
+    let validated = TokenValidator::validate(&jwt, &access_token).await.unwrap();
+    let credential = ResourceServerCredential::secret_basic("orders", SECRET);
+    let introspection = tower_bearer::IntrospectionValidator::builder(
+        authority.authorization_server(),
+        credential.clone(),
+        RESOURCE,
+    );
+    canaries.assert_absent_in_debug("IntrospectionValidatorBuilder", &introspection);
+    let introspection = introspection.build().unwrap();
+    let routing = RoutingValidator::new().route(jwt.clone()).otherwise(introspection.clone());
+    let server = authority.resource_server(RESOURCE);
+    let layer = server.require(READ);
+
+    canaries.assert_absent_in_debug("AccessToken", &access_token);
+    canaries.assert_absent_in_debug("ValidatedToken", &validated);
+    canaries.assert_absent_in_debug("ClaimsSet", validated.claims());
+    canaries.assert_absent_in_debug("Option<ValidatedToken>", &Some(&validated));
+    canaries.assert_absent_in_debug("JwtValidator", &jwt);
+    canaries.assert_absent_in_debug("ResourceServerCredential", &credential);
+    canaries.assert_absent_in_debug("IntrospectionValidator", &introspection);
+    canaries.assert_absent_in_debug("RoutingValidator", &routing);
+    canaries.assert_absent_in_debug("ResourceServer", &server);
+    canaries.assert_absent_in_debug("ResourceServerBuilder", &authority.resource_server_with(routing));
+    canaries.assert_absent_in_debug("ValidateTokenLayer", &layer);
+    canaries.assert_absent_in_debug("AuthorizationServer", &authority.authorization_server());
+    canaries.assert_absent_in_debug("TestAuthorizationServer", &authority);
+    canaries.assert_absent_in_debug("the token's hash", &access_token.sha256());
+
+    // A future in each of its states: validating while the keys are held back, answering when they have come.
+    authority.hold(&authority.jwks_uri());
+    let inner = tower::service_fn(|request: Request<Body>| async move {
+        assert!(request.extensions().get::<ValidatedToken>().is_some());
+        Ok::<_, Infallible>(Response::new(Body::from("orders")))
+    });
+    let mut service = layer.layer(inner);
+    let mut future = Box::pin(service.call(request("/", &token)));
+    canaries.assert_absent_in_debug("ResponseFuture", &future);
+    let pending =
+        std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx).is_pending())).await;
+    assert!(pending, "the keys are held back");
+    canaries.assert_absent_in_debug("ResponseFuture", &future);
+    authority.release(&authority.jwks_uri());
+    let response = future.await.unwrap();
+    canaries.assert_absent_in_debug("a response that passed", &response);
+    assert_eq!(response.status(), StatusCode::OK);
+    let future = service.call(request("/", &token));
+    canaries.assert_absent_in_debug("ResponseFuture of a known token", &future);
+    let future = service.call(request("/", "canary-token-refused.a.b"));
+    canaries.assert_absent_in_debug("ResponseFuture of a refused token", &future);
+
+    // Left in the request by name, the header is marked as sensitive.
+    let validator = authority.jwt_validator(RESOURCE).build().unwrap();
+    let server = authority.resource_server_with(validator).forward_credential().build().unwrap();
+    let debugged = Shown::default();
+    let inner = {
+        let debugged = Arc::clone(&debugged);
+        tower::service_fn(move |request: Request<Body>| {
+            assert!(request.headers().contains_key("authorization"));
+            debugged.lock().unwrap().push(format!("{request:?}"));
+            async { Ok::<_, Infallible>(Response::new(Body::empty())) }
+        })
+    };
+    for _ in 0..2 {
+        let response = server.layer().layer(inner.clone()).oneshot(request("/", &token)).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+    for text in debugged.lock().unwrap().iter() {
+        canaries.assert_absent("the request that was forwarded", text);
+    }
+}
+
+/// A refusal in every protocol, with all that may stand around a token in a request.
+async fn refuse(server: &ResourceServer, place: &str, token: &str, expected: StatusCode) {
+    let canaries = Canaries::all().and_token(token);
+    let shown = Shown::default();
+    let app = app(server, &shown);
+    let with = |name: &'static str, value: &'static str| {
+        let mut request = request("/token", token);
+        request.headers_mut().insert(name, http::HeaderValue::from_static(value));
+        request
+    };
+    let head =
+        Request::head("/token").header("authorization", format!("bearer  {token}")).body(Body::empty());
+
+    for request in [
+        request("/token", token),
+        request("/option", token),
+        with("origin", "https://app.example.com"),
+        head.unwrap(),
+        with("content-type", "application/grpc"),
+        with("content-type", "application/grpc-web+proto"),
+    ] {
+        let is_grpc = request.headers().contains_key("content-type");
+        let response = app.clone().oneshot(request).await.unwrap();
+        assert!(response.extensions().get::<RejectionReason>().is_some(), "{place}");
+        let (status, _) = canaries.assert_absent_in_answer(place, response).await;
+        assert_eq!(status, if is_grpc { StatusCode::OK } else { expected }, "{place}");
+    }
+    assert_eq!(shown.lock().unwrap().len(), 0, "{place}");
+    canaries.assert_absent(&format!("the log of {place}"), &Log::start().text());
+}
+
+#[tokio::test]
+async fn refusals_of_jwts_show_neither_token_nor_client_nor_person() {
+    Log::start();
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let server = authority.resource_server(RESOURCE);
+    app(&server, &Shown::default())
+        .oneshot(request("/token", &jwt_with_canaries(&authority, plainly)))
+        .await
+        .unwrap();
+    let stranger = SigningKey::generate("stranger", Algorithm::ES256);
+    let same_name = stranger.with_kid(authority.keys()[0].kid());
+    let with_canaries = |token: TokenBuilder| {
+        let claims = claims_with_canaries(&token, plainly);
+        token.raw_payload(claims)
+    };
+    let token = || authority.token();
+    // A claim of a wrong type is all canary.
+    let wrong = |name: &str, value: Value| {
+        let mut claims = token().claims().clone();
+        claims.insert(name.to_owned(), value);
+        token().raw_payload(Value::from(claims).to_string())
+    };
+    let twice = |member: &str| {
+        let claims = claims_with_canaries(&token(), plainly);
+        token().raw_payload(format!("{},{member}}}", claims.strip_suffix('}').unwrap()))
+    };
+
+    let refused = [
+        ("alg none", with_canaries(token()).header("alg", "none")),
+        ("typ", with_canaries(token()).header("typ", "JWT")),
+        ("crit", with_canaries(token()).header("crit", json!([CLIENT])).header(CLIENT, 1)),
+        ("kid no string", with_canaries(token()).header("kid", json!([CLIENT]))),
+        ("alg no string", with_canaries(token()).header("alg", json!({"a": CLIENT}))),
+        ("expired", with_canaries(token().claim("exp", 1_700_000_000))),
+        ("nbf", with_canaries(token().claim("nbf", 1_900_000_000))),
+        ("iat", with_canaries(token().claim("iat", 1_900_000_000))),
+        ("other issuer", with_canaries(token().issuer("https://evil.example"))),
+        ("other audience", with_canaries(token().audience("https://other.example.com"))),
+        ("no audience", with_canaries(token().without_claim("aud"))),
+        ("no jti", with_canaries(token().without_claim("jti"))),
+        ("unknown key", with_canaries(token()).key(&stranger)),
+        ("bad signature", with_canaries(token()).key(&same_name)),
+        ("no signature", with_canaries(token()).signature([])),
+        ("bound", with_canaries(token().claim("cnf", json!({"jkt": PERSON})))),
+        ("client twice", twice(&format!("\"client_id\":\"{CLIENT}\""))),
+        ("lone surrogate", twice(&format!("\"foo\":\"{PERSON}\\ud800\""))),
+        ("no JSON", token().raw_payload(format!("{CLIENT} {PERSON}"))),
+        ("no object", token().raw_payload(json!([CLIENT, PERSON]).to_string())),
+        ("no header", with_canaries(token()).raw_header(CLIENT)),
+        ("exp", wrong("exp", json!(CLIENT))),
+        ("iat", wrong("iat", json!([PERSON]))),
+        ("sub", wrong("sub", json!({"a": PERSON}))),
+        ("jti", wrong("jti", json!([CLIENT]))),
+        ("aud", wrong("aud", json!([[CLIENT]]))),
+        ("scope", wrong("scope", json!([CLIENT]))),
+        ("scp", wrong("scp", json!({"a": CLIENT}))),
+        ("act", wrong("act", json!(CLIENT))),
+        ("act with a client twice", wrong("act", json!({"act": [CLIENT]}))),
+        ("may_act", wrong("may_act", json!([PERSON]))),
+    ];
+    for (place, token) in refused {
+        refuse(&server, place, &token.sign(), StatusCode::UNAUTHORIZED).await;
+    }
+    for (place, text) in [
+        ("five parts", format!("a.{0}.b.{0}.c", URL_SAFE_NO_PAD.encode(format!("{CLIENT} {PERSON}")))),
+        ("one part", format!("{CLIENT}-{PERSON}")),
+        ("too long", format!("{CLIENT}{}", "a".repeat(16 * 1024))),
+    ] {
+        refuse(&server, place, &text, StatusCode::UNAUTHORIZED).await;
+    }
+
+    // Underscoped: what the token allows may show to operators, and does not name anybody.
+    let narrow = {
+        let token = authority.token();
+        let claims = claims_with_canaries(&token, plainly).replace("orders:read", "orders:list");
+        token.raw_payload(claims).sign()
+    };
+    let shown = Shown::default();
+    let response = app(&server, &shown).oneshot(request("/token", &narrow)).await.unwrap();
+    let canaries = Canaries::all().and_token(&narrow);
+    assert_eq!(canaries.assert_absent_in_answer("scope", response).await.0, StatusCode::FORBIDDEN);
+    canaries.assert_absent("the log of scope", &Log::start().text());
+
+    // The server is down before it has answered once.
+    let down = TestAuthorizationServer::new("https://down.example.com");
+    down.go_down();
+    let validator = down.jwt_validator(RESOURCE).build().unwrap();
+    let server = down.resource_server_with(validator).build().unwrap();
+    let token = jwt_with_canaries(&down, plainly);
+    refuse(&server, "no keys", &token, StatusCode::SERVICE_UNAVAILABLE).await;
+}
+
+#[tokio::test]
+async fn malformed_requests_show_no_token() {
+    Log::start();
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let server = authority.resource_server(RESOURCE);
+    let token = jwt_with_canaries(&authority, plainly);
+    let canaries = Canaries::all().and_token(&token);
+    let basic = format!("Basic {token}");
+    let bearer = format!("Bearer {token}");
+
+    for (values, query, status) in [
+        (vec![bearer.clone(), bearer.clone()], "", 400),
+        (vec![bearer.clone(), basic.clone()], "", 400),
+        (vec![format!("{bearer} {CLIENT}")], "", 400),
+        (vec![format!("{bearer}, Bearer {token}")], "", 400),
+        (vec![format!("Bearer \"{token}\"")], "", 400),
+        (vec![format!("Bearer{token}")], "", 401),
+        (vec![basic], "", 401),
+        (vec![format!("DPoP {token}")], "", 401),
+        (vec![token.clone()], "", 401),
+        (vec![], token.as_str(), 401),
+    ] {
+        let uri = if query.is_empty() { "/token".to_owned() } else { format!("/token?access_token={query}") };
+        let mut request = Request::get(uri).header("cookie", format!("access_token={token}"));
+        for value in &values {
+            request = request.header("authorization", value);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let response = app(&server, &Shown::default()).oneshot(request).await.unwrap();
+
+        let (found, _) = canaries.assert_absent_in_answer("a malformed request", response).await;
+        assert_eq!(found.as_u16(), status, "{} fields", values.len());
+    }
+    canaries.assert_absent("the log", &Log::start().text());
+}
+
+#[tokio::test]
+async fn refusals_after_introspection_show_neither_token_nor_client_nor_person() {
+    Log::start();
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let credential = ResourceServerCredential::secret_post("orders", SECRET);
+    let validator = || {
+        tower_bearer::IntrospectionValidator::builder(
+            authority.authorization_server(),
+            credential.clone(),
+            RESOURCE,
+        )
+        .clock(authority.clock().clone())
+        .build()
+        .unwrap()
+    };
+    let claims = |name: &str, value: Value| {
+        let mut claims = authority.token().audience(RESOURCE).claims().clone();
+        claims.insert("active".to_owned(), true.into());
+        for identifier in client_identifiers() {
+            claims.insert(identifier, CLIENT.into());
+        }
+        claims.insert("sub".to_owned(), PERSON.into());
+        claims.insert("username".to_owned(), PERSON.into());
+        claims.insert(name.to_owned(), value);
+        Value::from(claims).to_string()
+    };
+    let echo =
+        json!({"error": CLIENT, "error_description": format!("canary-token {CLIENT} {PERSON} {SECRET}")});
+    let json = "application/json";
+
+    for (place, status, content_type, body, expected) in [
+        ("inactive", 200, json, claims("active", json!(false)), 401),
+        ("active no boolean", 200, json, claims("active", json!(CLIENT)), 502),
+        ("active null", 200, json, claims("active", json!(null)), 502),
+        ("expired", 200, json, claims("exp", json!(1_700_000_000)), 401),
+        ("exp no number", 200, json, claims("exp", json!(CLIENT)), 502),
+        ("sub no string", 200, json, claims("sub", json!([PERSON])), 502),
+        ("act no object", 200, json, claims("act", json!(CLIENT)), 502),
+        ("scope an object", 200, json, claims("scope", json!({"a": CLIENT})), 403),
+        ("other issuer", 200, json, claims("iss", json!("https://evil.example")), 401),
+        ("other audience", 200, json, claims("aud", json!("https://other.example.com")), 401),
+        ("no audience", 200, json, claims("aud", json!([])), 401),
+        ("refresh token", 200, json, claims("token_type", json!("refresh_token")), 401),
+        ("bound", 200, json, claims("cnf", json!({"jkt": PERSON})), 401),
+        ("HTML", 200, "text/html", format!("<p>{CLIENT} {PERSON} {SECRET}"), 502),
+        ("no JSON", 200, json, format!("{CLIENT} {PERSON}"), 502),
+        ("status 400", 400, json, echo.to_string(), 502),
+        ("status 401", 401, json, echo.to_string(), 500),
+        ("status 403", 403, json, echo.to_string(), 500),
+        ("status 418", 418, json, echo.to_string(), 502),
+        ("status 500", 500, json, echo.to_string(), 503),
+        ("status 429", 429, json, echo.to_string(), 503),
+    ] {
+        answer_introspection(&authority, status, content_type, &body);
+        let server = authority.resource_server_with(validator()).build().unwrap();
+        let token = format!("canary-token-{status}-{}", place.replace(' ', "-"));
+        let expected = StatusCode::from_u16(expected).unwrap();
+        match expected {
+            StatusCode::FORBIDDEN => {
+                let response =
+                    app(&server, &Shown::default()).oneshot(request("/token", &token)).await.unwrap();
+                let canaries = Canaries::all().and_token(&token);
+                assert_eq!(canaries.assert_absent_in_answer(place, response).await.0, expected, "{place}");
+            }
+            _ => refuse(&server, place, &token, expected).await,
+        }
+    }
+    authority.go_down();
+    let server = authority.resource_server_with(validator()).build().unwrap();
+    refuse(&server, "down", "canary-token-down", StatusCode::SERVICE_UNAVAILABLE).await;
+}
+
+#[test]
+fn the_log_is_recorded() {
+    let log = Log::start();
+
+    tracing::trace!(canary = "canary-of-the-log", "recorded");
+
+    assert!(log.text().contains("canary-of-the-log"), "a log that records nothing proves nothing");
+}
