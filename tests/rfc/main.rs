@@ -5,3 +5,4 @@
 mod support;
 
 mod rfc6750;
+mod rfc8414;
