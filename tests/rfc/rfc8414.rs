@@ -573,6 +573,43 @@ async fn r8414_10_keys_are_not_refreshed_before_their_age() {
 }
 
 #[tokio::test]
+async fn r8414_10_a_refresh_is_one_fetch_however_many_requests_arrive_meanwhile() {
+    let (authority, app) = app_with_keys().await;
+    authority.clock().advance(REFRESH);
+    authority.hold(&authority.jwks_uri());
+    for _ in 0..100 {
+        app.present(&authority.token().sign()).await.assert_pass();
+    }
+    until(|| authority.key_fetches() == 2).await;
+
+    // The answer is on its way, and others arrive before anybody has read it.
+    authority.release(&authority.jwks_uri());
+    for _ in 0..100 {
+        app.present(&authority.token().sign()).await.assert_pass();
+    }
+    settle().await;
+
+    assert_eq!(authority.key_fetches(), 2);
+}
+
+#[tokio::test]
+async fn r8414_10_requests_during_a_refresh_leave_no_tasks_behind() {
+    let (authority, app) = app_with_keys().await;
+    authority.clock().advance(REFRESH);
+    authority.hold(&authority.jwks_uri());
+    app.present(&authority.token().sign()).await.assert_pass();
+    until(|| authority.key_fetches() == 2).await;
+    settle().await;
+    let before = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+
+    for _ in 0..100 {
+        app.present(&authority.token().sign()).await.assert_pass();
+    }
+
+    assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), before);
+}
+
+#[tokio::test]
 async fn r8414_10_a_failed_refresh_is_repeated_ever_less_often() {
     let (authority, app) = app_with_keys().await;
     authority.go_down();
