@@ -729,6 +729,37 @@ async fn r8414_13_a_kid_that_was_absent_is_found_as_soon_as_any_fetch_brings_it(
 }
 
 #[tokio::test]
+async fn r8414_13_a_kid_asked_for_while_a_fetch_was_under_way_is_not_called_absent() {
+    let (authority, app) = app_with_keys().await;
+    let old = response(200, "application/json", authority.jwks().to_string());
+    authority.answer(&authority.jwks_uri(), move |_| old.clone());
+    authority.clock().advance(COOL_DOWN);
+    authority.hold(&authority.jwks_uri());
+    let stranger = tokio::spawn({
+        let (app, token) = (app.clone(), with_unknown_kid(&authority, "stranger"));
+        async move { app.present(&token).await }
+    });
+    until(|| authority.key_fetches() == 2).await;
+    // That fetch started before the key was published, so its answer says nothing about the key.
+    authority.clock().advance(SECOND);
+    authority.rotate_keys();
+    let token = authority.token().sign();
+    let early = tokio::spawn({
+        let (app, token) = (app.clone(), token.clone());
+        async move { app.present(&token).await }
+    });
+    settle().await;
+    authority.release(&authority.jwks_uri());
+    assert_unknown_key(&stranger.await.unwrap());
+    assert_unknown_key(&early.await.unwrap());
+
+    authority.answer_as_usual(&authority.jwks_uri());
+    authority.clock().advance(COOL_DOWN);
+
+    app.present(&token).await.assert_pass();
+}
+
+#[tokio::test]
 async fn r8414_13_a_flood_of_10_000_kids_causes_one_fetch_a_cool_down() {
     let (authority, app) = app_with_keys().await;
     let junk = authority.token().expires_in(Duration::from_secs(3_600));
