@@ -67,8 +67,7 @@ impl ServerMetadata {
             }
         }
         // An issuer under TLS is no reason to trust an address that is not.
-        let loopback =
-            if issuer.as_str().starts_with("https:") { Loopback::Refuse } else { Loopback::Accept };
+        let loopback = if issuer.has_tls() { Loopback::Refuse } else { Loopback::Accept };
         let endpoint = |name: &'static str| {
             text(name)
                 .map(|found| check_url(name, &found, loopback))

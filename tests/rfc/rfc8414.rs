@@ -358,6 +358,17 @@ async fn r8414_06_addresses_without_tls_are_refused_where_the_issuer_has_tls() {
 }
 
 #[tokio::test]
+async fn r8414_06_an_issuer_written_in_upper_case_has_tls_too() {
+    let (authority, app) = app_of("HTTPS://as.example.com");
+    let document = json!({"issuer": authority.issuer(), "jwks_uri": "http://127.0.0.1/jwks"}).to_string();
+    authority.answer(&authority.metadata_url(), move |_| response(200, "application/json", document.clone()));
+
+    reason_of_unavailable(&app.present(&authority.token().sign()).await);
+
+    assert_eq!(authority.requests_to("http://127.0.0.1/jwks").len(), 0);
+}
+
+#[tokio::test]
 async fn r8414_06_a_redirect_of_the_keys_is_not_followed_and_the_log_says_where_to() {
     for status in [301, 302, 303, 307, 308] {
         let (authority, app) = app();
