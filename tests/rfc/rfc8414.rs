@@ -163,6 +163,7 @@ async fn r8414_03_the_next_document_is_asked_for_where_there_is_none() {
         ("an array", 200, "application/json", "[]".to_owned()),
         ("half an object", 200, "application/json", "{\"issuer\":\"https:".to_owned()),
         ("a redirect", 302, "", String::new()),
+        ("a long page", 200, "text/html", "x".repeat(300 * 1024)),
     ] {
         let (authority, app) = app();
         authority.answer(&authority.metadata_url(), move |_| response(status, content_type, body.clone()));
