@@ -910,7 +910,7 @@ mod a_validator_that_panics {
 
     #[tokio::test]
     async fn is_answered_with_500_and_the_service_goes_on() {
-        for shares_calls in [true] {
+        for shares_calls in [true, false] {
             let resource_server = ResourceServer::builder(Panicking { shares_calls }).build().unwrap();
             let app = App::new(resource_server.layer());
 
