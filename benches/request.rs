@@ -3,6 +3,8 @@
 //!
 //! `cargo bench --features testing`. Compare rows of one run; the machine's mood is in all of them.
 
+#![allow(clippy::unwrap_used, reason = "what is measured must work")]
+
 use std::{
     convert::Infallible,
     future::{Ready, ready},

@@ -79,6 +79,10 @@ impl ValidatedToken {
 
     /// Lets the verdict serve later requests with the same token for this long, `exp` at most; a token withdrawn in the
     /// meantime stays good until then. Default: each request asks anew.
+    ///
+    /// A token that a validator of this crate found good brings a time of its own along: a JWT until `exp`. A validator
+    /// of yours that asks another one and checks something more, such as a list of withdrawn tokens, says
+    /// `reusable_for(Duration::ZERO)` to be asked each time.
     #[must_use]
     pub fn reusable_for(self, span: Duration) -> Self {
         let reuse = if span.is_zero() { Reuse::Never } else { Reuse::For(span) };

@@ -38,6 +38,11 @@ impl Issuer {
         Ok(Self(issuer.into()))
     }
 
+    /// Tells whether the server is reached over TLS; schemes compare without case (RFC 3986 section 3.1).
+    pub(super) fn has_tls(&self) -> bool {
+        self.0.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
+    }
+
     /// Returns the identifier as it was configured.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -14,7 +14,7 @@ use super::{
     url_policy::{Loopback, check_url},
 };
 use crate::{
-    HttpClient,
+    HttpClient, HttpError,
     error::Excerpt,
     http_client::send_within,
     strict_json::{self, Members},
@@ -44,7 +44,15 @@ impl ServerMetadata {
     ) -> Result<Self, FetchError> {
         let mut last = FetchError(format!("issuer {issuer:?} has no well-known address"));
         for url in well_known_urls(issuer) {
-            let response = get(client, &url, timeout).await?;
+            let response = match send(client, &url, timeout).await {
+                Ok(response) => response,
+                Err(error) if error.is_body_too_long() => {
+                    last = no_response(&url, &error);
+                    continue;
+                }
+                // Who does not answer here does not answer there.
+                Err(error) => return Err(no_response(&url, &error)),
+            };
             match document(&url, &response) {
                 Ok(members) => return Self::parse(&members, issuer, &url),
                 // Catch-all pages answer 200 with HTML: that is no document either.
@@ -67,8 +75,7 @@ impl ServerMetadata {
             }
         }
         // An issuer under TLS is no reason to trust an address that is not.
-        let loopback =
-            if issuer.as_str().starts_with("https:") { Loopback::Refuse } else { Loopback::Accept };
+        let loopback = if issuer.has_tls() { Loopback::Refuse } else { Loopback::Accept };
         let endpoint = |name: &'static str| {
             text(name)
                 .map(|found| check_url(name, &found, loopback))
@@ -109,16 +116,26 @@ pub(crate) async fn get(
     url: &Url,
     timeout: Duration,
 ) -> Result<http::Response<Bytes>, FetchError> {
+    send(client, url, timeout).await.map_err(|error| no_response(url, &error))
+}
+
+async fn send(
+    client: &dyn HttpClient,
+    url: &Url,
+    timeout: Duration,
+) -> Result<http::Response<Bytes>, HttpError> {
     let request = Request::builder()
         .method(Method::GET)
         .uri(url.as_str())
         .header(ACCEPT, "application/json")
         .header(USER_AGENT, OUR_NAME)
         .body(Bytes::new())
-        .map_err(|error| FetchError(format!("GET {url}: {error}")))?;
-    send_within(client, request, MAX_DOCUMENT_LEN, timeout)
-        .await
-        .map_err(|error| FetchError(format!("GET {url}: {error}")))
+        .map_err(HttpError::new)?;
+    send_within(client, request, MAX_DOCUMENT_LEN, timeout).await
+}
+
+fn no_response(url: &Url, error: &HttpError) -> FetchError {
+    FetchError(format!("GET {url}: {error}"))
 }
 
 /// What we call ourselves in requests.

@@ -145,10 +145,12 @@ impl RemoteKeys {
         if kid.is_some_and(|kid| self.is_absent(kid)) {
             return Ok(None);
         }
+        let asked = self.clock.monotonic();
         if self.may_attempt(self.refresh.cool_down) {
             self.fetch().await;
             if let (Some(newer), Some(kid)) = (newer(), kid)
                 && !newer.has_fitting(kid, algorithm)
+                && self.is_fetched_since(asked)
             {
                 self.absent.insert(kid.into(), self.clock.monotonic());
             }
@@ -158,6 +160,12 @@ impl RemoteKeys {
             None if self.history().failures > 0 => Err(self.unavailable()),
             None => Ok(None),
         }
+    }
+
+    /// Tells whether the last good fetch started no earlier than `asked`. An answer that was under way by then may be older
+    /// than a key which has just been published, and says nothing about it.
+    fn is_fetched_since(&self, asked: Duration) -> bool {
+        self.history().last_success.is_some_and(|started| started >= asked)
     }
 
     fn is_absent(&self, kid: &str) -> bool {

@@ -30,7 +30,14 @@
 mod builder;
 mod config_error;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
 
 pub(crate) use self::config_error::Problem;
 pub use self::{builder::ResourceServerBuilder, config_error::ConfigError};
@@ -130,14 +137,15 @@ impl ResourceServer {
         self.0.publication.as_ref().map(Publication::document)
     }
 
-    /// Validates a token that is not in the cache, alone or together with others who present the same one.
+    /// Validates a token that is not in the cache, alone or together with others who present the same one. A validator that
+    /// panics is no verdict.
     pub(crate) fn validate(
         &self,
         token: AccessToken,
         hash: TokenHash,
     ) -> BoxFuture<'static, Result<ValidatedToken, ValidationError>> {
         let settings = Arc::clone(&self.0);
-        Box::pin(async move {
+        Box::pin(surviving(async move {
             if !settings.validator.shares_calls(&token) {
                 return settings.validate(&token, hash).await;
             }
@@ -156,13 +164,25 @@ impl ResourceServer {
                 Err(FlightError::Full) => {
                     Err(ValidationError::unavailable("too many tokens are being validated"))
                 }
-                Err(FlightError::Lost) => {
-                    tracing::error!("the validator panicked");
-                    Err(ValidationError::unavailable("the validator panicked"))
-                }
+                Err(FlightError::Lost) => Err(ValidationError::Internal(PANICKED)),
             }
-        })
+        }))
     }
+}
+
+const PANICKED: &str = "the validator panicked";
+
+/// Makes an answer of a panic, as it is one where the call is shared: the connection, and what else it carries, goes on.
+async fn surviving(
+    validation: impl Future<Output = Result<ValidatedToken, ValidationError>>,
+) -> Result<ValidatedToken, ValidationError> {
+    let mut validation = pin!(validation);
+    poll_fn(|cx| {
+        // Nothing of ours is left half done: a verdict is kept after it was found.
+        let polled = catch_unwind(AssertUnwindSafe(|| validation.as_mut().poll(cx)));
+        polled.unwrap_or(Poll::Ready(Err(ValidationError::Internal(PANICKED))))
+    })
+    .await
 }
 
 impl Settings {

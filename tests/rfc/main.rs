@@ -2,7 +2,8 @@
 //!
 //! A test that proves a numbered rule carries the number in its name.
 
-#![allow(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "a test may")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::needless_pass_by_value, reason = "a test says what it means without a borrow")]
 
 mod support;
 
@@ -12,6 +13,7 @@ mod rfc7517;
 mod rfc7518;
 mod rfc7519;
 mod rfc7662;
+mod rfc8414;
 mod rfc8707;
 mod rfc8725;
 mod rfc9068;

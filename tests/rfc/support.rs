@@ -306,3 +306,26 @@ macro_rules! assert_invalid {
     }};
 }
 pub(crate) use assert_invalid;
+
+/// Lets other tasks go on until `is_so`; a test that waits in vain fails.
+#[track_caller]
+pub(crate) fn until(is_so: impl Fn() -> bool) -> impl Future<Output = ()> {
+    const TURNS: usize = 100_000;
+    let caller = std::panic::Location::caller();
+    async move {
+        for _ in 0..TURNS {
+            if is_so() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("waited in vain at {caller}");
+    }
+}
+
+/// Lets every other task run as far as it can without a clock or a socket.
+pub(crate) async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,989 @@
+//! What a token that was seen before costs, how long a verdict counts, and what happens when validation goes wrong.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "rfc/support.rs"]
+#[allow(unused, reason = "written for all tests")]
+#[allow(clippy::needless_pass_by_value, reason = "a test says what it means without a borrow")]
+mod support;
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::StatusCode;
+use tokio::sync::watch;
+use tower_bearer::{
+    AccessToken, Algorithm, ClaimsSet, Clock as _, Issuer, ResourceServer, TokenValidator, ValidatedToken,
+    ValidationError,
+    testing::{ManualClock, SigningKey, TestAuthorizationServer, challenges},
+};
+
+use support::{App, ISSUER, READ, RESOURCE, WRITE, settle, until, with_authorization};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The tolerance for clocks, by default.
+const CLOCK_SKEW: Duration = Duration::from_secs(30);
+
+/// Lifetime of the kit's tokens.
+const LIFETIME: Duration = Duration::from_secs(10 * 60);
+
+/// Age at which keys are fetched anew, by default.
+const REFRESH: Duration = Duration::from_secs(5 * 60);
+
+/// Counts how often the validator inside is asked.
+#[derive(Clone)]
+struct Counting<V> {
+    inner: V,
+    calls: Calls,
+}
+
+#[derive(Clone, Default)]
+struct Calls(Arc<AtomicUsize>);
+
+impl Calls {
+    fn count(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Returns the number of calls since the last time that it was asked.
+    fn take(&self) -> usize {
+        self.0.swap(0, Ordering::SeqCst)
+    }
+
+    fn so_far(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl<V: TokenValidator> TokenValidator for Counting<V> {
+    async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
+        self.calls.count();
+        self.inner.validate(token).await
+    }
+
+    fn issuers(&self) -> Vec<Issuer> {
+        self.inner.issuers()
+    }
+
+    fn shares_calls(&self, token: &AccessToken) -> bool {
+        self.inner.shares_calls(token)
+    }
+}
+
+/// A validator of a user's own, as a function.
+struct Custom<F>(F);
+
+impl<F> TokenValidator for Custom<F>
+where
+    F: Fn(&str) -> Result<ValidatedToken, ValidationError> + Send + Sync + 'static,
+{
+    async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
+        (self.0)(token.expose())
+    }
+}
+
+fn alice() -> ClaimsSet {
+    ClaimsSet::new().with_subject("alice")
+}
+
+/// An authority, a resource server that validates its JWTs, and the number of validations.
+fn jwt_server() -> (TestAuthorizationServer, ResourceServer, Calls) {
+    jwt_server_with(32 * 1024 * 1024)
+}
+
+fn jwt_server_with(cache_bytes: u64) -> (TestAuthorizationServer, ResourceServer, Calls) {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let calls = Calls::default();
+    let validator =
+        Counting { inner: authority.jwt_validator(RESOURCE).build().unwrap(), calls: calls.clone() };
+    let resource_server =
+        authority.resource_server_with(validator).verdict_cache_bytes(cache_bytes).build().unwrap();
+    (authority, resource_server, calls)
+}
+
+fn custom(
+    clock: &ManualClock,
+    validate: impl Fn(&str) -> Result<ValidatedToken, ValidationError> + Send + Sync + 'static,
+) -> (App, Calls) {
+    let calls = Calls::default();
+    let validator = Counting { inner: Custom(validate), calls: calls.clone() };
+    let resource_server = ResourceServer::builder(validator).clock(clock.clone()).build().unwrap();
+    (App::new(resource_server.layer()), calls)
+}
+
+mod a_hot_token {
+    use super::*;
+
+    #[tokio::test]
+    async fn is_validated_once() {
+        let (authority, resource_server, calls) = jwt_server();
+        let app = App::new(resource_server.layer());
+        let token = authority.token().sign();
+
+        for _ in 0..100 {
+            app.present(&token).await.assert_pass();
+        }
+
+        assert_eq!(calls.take(), 1);
+    }
+
+    #[tokio::test]
+    async fn is_hot_for_every_layer_of_its_resource_server() {
+        let (authority, resource_server, calls) = jwt_server();
+        let token = authority.token().scope("orders:read").sign();
+
+        App::new(resource_server.layer()).present(&token).await.assert_pass();
+        App::new(resource_server.clone().require(READ)).present(&token).await.assert_pass();
+        App::new(resource_server.optional()).present(&token).await.assert_pass();
+
+        assert_eq!(calls.take(), 1);
+    }
+
+    #[tokio::test]
+    async fn is_not_hot_for_another_resource_server() {
+        let authority = TestAuthorizationServer::new(ISSUER);
+        let calls = Calls::default();
+        let validator =
+            Counting { inner: authority.jwt_validator(RESOURCE).build().unwrap(), calls: calls.clone() };
+        let one = App::new(authority.resource_server_with(validator.clone()).build().unwrap().layer());
+        let other = App::new(authority.resource_server_with(validator).build().unwrap().layer());
+        let token = authority.token().sign();
+
+        one.present(&token).await.assert_pass();
+        other.present(&token).await.assert_pass();
+
+        assert_eq!(calls.take(), 2);
+    }
+
+    #[tokio::test]
+    async fn shows_the_same_claims_as_a_new_one() {
+        let (authority, resource_server, _) = jwt_server();
+        let app = App::new(resource_server.layer());
+        let token = authority.token().scope("a b").claim("tenant", "north").sign();
+
+        app.present(&token).await.assert_pass();
+        let fresh = app.last_seen();
+        app.present(&token).await.assert_pass();
+        let hot = app.last_seen();
+
+        let claims =
+            |seen: &support::Seen| serde_json::to_value(seen.token.as_ref().unwrap().claims()).unwrap();
+        assert_eq!(claims(&hot), claims(&fresh));
+        assert_eq!(hot.headers, fresh.headers);
+    }
+
+    #[tokio::test]
+    async fn with_another_signature_is_another_token() {
+        let (authority, resource_server, calls) = jwt_server();
+        let app = App::new(resource_server.layer());
+        let token = authority.token();
+        app.present(&token.clone().sign()).await.assert_pass();
+
+        app.present(&token.signature([0x55; 64]).sign()).await.assert_invalid_token();
+
+        assert_eq!(calls.take(), 2);
+    }
+
+    #[tokio::test]
+    async fn is_validated_each_time_without_a_cache() {
+        let (authority, resource_server, calls) = jwt_server_with(0);
+        let app = App::new(resource_server.layer());
+        let token = authority.token().sign();
+
+        for _ in 0..3 {
+            app.present(&token).await.assert_pass();
+        }
+
+        assert_eq!(calls.take(), 3);
+    }
+
+    #[tokio::test]
+    async fn passes_while_the_authorization_server_is_down() {
+        let (authority, resource_server, _) = jwt_server();
+        let app = App::new(resource_server.layer());
+        let token = authority.token().sign();
+        app.present(&token).await.assert_pass();
+
+        authority.go_down();
+
+        app.present(&token).await.assert_pass();
+    }
+}
+
+mod scopes {
+    use super::*;
+
+    #[tokio::test]
+    async fn of_a_cached_token_are_checked_on_each_route() {
+        let (authority, resource_server, calls) = jwt_server();
+        let reading = App::new(resource_server.require(READ));
+        let writing = App::new(resource_server.require(WRITE));
+        let token = authority.token().scope("orders:read").sign();
+
+        reading.present(&token).await.assert_pass();
+        writing.present(&token).await.assert_insufficient_scope("orders:write");
+        reading.present(&token).await.assert_pass();
+
+        assert_eq!(calls.take(), 1);
+    }
+
+    #[tokio::test]
+    async fn that_one_route_refused_do_not_keep_a_token_from_another() {
+        let (authority, resource_server, calls) = jwt_server();
+        let token = authority.token().scope("orders:read").sign();
+
+        App::new(resource_server.require(WRITE))
+            .present(&token)
+            .await
+            .assert_insufficient_scope("orders:write");
+        App::new(resource_server.require(READ)).present(&token).await.assert_pass();
+
+        assert_eq!(calls.take(), 1);
+    }
+
+    #[tokio::test]
+    async fn of_nested_guards_are_all_named_for_a_cached_token() {
+        use tower::{Layer as _, ServiceExt as _};
+
+        let (authority, resource_server, calls) = jwt_server();
+        let inner = tower::service_fn(|_: http::Request<()>| async {
+            Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+        });
+        let service = resource_server.require(READ).layer(resource_server.require(WRITE).layer(inner));
+        let token = authority.token().scope("orders:read").sign();
+
+        for _ in 0..2 {
+            let request = with_authorization(&format!("Bearer {token}")).map(drop);
+            let response = service.clone().oneshot(request).await.unwrap();
+
+            assert_eq!(response.status(), StatusCode::FORBIDDEN);
+            assert_eq!(challenges(&response)[0].param("scope"), Some("orders:read orders:write"));
+        }
+        assert_eq!(calls.take(), 1);
+    }
+}
+
+mod expiry {
+    use super::*;
+
+    #[tokio::test]
+    async fn ends_a_cached_verdict_at_the_second() {
+        let (authority, resource_server, calls) = jwt_server();
+        let app = App::new(resource_server.layer());
+        let token = authority.token().sign();
+        app.present(&token).await.assert_pass();
+
+        authority.clock().advance(LIFETIME + CLOCK_SKEW - SECOND);
+        app.present(&token).await.assert_pass();
+        assert_eq!(calls.take(), 1);
+        authority.clock().advance(SECOND);
+        let answer = app.present(&token).await;
+
+        answer.assert_invalid_token();
+        assert!(matches!(answer.reason, Some(ValidationError::Expired { .. })), "{:?}", answer.reason);
+    }
+
+    #[tokio::test]
+    async fn of_an_optional_route_does_not_make_the_caller_anonymous() {
+        let (authority, resource_server, _) = jwt_server();
+        let app = App::new(resource_server.optional());
+        let token = authority.token().sign();
+        app.present(&token).await.assert_pass();
+
+        authority.clock().advance(LIFETIME + CLOCK_SKEW);
+
+        app.present(&token).await.assert_invalid_token();
+    }
+
+    #[tokio::test]
+    async fn comes_before_scopes_for_a_cached_token() {
+        let (authority, resource_server, _) = jwt_server();
+        let token = authority.token().scope("orders:read").sign();
+        App::new(resource_server.require(READ)).present(&token).await.assert_pass();
+
+        authority.clock().advance(LIFETIME + CLOCK_SKEW);
+
+        App::new(resource_server.require(WRITE)).present(&token).await.assert_invalid_token();
+    }
+
+    #[tokio::test]
+    async fn by_maximum_age_ends_a_cached_verdict() {
+        let authority = TestAuthorizationServer::new(ISSUER);
+        let validator = authority.jwt_validator(RESOURCE).max_age(60 * SECOND).build().unwrap();
+        let app = App::new(authority.resource_server_with(validator).build().unwrap().layer());
+        let token = authority.token().sign();
+        app.present(&token).await.assert_pass();
+
+        authority.clock().advance(60 * SECOND + CLOCK_SKEW);
+
+        let answer = app.present(&token).await;
+        answer.assert_invalid_token();
+        assert!(matches!(answer.reason, Some(ValidationError::TooOld { .. })), "{:?}", answer.reason);
+    }
+
+    #[tokio::test]
+    async fn is_checked_where_a_validator_forgets_it() {
+        let clock = ManualClock::default();
+        let exp = clock.now();
+        let (app, _) = custom(&clock, move |_| Ok(ValidatedToken::assertion(alice().with_expiry(exp))));
+
+        let answer = app.present("token").await;
+
+        answer.assert_invalid_token();
+        assert!(matches!(answer.reason, Some(ValidationError::Expired { .. })), "{:?}", answer.reason);
+    }
+
+    #[tokio::test]
+    async fn ends_a_reusable_verdict_before_its_time() {
+        let clock = ManualClock::default();
+        let exp = clock.now().saturating_add(5 * SECOND);
+        let (app, calls) = custom(&clock, move |_| {
+            Ok(ValidatedToken::assertion(alice().with_expiry(exp)).reusable_for(60 * SECOND))
+        });
+        app.present("token").await.assert_pass();
+
+        clock.advance(4 * SECOND);
+        app.present("token").await.assert_pass();
+        assert_eq!(calls.take(), 1);
+        clock.advance(SECOND);
+
+        app.present("token").await.assert_invalid_token();
+    }
+}
+
+mod keys {
+    use super::*;
+
+    /// An app with verdicts for a token of each of two keys.
+    async fn two_keys() -> (TestAuthorizationServer, App, Calls, [(SigningKey, String); 2]) {
+        let (authority, resource_server, calls) = jwt_server();
+        let app = App::new(resource_server.layer());
+        authority.rotate_keys();
+        let keys = authority.keys();
+        let tokens = [0, 1].map(|index| {
+            let key = keys[index].clone();
+            (key.clone(), authority.token().expires_in(60 * LIFETIME).key(&key).sign())
+        });
+        for (_, token) in &tokens {
+            app.present(token).await.assert_pass();
+            app.present(token).await.assert_pass();
+        }
+        assert_eq!(calls.take(), 2);
+        (authority, app, calls, tokens)
+    }
+
+    /// Lets the keys grow old, and a request cause their refresh.
+    async fn refresh(authority: &TestAuthorizationServer, app: &App) {
+        let before = authority.key_fetches();
+        authority.clock().advance(REFRESH);
+        app.present(&authority.token().sign()).await;
+        until(|| authority.key_fetches() > before).await;
+        settle().await;
+    }
+
+    #[tokio::test]
+    async fn that_leave_take_their_verdicts_along_and_no_others() {
+        let (authority, app, calls, [(_, gone), (kept_key, kept)]) = two_keys().await;
+        authority.publish_keys([kept_key]);
+        refresh(&authority, &app).await;
+        calls.take();
+
+        app.present(&kept).await.assert_pass();
+        assert_eq!(calls.take(), 0);
+        let answer = app.present(&gone).await;
+
+        answer.assert_invalid_token();
+        assert!(matches!(answer.reason, Some(ValidationError::UnknownKey { .. })), "{:?}", answer.reason);
+        assert_eq!(calls.take(), 1);
+    }
+
+    #[tokio::test]
+    async fn that_stay_keep_their_verdicts_through_many_refreshes() {
+        let (authority, app, calls, tokens) = two_keys().await;
+        for _ in 0..5 {
+            refresh(&authority, &app).await;
+        }
+        calls.take();
+
+        for (_, token) in &tokens {
+            app.present(token).await.assert_pass();
+        }
+
+        assert_eq!(calls.take(), 0);
+    }
+
+    #[tokio::test]
+    async fn in_another_order_are_the_same_keys() {
+        let (authority, app, calls, tokens) = two_keys().await;
+        authority.publish_keys(authority.keys().into_iter().rev());
+        refresh(&authority, &app).await;
+        calls.take();
+
+        for (_, token) in &tokens {
+            app.present(token).await.assert_pass();
+        }
+
+        assert_eq!(calls.take(), 0);
+    }
+
+    #[tokio::test]
+    async fn that_return_have_their_tokens_validated_anew() {
+        let (authority, app, calls, [(key, token), (other_key, _)]) = two_keys().await;
+        authority.publish_keys([other_key.clone()]);
+        refresh(&authority, &app).await;
+        authority.publish_keys([key, other_key]);
+        refresh(&authority, &app).await;
+        calls.take();
+
+        app.present(&token).await.assert_pass();
+        app.present(&token).await.assert_pass();
+
+        assert_eq!(calls.take(), 1);
+    }
+
+    #[tokio::test]
+    async fn replaced_under_the_same_kid_take_their_verdicts_along() {
+        let (authority, app, _, [(key, token), (other_key, _)]) = two_keys().await;
+        authority.publish_keys([SigningKey::generate(key.kid(), Algorithm::ES256), other_key]);
+        refresh(&authority, &app).await;
+
+        let answer = app.present(&token).await;
+
+        answer.assert_invalid_token();
+        assert!(matches!(answer.reason, Some(ValidationError::BadSignature)), "{:?}", answer.reason);
+    }
+
+    #[tokio::test]
+    async fn that_cannot_be_refreshed_keep_their_verdicts() {
+        let (authority, app, calls, tokens) = two_keys().await;
+        authority.go_down();
+        authority.clock().advance(REFRESH);
+        app.present(&authority.token().sign()).await.assert_pass();
+        settle().await;
+        calls.take();
+
+        for (_, token) in &tokens {
+            app.present(token).await.assert_pass();
+        }
+
+        assert_eq!(calls.take(), 0);
+    }
+
+    #[tokio::test]
+    async fn that_leave_while_a_token_is_validated_leave_no_verdict_behind() {
+        // The verdict is found with the old set, and kept after the new one has come.
+        let (authority, app, calls, [(key, _), (other_key, _)]) = two_keys().await;
+        let gate = Gate::default();
+        let validator = Counting {
+            inner: Held { inner: authority.jwt_validator(RESOURCE).build().unwrap(), gate: gate.clone() },
+            calls,
+        };
+        let held = App::new(authority.resource_server_with(validator).build().unwrap().layer());
+        let token = authority.token().expires_in(60 * LIFETIME).key(&key).sign();
+        gate.open();
+        held.present(&authority.token().sign()).await.assert_pass();
+        gate.close();
+        let slow = tokio::spawn({
+            let (held, token) = (held.clone(), token.clone());
+            async move { held.present(&token).await }
+        });
+        until(|| gate.waiting() == 1).await;
+        authority.publish_keys([other_key]);
+        gate.pass_others();
+        refresh(&authority, &held).await;
+        gate.open();
+        assert_eq!(slow.await.unwrap().status, StatusCode::OK);
+
+        held.present(&token).await.assert_invalid_token();
+        drop(app);
+    }
+
+    /// Holds verdicts back after they were found.
+    struct Held<V> {
+        inner: V,
+        gate: Gate,
+    }
+
+    #[derive(Clone, Default)]
+    struct Gate {
+        is_open: Arc<watch::Sender<bool>>,
+        waiting: Arc<AtomicUsize>,
+        others_pass: Arc<AtomicBool>,
+    }
+
+    impl Gate {
+        fn open(&self) {
+            self.is_open.send_replace(true);
+        }
+
+        fn close(&self) {
+            self.is_open.send_replace(false);
+        }
+
+        /// Lets those pass who come from now on.
+        fn pass_others(&self) {
+            self.others_pass.store(true, Ordering::SeqCst);
+        }
+
+        fn waiting(&self) -> usize {
+            self.waiting.load(Ordering::SeqCst)
+        }
+
+        async fn pass(&self) {
+            if self.others_pass.load(Ordering::SeqCst) {
+                return;
+            }
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+            self.is_open.subscribe().wait_for(|is_open| *is_open).await.unwrap();
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    impl<V: TokenValidator> TokenValidator for Held<V> {
+        async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
+            let verdict = self.inner.validate(token).await;
+            self.gate.pass().await;
+            verdict
+        }
+    }
+}
+
+mod memory {
+    use super::*;
+
+    #[tokio::test]
+    async fn of_the_cache_is_bounded() {
+        const BYTES: u64 = 256 * 1024;
+        // What an entry takes at least; the claims of these tokens alone have 2 KiB.
+        const ENTRY: u64 = 2 * 1024;
+        let clock = ManualClock::default();
+        let calls = Calls::default();
+        let filler = "x".repeat(2 * 1024);
+        let validator = Counting {
+            inner: Custom(move |token: &str| {
+                let claims = alice().with_claim("filler", &filler)?.with_token_id(token);
+                Ok(ValidatedToken::assertion(claims).reusable_for(3_600 * SECOND))
+            }),
+            calls: calls.clone(),
+        };
+        let resource_server =
+            ResourceServer::builder(validator).clock(clock).verdict_cache_bytes(BYTES).build().unwrap();
+        let app = App::new(resource_server.layer());
+        let tokens: Vec<_> = (0..2_000).map(|number| format!("token-{number}")).collect();
+        for token in &tokens {
+            app.present(token).await.assert_pass();
+        }
+        assert_eq!(calls.take(), tokens.len());
+
+        let mut hot = 0;
+        for token in &tokens {
+            app.present(token).await.assert_pass();
+            hot += usize::from(calls.take() == 0);
+        }
+
+        // Beside the bound, some entries wait in moka's queues before they count.
+        let bound = usize::try_from(BYTES / ENTRY).unwrap() + 64;
+        assert!(
+            hot > 0 && hot <= bound,
+            "{hot} of {} tokens are hot, expected at most {bound}",
+            tokens.len()
+        );
+    }
+
+    #[tokio::test]
+    async fn is_not_taken_by_a_verdict_larger_than_the_cache() {
+        let (authority, resource_server, calls) = jwt_server_with(1_024);
+        let app = App::new(resource_server.layer());
+        let token = authority.token().claim("filler", "x".repeat(4 * 1024)).sign();
+
+        for _ in 0..3 {
+            app.present(&token).await.assert_pass();
+        }
+
+        assert!(calls.take() >= 1);
+    }
+
+    #[tokio::test]
+    async fn is_not_taken_by_junk() {
+        let (authority, resource_server, calls) = jwt_server_with(256 * 1024);
+        let app = App::new(resource_server.layer());
+        let good: Vec<_> = (0..100).map(|_| authority.token().sign()).collect();
+        for token in &good {
+            app.present(token).await.assert_pass();
+        }
+        assert_eq!(calls.take(), 100);
+
+        let expired = authority.token().claim("exp", 1).sign();
+        let forged = authority.token().signature([0x55; 64]);
+        for number in 0..20_000 {
+            app.present(&format!("junk-{number}")).await.assert_invalid_token();
+            if number % 20 == 0 {
+                app.present(&forged.clone().claim("n", number).sign()).await.assert_invalid_token();
+                app.present(&expired).await.assert_invalid_token();
+            }
+        }
+        calls.take();
+
+        for token in &good {
+            app.present(token).await.assert_pass();
+        }
+        assert_eq!(calls.take(), 0);
+    }
+}
+
+mod custom_verdicts {
+    use super::*;
+
+    #[tokio::test]
+    async fn serve_one_request() {
+        let clock = ManualClock::default();
+        let exp = clock.now().saturating_add(LIFETIME);
+        let (app, calls) = custom(&clock, move |_| Ok(ValidatedToken::assertion(alice().with_expiry(exp))));
+
+        for _ in 0..3 {
+            app.present("token").await.assert_pass();
+        }
+
+        assert_eq!(calls.take(), 3);
+    }
+
+    #[tokio::test]
+    async fn serve_for_the_time_that_they_say() {
+        let clock = ManualClock::default();
+        let (app, calls) =
+            custom(&clock, |_| Ok(ValidatedToken::assertion(alice()).reusable_for(10 * SECOND)));
+
+        app.present("token").await.assert_pass();
+        clock.advance(10 * SECOND - Duration::from_millis(1));
+        app.present("token").await.assert_pass();
+        assert_eq!(calls.take(), 1);
+        clock.advance(Duration::from_millis(1));
+        app.present("token").await.assert_pass();
+
+        assert_eq!(calls.take(), 1);
+    }
+
+    #[tokio::test]
+    async fn that_say_no_time_serve_one_request() {
+        let clock = ManualClock::default();
+        let (app, calls) =
+            custom(&clock, |_| Ok(ValidatedToken::assertion(alice()).reusable_for(Duration::ZERO)));
+
+        app.present("token").await.assert_pass();
+        app.present("token").await.assert_pass();
+
+        assert_eq!(calls.take(), 2);
+    }
+
+    /// Asks a list of withdrawn tokens after a validator of this crate.
+    struct Withdrawing<V> {
+        inner: V,
+        withdrawn: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl<V: TokenValidator> TokenValidator for Withdrawing<V> {
+        async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
+            let found = self.inner.validate(token).await?.reusable_for(Duration::ZERO);
+            let withdrawn = self.withdrawn.lock().unwrap();
+            match found.token_id().is_some_and(|id| withdrawn.iter().any(|other| other == id)) {
+                true => Err(ValidationError::Inactive),
+                false => Ok(found),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn around_a_jwt_are_asked_for_anew_where_they_say_so() {
+        let authority = TestAuthorizationServer::new(ISSUER);
+        let withdrawn = Arc::<Mutex<Vec<String>>>::default();
+        let validator = Withdrawing {
+            inner: authority.jwt_validator(RESOURCE).build().unwrap(),
+            withdrawn: Arc::clone(&withdrawn),
+        };
+        let app = App::new(authority.resource_server_with(validator).build().unwrap().layer());
+        let token = authority.token().claim("jti", "lost").sign();
+        app.present(&token).await.assert_pass();
+
+        withdrawn.lock().unwrap().push("lost".to_owned());
+
+        app.present(&token).await.assert_invalid_token();
+    }
+
+    #[tokio::test]
+    async fn that_are_bad_are_not_remembered() {
+        let clock = ManualClock::default();
+        let answers = Mutex::new(vec![
+            Ok(ValidatedToken::assertion(alice())),
+            Err(ValidationError::unavailable("the table is locked")),
+            Err(ValidationError::Inactive),
+        ]);
+        let (app, calls) = custom(&clock, move |_| answers.lock().unwrap().pop().unwrap());
+
+        app.present("token").await.assert_invalid_token();
+        app.present("token").await.assert_unavailable();
+        app.present("token").await.assert_pass();
+
+        assert_eq!(calls.take(), 3);
+    }
+
+    #[tokio::test]
+    async fn for_a_sender_constrained_token_are_refused() {
+        let clock = ManualClock::default();
+        let (app, _) =
+            custom(&clock, |_| Ok(ValidatedToken::assertion(ClaimsSet::parse(br#"{"cnf":{"jkt":"x"}}"#)?)));
+
+        let answer = app.present("token").await;
+
+        answer.assert_invalid_token();
+        assert!(
+            matches!(answer.reason, Some(ValidationError::SenderConstraintNotProved)),
+            "{:?}",
+            answer.reason
+        );
+    }
+}
+
+mod introspected_verdicts {
+    use super::*;
+
+    /// How long they count, by default.
+    const TTL: Duration = Duration::from_secs(60);
+
+    fn app() -> (TestAuthorizationServer, App) {
+        let authority = TestAuthorizationServer::new(ISSUER);
+        let validator = authority.introspection_validator(RESOURCE).build().unwrap();
+        let app = App::new(authority.resource_server_with(validator).build().unwrap().layer());
+        (authority, app)
+    }
+
+    #[tokio::test]
+    async fn count_for_their_time_to_live() {
+        let (authority, app) = app();
+        let token = authority.token().opaque();
+        app.present(&token).await.assert_pass();
+
+        authority.clock().advance(TTL - SECOND);
+        app.present(&token).await.assert_pass();
+        assert_eq!(authority.introspections(), 1);
+        authority.clock().advance(SECOND);
+        app.present(&token).await.assert_pass();
+
+        assert_eq!(authority.introspections(), 2);
+    }
+
+    #[tokio::test]
+    async fn are_not_prolonged_by_a_clock_set_back() {
+        let (authority, app) = app();
+        let token = authority.token().opaque();
+        app.present(&token).await.assert_pass();
+        authority.revoke(&token);
+
+        let an_hour_ago = authority.clock().now().saturating_sub(3_600 * SECOND);
+        authority.clock().set(an_hour_ago);
+        authority.clock().advance(TTL - SECOND);
+        app.present(&token).await.assert_pass();
+        authority.clock().advance(SECOND);
+
+        app.present(&token).await.assert_invalid_token();
+        assert_eq!(authority.introspections(), 2);
+    }
+
+    #[tokio::test]
+    async fn are_not_ended_by_a_clock_set_forward_within_their_expiry() {
+        let (authority, app) = app();
+        let token = authority.token().opaque();
+        app.present(&token).await.assert_pass();
+
+        authority.clock().set(authority.clock().now().saturating_add(5 * 60 * SECOND));
+        app.present(&token).await.assert_pass();
+
+        assert_eq!(authority.introspections(), 1);
+    }
+
+    #[tokio::test]
+    async fn end_with_the_token() {
+        let (authority, app) = app();
+        let token = authority.token().expires_in(5 * SECOND).opaque();
+        app.present(&token).await.assert_pass();
+
+        authority.clock().advance(5 * SECOND + CLOCK_SKEW);
+
+        app.present(&token).await.assert_invalid_token();
+    }
+
+    #[tokio::test]
+    async fn are_asked_for_once_by_a_thousand_callers() {
+        let (authority, app) = app();
+        let token = authority.token().opaque();
+        authority.hold(&authority.introspection_endpoint());
+        let waiting: Vec<_> = (0..1_000)
+            .map(|_| {
+                let (app, token) = (app.clone(), token.clone());
+                tokio::spawn(async move { app.present(&token).await.status })
+            })
+            .collect();
+        until(|| authority.introspections() == 1).await;
+        waiting[0].abort();
+        settle().await;
+
+        authority.release(&authority.introspection_endpoint());
+
+        let mut passed = 0;
+        for answer in waiting {
+            passed += usize::from(answer.await.is_ok_and(|status| status == StatusCode::OK));
+        }
+        assert_eq!((passed, authority.introspections()), (999, 1));
+    }
+
+    #[tokio::test]
+    async fn are_there_for_the_next_caller_when_all_who_asked_have_left() {
+        let (authority, app) = app();
+        let token = authority.token().opaque();
+        authority.hold(&authority.introspection_endpoint());
+        let leaving = tokio::spawn({
+            let (app, token) = (app.clone(), token.clone());
+            async move { app.present(&token).await.status }
+        });
+        until(|| authority.introspections() == 1).await;
+        leaving.abort();
+        assert!(leaving.await.unwrap_err().is_cancelled());
+        authority.release(&authority.introspection_endpoint());
+        settle().await;
+
+        app.present(&token).await.assert_pass();
+
+        assert_eq!(authority.introspections(), 1);
+    }
+
+    #[tokio::test]
+    async fn of_hot_tokens_serve_while_junk_waits_for_a_server_that_hangs() {
+        let (authority, app) = app();
+        let token = authority.token().opaque();
+        app.present(&token).await.assert_pass();
+        authority.hold(&authority.introspection_endpoint());
+        let waiting: Vec<_> = (0..2_000)
+            .map(|number| {
+                let app = app.clone();
+                tokio::spawn(async move { app.present(&format!("junk-{number}")).await.status })
+            })
+            .collect();
+        settle().await;
+
+        app.present(&token).await.assert_pass();
+
+        let asked = authority.introspections();
+        assert!(asked <= 257, "{asked} calls at once");
+        authority.release(&authority.introspection_endpoint());
+        for answer in waiting {
+            let status = answer.await.unwrap();
+            assert!([401, 503].contains(&status.as_u16()), "{status}");
+        }
+    }
+}
+
+mod a_validator_that_panics {
+    use super::*;
+
+    /// Panics at some tokens.
+    #[derive(Clone, Copy)]
+    struct Panicking {
+        shares_calls: bool,
+    }
+
+    impl TokenValidator for Panicking {
+        async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
+            tokio::task::yield_now().await;
+            assert_ne!(token.expose(), "bad", "on purpose");
+            Ok(ValidatedToken::assertion(alice()))
+        }
+
+        fn shares_calls(&self, _: &AccessToken) -> bool {
+            self.shares_calls
+        }
+    }
+
+    #[tokio::test]
+    async fn is_answered_with_500_and_the_service_goes_on() {
+        for shares_calls in [true, false] {
+            let resource_server = ResourceServer::builder(Panicking { shares_calls }).build().unwrap();
+            let app = App::new(resource_server.layer());
+
+            let answer = app.present("bad").await;
+
+            answer.assert_refused(StatusCode::INTERNAL_SERVER_ERROR, None);
+            assert!(matches!(answer.reason, Some(ValidationError::Internal(_))), "{:?}", answer.reason);
+            app.present("good").await.assert_pass();
+            app.present("bad").await.assert_refused(StatusCode::INTERNAL_SERVER_ERROR, None);
+        }
+    }
+
+    #[tokio::test]
+    async fn leaves_nobody_waiting() {
+        let resource_server = ResourceServer::builder(Panicking { shares_calls: true }).build().unwrap();
+        let app = App::new(resource_server.layer());
+        let waiting: Vec<_> = (0..100)
+            .map(|_| {
+                let app = app.clone();
+                tokio::spawn(async move { app.present("bad").await.status })
+            })
+            .collect();
+
+        for answer in waiting {
+            assert_eq!(answer.await.unwrap(), StatusCode::INTERNAL_SERVER_ERROR);
+        }
+    }
+}
+
+mod a_shared_call {
+    use super::*;
+
+    /// Answers when it is told to.
+    struct Slow {
+        calls: Calls,
+        go: watch::Receiver<bool>,
+    }
+
+    impl TokenValidator for Slow {
+        async fn validate(&self, _: &AccessToken) -> Result<ValidatedToken, ValidationError> {
+            self.calls.count();
+            self.go.clone().wait_for(|go| *go).await.map_err(|_| ValidationError::Inactive)?;
+            Ok(ValidatedToken::assertion(alice()).reusable_for(60 * SECOND))
+        }
+
+        fn shares_calls(&self, _: &AccessToken) -> bool {
+            true
+        }
+    }
+
+    #[tokio::test]
+    async fn more_than_1024_at_once_is_answered_503_and_the_others_go_on() {
+        let (go, receiver) = watch::channel(false);
+        let calls = Calls::default();
+        let resource_server =
+            ResourceServer::builder(Slow { calls: calls.clone(), go: receiver }).build().unwrap();
+        let app = App::new(resource_server.layer());
+        let present = |number: usize| {
+            let app = app.clone();
+            tokio::spawn(async move { app.present(&format!("token-{number}")).await })
+        };
+        let waiting: Vec<_> = (0..1_024).map(present).collect();
+        until(|| calls.so_far() == 1_024).await;
+
+        app.present("one-too-many").await.assert_unavailable();
+        let joining = present(0);
+        settle().await;
+        go.send_replace(true);
+
+        for answer in waiting.into_iter().chain([joining]) {
+            assert_eq!(answer.await.unwrap().status, StatusCode::OK);
+        }
+        app.present("one-too-many").await.assert_pass();
+        assert_eq!(calls.take(), 1_025);
+    }
+}

@@ -1,0 +1,548 @@
+//! Extractors and layers in an axum application, asked over a socket.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Extension, Json, Router,
+    extract::{Path, State},
+    response::IntoResponse,
+    routing::{get, post, put},
+};
+use http::{HeaderMap, Method, StatusCode, header};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tower_bearer::{
+    Claims, ProtectedResourceMetadata, ResourceServer, Scope, ValidatedToken,
+    testing::{TestAuthorizationServer, TokenBuilder, bearer, challenges},
+};
+use tower_http::{cors::CorsLayer, trace::TraceLayer};
+use tracing_subscriber::fmt::MakeWriter;
+
+const ISSUER: &str = "https://as.example.com";
+const RESOURCE: &str = "https://orders.example.com/api/";
+const READ: Scope = Scope::from_static("orders:read");
+const WRITE: Scope = Scope::from_static("orders:write");
+
+/// An application behind a socket on a free port.
+struct Service {
+    url: String,
+    client: reqwest::Client,
+    authority: TestAuthorizationServer,
+}
+
+impl Service {
+    async fn start(routes: impl FnOnce(&ResourceServer) -> Router) -> Self {
+        let authority = TestAuthorizationServer::new(ISSUER);
+        let app = routes(&authority.resource_server(RESOURCE));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { url, client: reqwest::Client::builder().no_proxy().build().unwrap(), authority }
+    }
+
+    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    async fn send(&self, method: Method, path: &str, token: Option<TokenBuilder>) -> Answer {
+        let request = self.request(method, path);
+        let request = match token {
+            Some(token) => request.bearer_auth(token.sign()),
+            None => request,
+        };
+        Answer::read(request).await
+    }
+
+    async fn get(&self, path: &str, token: Option<TokenBuilder>) -> Answer {
+        self.send(Method::GET, path, token).await
+    }
+
+    fn token(&self) -> TokenBuilder {
+        self.authority.token().scope("orders:read")
+    }
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Answer {
+    async fn read(request: reqwest::RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Self { status, headers, body: response.text().await.unwrap() }
+    }
+
+    fn challenges(&self) -> Vec<tower_bearer::testing::ParsedChallenge> {
+        let mut response = http::Response::new(());
+        *response.headers_mut() = self.headers.clone();
+        challenges(&response)
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+mod extractors {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Tenant {
+        tenant: String,
+        #[serde(default)]
+        floor: Option<u8>,
+    }
+
+    async fn show(token: ValidatedToken) -> String {
+        format!("{} may {}", token.subject().unwrap(), token.scopes())
+    }
+
+    async fn greet(token: Option<ValidatedToken>) -> String {
+        token.map_or_else(|| "hello".to_owned(), |token| format!("hello {}", token.subject().unwrap()))
+    }
+
+    async fn tenant(Claims(Tenant { tenant, floor }): Claims<Tenant>) -> String {
+        format!("{tenant} {floor:?}")
+    }
+
+    fn routes(resource_server: &ResourceServer) -> Router {
+        Router::new()
+            .route("/me", get(show).layer(resource_server.require(READ)))
+            .route("/", get(greet).layer(resource_server.optional()))
+            .route("/tenant", get(tenant).layer(resource_server.layer()))
+            .route("/forgotten", get(show))
+            .route("/forgotten-claims", get(tenant))
+    }
+
+    #[tokio::test]
+    async fn give_a_handler_the_token() {
+        let service = Service::start(routes).await;
+
+        let answer = service.get("/me", Some(service.token())).await;
+
+        assert_eq!((answer.status, &*answer.body), (StatusCode::OK, "alice may orders:read"));
+    }
+
+    #[tokio::test]
+    async fn are_not_reached_without_a_token() {
+        let service = Service::start(routes).await;
+
+        let answer = service.get("/me", None).await;
+
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(answer.challenges(), [bearer().scope("orders:read")]);
+    }
+
+    #[tokio::test]
+    async fn give_a_handler_a_token_or_none() {
+        let service = Service::start(routes).await;
+
+        assert_eq!(service.get("/", None).await.body, "hello");
+        assert_eq!(service.get("/", Some(service.token())).await.body, "hello alice");
+        let expired = service.get("/", Some(service.token().claim("exp", 1))).await;
+
+        assert_eq!(expired.status, StatusCode::UNAUTHORIZED);
+    }
+
+    #[tokio::test]
+    async fn give_a_handler_claims_of_its_own_type() {
+        let service = Service::start(routes).await;
+
+        let with_floor = service.token().claim("tenant", "north").claim("floor", 3);
+        let answer = service.get("/tenant", Some(with_floor)).await;
+        assert_eq!((answer.status, &*answer.body), (StatusCode::OK, "north Some(3)"));
+        let answer = service.get("/tenant", Some(service.token().claim("tenant", "\"ünïcode\""))).await;
+
+        assert_eq!((answer.status, &*answer.body), (StatusCode::OK, "\"ünïcode\" None"));
+    }
+
+    #[tokio::test]
+    async fn refuse_a_token_whose_claims_do_not_fit_the_handler() {
+        let service = Service::start(routes).await;
+
+        for token in [
+            service.token(),
+            service.token().claim("tenant", 7),
+            service.token().claim("tenant", json!(null)),
+            service.token().claim("tenant", "north").claim("floor", -1),
+        ] {
+            let answer = service.get("/tenant", Some(token)).await;
+
+            assert_eq!(answer.status, StatusCode::FORBIDDEN);
+            assert_eq!(answer.json(), json!({"status": 403, "title": "Forbidden"}));
+            assert_eq!(answer.headers["cache-control"], "no-store");
+        }
+    }
+
+    /// What is logged while it listens.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Log {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    impl Log {
+        /// Listens to this thread, which is the only one of the test's runtime.
+        fn listen() -> (Self, tracing::subscriber::DefaultGuard) {
+            let log = Self::default();
+            let subscriber = tracing_subscriber::fmt()
+                .with_max_level(tracing::Level::ERROR)
+                .with_ansi(false)
+                .with_writer(log.clone())
+                .finish();
+            (log, tracing::subscriber::set_default(subscriber))
+        }
+
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_layer_in_front_answer_500_and_log_an_error() {
+        for path in ["/forgotten", "/forgotten-claims"] {
+            let service = Service::start(routes).await;
+            let (log, _guard) = Log::listen();
+
+            let answer = service.get(path, Some(service.token())).await;
+
+            assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+            assert_eq!(answer.json()["status"], 500);
+            assert!(answer.challenges().is_empty());
+            let text = log.text();
+            assert!(text.contains("ERROR") && text.contains(path) && text.contains("layer"), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn with_a_layer_in_front_log_no_error() {
+        let service = Service::start(routes).await;
+        let (log, _guard) = Log::listen();
+
+        service.get("/me", Some(service.token())).await;
+        service.get("/me", None).await;
+        service.get("/tenant", Some(service.token())).await;
+        service.get("/", None).await;
+
+        assert_eq!(log.text(), "");
+    }
+
+    #[tokio::test]
+    async fn stand_beside_those_of_axum() {
+        async fn order(
+            State(shop): State<&'static str>,
+            token: ValidatedToken,
+            Path(number): Path<u32>,
+            Extension(extension): Extension<ValidatedToken>,
+            Json(body): Json<Value>,
+        ) -> impl IntoResponse {
+            assert_eq!(token.subject(), extension.subject());
+            (StatusCode::CREATED, format!("{shop} {number} {body} for {}", token.subject().unwrap()))
+        }
+        let service = Service::start(|resource_server| {
+            Router::new()
+                .route("/orders/{number}", post(order).layer(resource_server.require(READ)))
+                .with_state("shop")
+        })
+        .await;
+
+        let request = service.request(Method::POST, "/orders/7").bearer_auth(service.token().sign());
+        let answer = Answer::read(request.json(&json!({"a": 1}))).await;
+
+        assert_eq!((answer.status, &*answer.body), (StatusCode::CREATED, "shop 7 {\"a\":1} for alice"));
+    }
+
+    #[tokio::test]
+    async fn see_no_credentials_in_the_request() {
+        async fn headers(headers: HeaderMap) -> String {
+            format!("{:?}", headers.get(header::AUTHORIZATION))
+        }
+        let service = Service::start(|resource_server| {
+            Router::new().route("/", get(headers)).layer(resource_server.layer())
+        })
+        .await;
+
+        assert_eq!(service.get("/", Some(service.token())).await.body, "None");
+    }
+}
+
+mod routers {
+    use super::*;
+
+    async fn list() -> &'static str {
+        "list"
+    }
+
+    async fn change() -> &'static str {
+        "change"
+    }
+
+    #[tokio::test]
+    async fn merge_methods_with_a_guard_each() {
+        let service = Service::start(|resource_server| {
+            let methods = get(list)
+                .layer(resource_server.require(READ))
+                .merge(put(change).layer(resource_server.require([READ, WRITE])));
+            Router::new().route("/orders", methods)
+        })
+        .await;
+        let both = || service.authority.token().scope("orders:read orders:write");
+
+        assert_eq!(service.get("/orders", Some(service.token())).await.body, "list");
+        assert_eq!(service.send(Method::PUT, "/orders", Some(both())).await.body, "change");
+        let get_without = service.get("/orders", None).await;
+        assert_eq!(get_without.challenges(), [bearer().scope("orders:read")]);
+        let put_without = service.send(Method::PUT, "/orders", None).await;
+        assert_eq!(put_without.challenges(), [bearer().scope("orders:read orders:write")]);
+        let underscoped = service.send(Method::PUT, "/orders", Some(service.token())).await;
+
+        assert_eq!(underscoped.status, StatusCode::FORBIDDEN);
+        let expected = bearer().error("insufficient_scope").scope("orders:read orders:write");
+        assert_eq!(underscoped.challenges(), [expected]);
+    }
+
+    #[tokio::test]
+    async fn leave_a_method_open_that_is_added_behind_the_layer() {
+        // This is axum's rule, and the reason for the warning in the documentation.
+        let service = Service::start(|resource_server| {
+            Router::new().route("/orders", get(list).layer(resource_server.layer()).put(change))
+        })
+        .await;
+
+        assert_eq!(service.get("/orders", None).await.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(service.send(Method::PUT, "/orders", None).await.body, "change");
+    }
+
+    #[tokio::test]
+    async fn take_one_layer_for_all_routes() {
+        let service = Service::start(|resource_server| {
+            let guarded = Router::new()
+                .route("/orders", get(list))
+                .route("/orders/{id}", put(change))
+                .fallback(|| async { (StatusCode::NOT_FOUND, "nothing here") })
+                .layer(resource_server.require(READ));
+            Router::new().nest("/api", guarded).route("/health", get(|| async { "ok" }))
+        })
+        .await;
+
+        assert_eq!(service.get("/health", None).await.body, "ok");
+        for path in ["/api/orders", "/api/orders/7", "/api/unknown"] {
+            let answer = service.get(path, None).await;
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
+            assert_eq!(answer.challenges(), [bearer().scope("orders:read")]);
+        }
+        assert_eq!(service.get("/api/orders", Some(service.token())).await.body, "list");
+        assert_eq!(service.get("/api/unknown", Some(service.token())).await.status, StatusCode::NOT_FOUND);
+    }
+
+    #[tokio::test]
+    async fn take_a_route_layer_that_lets_unknown_paths_be_unknown() {
+        let service = Service::start(|resource_server| {
+            Router::new().route("/orders", get(list)).route_layer(resource_server.layer())
+        })
+        .await;
+
+        assert_eq!(service.get("/orders", None).await.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(service.get("/unknown", None).await.status, StatusCode::NOT_FOUND);
+    }
+
+    #[tokio::test]
+    async fn validate_once_where_layers_are_nested() {
+        let service = Service::start(|resource_server| {
+            Router::new()
+                .route("/orders", get(list).layer(resource_server.require(WRITE)))
+                .layer(resource_server.require(READ))
+        })
+        .await;
+
+        let underscoped = service.get("/orders", Some(service.token())).await;
+        let passed = service.get("/orders", Some(service.token().scope("orders:read orders:write"))).await;
+
+        let expected = bearer().error("insufficient_scope").scope("orders:read orders:write");
+        assert_eq!(underscoped.challenges(), [expected]);
+        assert_eq!(passed.body, "list");
+    }
+
+    #[tokio::test]
+    async fn take_layers_of_tower_http_around_ours() {
+        let service = Service::start(|resource_server| {
+            Router::new()
+                .route("/orders", get(list).layer(resource_server.require(READ)))
+                .layer(CorsLayer::permissive())
+                .layer(TraceLayer::new_for_http())
+        })
+        .await;
+
+        assert_eq!(service.get("/orders", Some(service.token())).await.body, "list");
+        assert_eq!(service.get("/orders", None).await.status, StatusCode::UNAUTHORIZED);
+    }
+
+    #[tokio::test]
+    async fn answer_head_without_a_body() {
+        let service = Service::start(|resource_server| {
+            Router::new().route("/orders", get(list).layer(resource_server.layer()))
+        })
+        .await;
+
+        let head = service.send(Method::HEAD, "/orders", None).await;
+        let get = service.get("/orders", None).await;
+
+        assert_eq!((head.status, &*head.body), (StatusCode::UNAUTHORIZED, ""));
+        assert_eq!(head.headers["www-authenticate"], get.headers["www-authenticate"]);
+    }
+}
+
+mod metadata {
+    use super::*;
+
+    fn routes(resource_server: &ResourceServer) -> Router {
+        let mut router =
+            Router::new().route("/api/orders", get(|| async { "list" }).layer(resource_server.require(READ)));
+        for path in resource_server.metadata_paths() {
+            router = router.route_service(path, resource_server.metadata_service());
+        }
+        router
+    }
+
+    #[tokio::test]
+    async fn is_public_at_every_path_and_found_by_the_challenge() {
+        let service = Service::start(routes).await;
+
+        let refused = service.get("/api/orders", None).await;
+        let url = refused.challenges()[0].param("resource_metadata").unwrap().to_owned();
+        let path = url.strip_prefix("https://orders.example.com").unwrap();
+
+        assert_eq!(path, "/.well-known/oauth-protected-resource/api/");
+        for path in [path, path.trim_end_matches('/')] {
+            let answer = service.get(path, None).await;
+            assert_eq!(
+                (answer.status, &answer.headers["content-type"]),
+                (StatusCode::OK, &http::HeaderValue::from_static("application/json"))
+            );
+            let document = answer.json();
+            assert_eq!(document["resource"], RESOURCE);
+            assert_eq!(document["authorization_servers"], json!([ISSUER]));
+            assert_eq!(document["scopes_supported"], json!(["orders:read"]));
+        }
+    }
+
+    #[tokio::test]
+    async fn is_of_the_configured_resource_whatever_host_was_asked_for() {
+        let service = Service::start(routes).await;
+
+        let request = service
+            .request(Method::GET, "/.well-known/oauth-protected-resource/api/")
+            .header(header::HOST, "evil.example");
+
+        assert_eq!(Answer::read(request).await.json()["resource"], RESOURCE);
+    }
+
+    #[tokio::test]
+    async fn is_not_found_elsewhere() {
+        let service = Service::start(routes).await;
+
+        for path in ["/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/other"] {
+            assert_eq!(service.get(path, None).await.status, StatusCode::NOT_FOUND, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_metadata_there_is_no_path_to_serve() {
+        let authority = TestAuthorizationServer::new(ISSUER);
+        let validator = authority.jwt_validator(RESOURCE).build().unwrap();
+        let without = authority.resource_server_with(validator.clone()).build().unwrap();
+        let with = authority
+            .resource_server_with(validator)
+            .resource_metadata(ProtectedResourceMetadata::new(RESOURCE).unwrap())
+            .build()
+            .unwrap();
+
+        assert_eq!(without.metadata_paths(), [""; 0]);
+        assert_eq!(with.metadata_paths().len(), 2);
+    }
+}
+
+mod origins {
+    use super::*;
+
+    const ORIGIN: &str = "https://app.example.com";
+
+    fn routes(resource_server: &ResourceServer) -> Router {
+        let cors = CorsLayer::new()
+            .allow_origin(http::HeaderValue::from_static(ORIGIN))
+            .allow_headers([header::AUTHORIZATION]);
+        Router::new()
+            .route("/orders", get(|| async { "list" }).layer(resource_server.require(READ)))
+            .layer(cors)
+    }
+
+    #[tokio::test]
+    async fn scripts_of_an_allowed_origin_can_read_the_challenge() {
+        let service = Service::start(routes).await;
+
+        let request = service.request(Method::GET, "/orders").header(header::ORIGIN, ORIGIN);
+        let answer = Answer::read(request).await;
+
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(answer.headers["access-control-allow-origin"], ORIGIN);
+        let exposed = answer.headers["access-control-expose-headers"].to_str().unwrap();
+        assert!(exposed.contains("WWW-Authenticate"), "{exposed}");
+    }
+
+    #[tokio::test]
+    async fn a_preflight_needs_no_token() {
+        let service = Service::start(routes).await;
+
+        let request = service
+            .request(Method::OPTIONS, "/orders")
+            .header(header::ORIGIN, ORIGIN)
+            .header(header::ACCESS_CONTROL_REQUEST_METHOD, "GET")
+            .header(header::ACCESS_CONTROL_REQUEST_HEADERS, "authorization");
+        let answer = Answer::read(request).await;
+
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.headers["access-control-allow-origin"], ORIGIN);
+        assert_eq!(answer.headers["access-control-allow-headers"], "authorization");
+    }
+
+    #[tokio::test]
+    async fn metadata_is_readable_from_any_origin() {
+        let service = Service::start(|resource_server| {
+            Router::new().route_service(resource_server.metadata_path(), resource_server.metadata_service())
+        })
+        .await;
+
+        let request = service
+            .request(Method::GET, "/.well-known/oauth-protected-resource/api/")
+            .header(header::ORIGIN, ORIGIN);
+
+        assert_eq!(Answer::read(request).await.headers["access-control-allow-origin"], "*");
+    }
+}
