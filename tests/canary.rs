@@ -41,7 +41,7 @@ const PERSON: &str = "canary-person-4712";
 /// What this resource server shows to the authorization server; shows nowhere else.
 const SECRET: &str = "canary-secret-4713";
 
-/// The members that name a client, as src/claims.rs lists them; these at least.
+/// The members that name a client, as src/claims/client_identity.rs lists them; these at least.
 fn client_identifiers() -> Vec<String> {
     const KNOWN: [&str; 13] = [
         "client_id",
@@ -58,7 +58,7 @@ fn client_identifiers() -> Vec<String> {
         "client_uri",
         "issued_to",
     ];
-    let source = include_str!("../src/claims.rs");
+    let source = include_str!("../src/claims/client_identity.rs");
     let (_, list) = source.split_once("const CLIENT_IDENTIFIERS: [&str; ").unwrap();
     let (list, _) = list.split_once("];").unwrap();
     let names: Vec<String> = list.split('"').skip(1).step_by(2).map(str::to_owned).collect();
