@@ -39,9 +39,9 @@ fn der(pem: &str) -> Result<Vec<u8>, Unusable> {
         "expected one PEM block BEGIN PUBLIC KEY; of a certificate take the key: openssl x509 -pubkey -noout",
     );
 
-    let (_, behind_begin) = pem.split_once(BEGIN).ok_or(EXPECTED)?;
+    let (before, behind_begin) = pem.split_once(BEGIN).ok_or(EXPECTED)?;
     let (base64, behind_end) = behind_begin.split_once(END).ok_or(EXPECTED)?;
-    if behind_end.contains("-----BEGIN") {
+    if before.contains("-----BEGIN") || behind_end.contains("-----BEGIN") {
         return Err(Unusable("more than one PEM block"));
     }
     let base64: String = base64.split_ascii_whitespace().collect();

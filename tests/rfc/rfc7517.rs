@@ -547,6 +547,8 @@ fn what_is_no_usable_pem_is_no_configuration() {
         (pem("RSA PUBLIC KEY", &der), EXPECTED),
         (public.replace("-----END PUBLIC KEY-----", ""), EXPECTED),
         (format!("{public}{public}"), "key: more than one PEM block"),
+        (format!("{}{public}", pem("PRIVATE KEY", &der)), "key: more than one PEM block"),
+        (format!("{public}{}", pem("CERTIFICATE", &der)), "key: more than one PEM block"),
         (public.replace('M', "*"), "key: PEM block not in base64"),
         (pem("PUBLIC KEY", &cut), "key: no valid public key"),
         (pem("PUBLIC KEY", &off_curve), "key: no valid public key"),
@@ -563,4 +565,6 @@ fn what_is_no_usable_pem_is_no_configuration() {
         "key: expected an Ed25519 public key for this algorithm"
     );
     assert!(KeySet::from_pem(&public, Algorithm::ES384).is_err(), "a key of another curve");
+    // RFC 7468 section 2: words around the block are no part of it.
+    assert!(KeySet::from_pem(&format!("the key of 2026\n{public}as published\n"), Algorithm::ES256).is_ok());
 }
