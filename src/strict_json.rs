@@ -39,9 +39,9 @@ impl<'a> Members<'a> {
         self.0.iter().find(|member| member.name == name).map(|member| member.value)
     }
 
-    /// Leaves out the members whose value is `null`.
-    pub(crate) fn without_nulls(mut self) -> Self {
-        self.0.retain(|member| member.value != "null");
+    /// Leaves out the members whose value is `null`, but for one.
+    pub(crate) fn without_nulls_but(mut self, name: &str) -> Self {
+        self.0.retain(|member| member.value != "null" || member.name == name);
         self
     }
 

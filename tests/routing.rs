@@ -256,11 +256,11 @@ mod otherwise {
 
     /// What looks like a JWT of the first issuer, and is none whose issuer can be read.
     fn nearly_jwts(server: &TestAuthorizationServer) -> Vec<(&'static str, String)> {
-        let good = server.token().sign();
+        let good = server.token().audience(RESOURCE).sign();
         let parts: Vec<_> = good.split('.').collect();
         let [header, payload, signature] = parts[..] else { unreachable!("three parts") };
         let base64 = |text: &str| URL_SAFE_NO_PAD.encode(text);
-        let long = server.token().claim("filler", "x".repeat(14 * 1024));
+        let long = server.token().audience(RESOURCE).claim("filler", "x".repeat(14 * 1024));
         let long = base64(&serde_json::to_string(long.claims()).unwrap());
         vec![
             ("two parts", format!("{header}.{payload}")),
@@ -316,7 +316,11 @@ mod otherwise {
     async fn without_such_a_validator_unknown_tokens_are_refused_and_nobody_is_asked() {
         let servers = Servers::new();
         let app = App::new(servers.one.resource_server_with(servers.jwt_only()).build().unwrap().layer());
-        let unknown = [servers.opaque.token().opaque(), servers.opaque.token().sign(), "x.y.z".to_owned()];
+        let unknown = [
+            servers.opaque.token().audience(RESOURCE).opaque(),
+            servers.opaque.token().audience(RESOURCE).sign(),
+            "x.y.z".to_owned(),
+        ];
 
         for token in unknown {
             let answer = app.present(&token).await;
@@ -332,7 +336,7 @@ mod otherwise {
         let server = TestAuthorizationServer::new(ONE);
         let app = App::new(server.resource_server_with(RoutingValidator::new()).build().unwrap().layer());
 
-        app.present(&server.token().sign()).await.assert_invalid_token();
+        app.present(&server.token().audience(RESOURCE).sign()).await.assert_invalid_token();
     }
 }
 
@@ -377,7 +381,7 @@ mod a_choice_is_no_fallback {
         let lenient = Lenient::default();
         let validator = RoutingValidator::new().route(refusing.clone()).otherwise(lenient.clone());
         let app = App::new(server.resource_server_with(validator).build().unwrap().layer());
-        let answer = app.present(&server.token().sign()).await;
+        let answer = app.present(&server.token().audience(RESOURCE).sign()).await;
         let asked = *refusing.asked.lock().unwrap();
         let others = *lenient.asked.lock().unwrap();
         (answer, asked, others)
@@ -413,11 +417,11 @@ mod a_choice_is_no_fallback {
         let app = servers.app();
 
         for token in [
-            servers.one.token().signature([0x55; 64]),
-            servers.one.token().claim("exp", 1),
-            servers.one.token().header("typ", "JWT"),
-            servers.one.token().header("alg", "none"),
-            servers.one.token().header("kid", "unknown"),
+            servers.one.token().audience(RESOURCE).signature([0x55; 64]),
+            servers.one.token().audience(RESOURCE).claim("exp", 1),
+            servers.one.token().audience(RESOURCE).header("typ", "JWT"),
+            servers.one.token().audience(RESOURCE).header("alg", "none"),
+            servers.one.token().audience(RESOURCE).header("kid", "unknown"),
         ] {
             app.present(&token.sign()).await.assert_invalid_token();
         }
@@ -442,8 +446,10 @@ mod a_choice_is_no_fallback {
         let validator = RoutingValidator::new().route(lenient.clone());
         let app = App::new(server.resource_server_with(validator).build().unwrap().layer());
 
-        app.present(&server.token().sign()).await.assert_invalid_token();
-        app.present(&server.token().without_claim("iss").sign()).await.assert_invalid_token();
+        app.present(&server.token().audience(RESOURCE).sign()).await.assert_invalid_token();
+        app.present(&server.token().audience(RESOURCE).without_claim("iss").sign())
+            .await
+            .assert_invalid_token();
         app.present("opaque").await.assert_invalid_token();
 
         assert_eq!(*lenient.asked.lock().unwrap(), 0);

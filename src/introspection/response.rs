@@ -45,8 +45,9 @@ pub(super) fn parse(body: &[u8], scope_array: ScopeArray) -> Result<Option<Claim
         Some(_) => return Err("active is no boolean".to_owned()),
         None => return Err("active missing".to_owned()),
     }
-    // Servers that write every member of RFC 7662 section 2.2, all of them optional, have `null` where there is none.
-    let claims = ClaimsSet::from_members(&members.without_nulls(), scope_array, &NO_CLAIMS);
+    // Servers that write every member of RFC 7662 section 2.2, all of them optional, have `null` where there is none. A
+    // `cnf` that says nothing is not the same as none: who writes it meant to bind the token.
+    let claims = ClaimsSet::from_members(&members.without_nulls_but("cnf"), scope_array, &NO_CLAIMS);
     claims.map(Some).map_err(|error| error.to_string())
 }
 

@@ -110,7 +110,7 @@ impl JwtValidator {
                 expected: expected.as_str().into(),
                 found: Excerpt::new(&found),
             }),
-            None => Err(ValidationError::MissingClaim("iss")),
+            None => Err(ValidationError::MalformedToken("payload is no JSON object with a string iss")),
         }
     }
 }

@@ -68,7 +68,7 @@ async fn r9449_31_cnf_of_an_introspected_token_refuses_it() {
     let app = App::new(authority.resource_server_with(validator).build().unwrap().layer());
     app.present(&authority.token().opaque()).await.assert_pass();
 
-    for cnf in [json!({"jkt": "0ZcO"}), json!({}), json!("x"), json!(0), json!({"foo": 1})] {
+    for cnf in [json!({"jkt": "0ZcO"}), json!({}), json!(null), json!("x"), json!(0), json!({"foo": 1})] {
         let token = authority.token().claim("cnf", &cnf).opaque();
         for _ in 0..2 {
             assert_invalid!(app.present(&token).await, ValidationError::SenderConstraintNotProved, "{cnf}");
