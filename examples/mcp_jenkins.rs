@@ -95,7 +95,7 @@ impl Jenkins {
     ) -> Result<String, ErrorData> {
         let token = token(&parts)?;
         // The layer has asked for what all tools need; what one tool needs beyond that, it asks for itself.
-        if !token.scopes().contains(&WRITE) {
+        if !token.allows(WRITE) {
             let needed = Some(json!({ "scope": WRITE.as_str() }));
             return Err(ErrorData::new(ErrorCode::INVALID_REQUEST, "insufficient_scope", needed));
         }

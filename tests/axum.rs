@@ -17,8 +17,10 @@ use http::{HeaderMap, Method, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tower::ServiceExt as _;
 use tower_bearer::{
-    Claims, ProtectedResourceMetadata, ResourceServer, Scope, ValidatedToken,
+    Claims, ClaimsSet, ProtectedResourceMetadata, ResourceServer, Scope, ScopeHierarchy, ScopeRequirement,
+    ValidatedToken,
     testing::{TestAuthorizationServer, TokenBuilder, bearer, challenges},
 };
 use tower_http::{cors::CorsLayer, trace::TraceLayer};
@@ -545,4 +547,33 @@ mod origins {
 
         assert_eq!(Answer::read(request).await.headers["access-control-allow-origin"], "*");
     }
+}
+
+#[tokio::test]
+async fn a_handler_asks_with_the_hierarchy_of_the_layer_in_front() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let validator = authority.jwt_validator(RESOURCE).build().unwrap();
+    let hierarchy = ScopeHierarchy::default().implies(WRITE, [READ]);
+    let resource_server =
+        authority.resource_server_with(validator).scope_hierarchy(hierarchy).build().unwrap();
+    let allowed = |token: ValidatedToken| async move {
+        let either = ScopeRequirement::any([Scope::from_static("admin"), READ]);
+        format!(
+            "{} {} {}",
+            token.allows(READ),
+            token.allows(either),
+            token.allows([READ, Scope::from_static("admin")])
+        )
+    };
+    let app = Router::new().route("/", get(allowed).layer(resource_server.layer()));
+    let token = authority.token().scope("orders:write").sign();
+    let request = http::Request::get("/").header("authorization", format!("Bearer {token}"));
+
+    let response = app.oneshot(request.body(axum::body::Body::empty()).unwrap()).await.unwrap();
+
+    let body = axum::body::to_bytes(response.into_body(), 100).await.unwrap();
+    assert_eq!(body, "true true false");
+    // Without a layer there is no hierarchy.
+    let alone = ValidatedToken::assertion(ClaimsSet::new().with_scopes("orders:write"));
+    assert!(alone.allows(WRITE) && !alone.allows(READ));
 }
