@@ -42,7 +42,19 @@ use support::{App, ISSUER, READ, RESOURCE, WRITE, plain, settle, until, with_aut
 type Incoming = Request<Full<Bytes>>;
 
 /// Longest that a test may take before it counts as a deadlock. Nothing waits for it to pass.
-const DEADLOCK: Duration = Duration::from_secs(60);
+const DEADLOCK: Duration = Duration::from_secs(20);
+
+/// Fails a test that would hang.
+#[track_caller]
+fn soon<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    let caller = std::panic::Location::caller();
+    async move {
+        match tokio::time::timeout(DEADLOCK, future).await {
+            Ok(output) => output,
+            Err(_) => panic!("deadlock at {caller}"),
+        }
+    }
+}
 
 fn good(token: &str) -> Incoming {
     with_authorization(&format!("Bearer {token}"))
@@ -181,13 +193,13 @@ mod readiness {
         assert!(poll_once(&mut waiting).await.is_pending());
 
         // By the same handle, and by another.
-        let answer = service.ready().await.unwrap().call(plain()).await.unwrap();
+        let answer = soon(service.ready()).await.unwrap().call(plain()).await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
-        assert_eq!(service.clone().oneshot(plain()).await.unwrap().status(), StatusCode::OK);
+        assert_eq!(soon(service.clone().oneshot(plain())).await.unwrap().status(), StatusCode::OK);
         assert!(poll_once(&mut waiting).await.is_pending());
 
         slow.answer();
-        assert_eq!(waiting.await.unwrap().status(), StatusCode::OK);
+        assert_eq!(soon(waiting).await.unwrap().status(), StatusCode::OK);
     }
 
     #[tokio::test]
@@ -201,7 +213,7 @@ mod readiness {
 
         let waiting = service.ready().await.unwrap().call(good("token"));
 
-        assert_eq!(service.clone().oneshot(plain()).await.unwrap().status(), StatusCode::OK);
+        assert_eq!(soon(service.clone().oneshot(plain())).await.unwrap().status(), StatusCode::OK);
         drop(waiting);
     }
 
@@ -218,7 +230,7 @@ mod readiness {
                 .service_fn(orders::<Full<Bytes>>);
             let refused = service.ready().await.unwrap().call(request);
 
-            let other = service.clone().oneshot(good(&token)).await.unwrap();
+            let other = soon(service.clone().oneshot(good(&token))).await.unwrap();
 
             assert_eq!(other.status(), StatusCode::OK);
             assert!(refused.await.unwrap().status().is_client_error());
@@ -255,7 +267,7 @@ mod readiness {
         inside.abort();
         go.send_replace(true);
 
-        assert_eq!(last.await.unwrap().unwrap().status(), StatusCode::OK);
+        assert_eq!(soon(last).await.unwrap().unwrap().status(), StatusCode::OK);
     }
 
     type Stack = BoxCloneSyncService<Incoming, StatusCode, BoxError>;
@@ -341,9 +353,7 @@ mod readiness {
                 .collect();
 
             for (answer, status) in answers {
-                let answer = tokio::time::timeout(DEADLOCK, answer).await;
-                let answer = answer.unwrap_or_else(|_| panic!("deadlock: {name}"));
-                assert_eq!(answer.unwrap().unwrap(), status, "{name}");
+                assert_eq!(soon(answer).await.unwrap().unwrap(), status, "{name}");
             }
         }
     }
@@ -362,9 +372,7 @@ mod readiness {
                 .collect();
 
             for answer in answers {
-                let answer = tokio::time::timeout(DEADLOCK, answer).await;
-                let answer = answer.unwrap_or_else(|_| panic!("deadlock: {name}"));
-                assert_eq!(answer.unwrap().unwrap(), StatusCode::OK, "{name}");
+                assert_eq!(soon(answer).await.unwrap().unwrap(), StatusCode::OK, "{name}");
             }
         }
     }
@@ -383,12 +391,12 @@ mod readiness {
             .collect();
         settle().await;
 
-        let answer = tokio::time::timeout(DEADLOCK, service.clone().oneshot(plain())).await;
+        let answer = soon(service.clone().oneshot(plain())).await.unwrap();
 
-        assert_eq!(answer.expect("deadlock").unwrap().status(), StatusCode::OK);
+        assert_eq!(answer.status(), StatusCode::OK);
         slow.answer();
         for answer in waiting {
-            assert_eq!(answer.await.unwrap().unwrap().status(), StatusCode::OK);
+            assert_eq!(soon(answer).await.unwrap().unwrap().status(), StatusCode::OK);
         }
     }
 
@@ -1212,7 +1220,7 @@ mod order_of_checks {
             |token| token.issuer(ISSUER),
             |token| token.header("kid", "key-1"),
             |token| token.signature([]),
-            |token| token.expires_in(DEADLOCK),
+            |token| token.expires_in(Duration::from_secs(60)),
             |token| token.audience(RESOURCE),
             |token| token.without_claim("cnf"),
         ];
