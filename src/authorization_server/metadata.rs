@@ -28,11 +28,12 @@ const MAX_DOCUMENT_LEN: usize = 256 * 1024;
 #[error("{0}")]
 pub(crate) struct FetchError(pub(crate) String);
 
-/// The endpoints that a resource server has a use for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The endpoints that a resource server has a use for, each for itself: one that cannot be used is in the way of nobody
+/// who does not need it.
+#[derive(Clone, Debug)]
 pub(crate) struct ServerMetadata {
-    pub(crate) jwks_uri: Option<Url>,
-    pub(crate) introspection_endpoint: Option<Url>,
+    pub(crate) jwks_uri: Result<Url, FetchError>,
+    pub(crate) introspection_endpoint: Result<Url, FetchError>,
 }
 
 impl ServerMetadata {
@@ -77,14 +78,13 @@ impl ServerMetadata {
         // An issuer under TLS is no reason to trust an address that is not.
         let loopback = if issuer.has_tls() { Loopback::Refuse } else { Loopback::Accept };
         let endpoint = |name: &'static str| {
-            text(name)
-                .map(|found| check_url(name, &found, loopback))
-                .transpose()
+            let found = text(name).ok_or_else(|| FetchError(format!("metadata at {url} without {name}")))?;
+            check_url(name, &found, loopback)
                 .map_err(|problem| FetchError(format!("metadata at {url}: {problem}")))
         };
         Ok(Self {
-            jwks_uri: endpoint("jwks_uri")?,
-            introspection_endpoint: endpoint("introspection_endpoint")?,
+            jwks_uri: endpoint("jwks_uri"),
+            introspection_endpoint: endpoint("introspection_endpoint"),
         })
     }
 }

@@ -214,8 +214,5 @@ impl Introspection {
 }
 
 async fn discover(client: &dyn HttpClient, issuer: &Issuer, timeout: Duration) -> Result<Url, FetchError> {
-    let metadata = ServerMetadata::fetch(client, issuer, timeout).await?;
-    metadata
-        .introspection_endpoint
-        .ok_or_else(|| FetchError("metadata without introspection_endpoint".into()))
+    ServerMetadata::fetch(client, issuer, timeout).await?.introspection_endpoint
 }

@@ -277,7 +277,7 @@ impl RemoteKeys {
         }
         let metadata =
             ServerMetadata::fetch(&*self.client, self.server.issuer(), self.refresh.timeout).await?;
-        let url = metadata.jwks_uri.ok_or_else(|| FetchError("metadata without jwks_uri".into()))?;
+        let url = metadata.jwks_uri?;
         self.history().jwks_uri = Some(url.clone());
         Ok(url)
     }

@@ -359,6 +359,26 @@ async fn r8414_06_addresses_without_tls_are_refused_where_the_issuer_has_tls() {
 }
 
 #[tokio::test]
+async fn r8414_06_an_address_that_is_not_needed_is_in_nobodys_way() {
+    let unusable = "http://keycloak.internal:8080/introspect";
+    let (authority, app) = app();
+    let document = json!({
+        "issuer": ISSUER,
+        "jwks_uri": authority.jwks_uri(),
+        "introspection_endpoint": unusable,
+    });
+    authority
+        .answer(&authority.metadata_url(), move |_| response(200, "application/json", document.to_string()));
+    let validator = authority.introspection_validator(RESOURCE).build().unwrap();
+    let introspecting = App::new(authority.resource_server_with(validator).build().unwrap().layer());
+
+    app.present(&authority.token().sign()).await.assert_pass();
+    introspecting.present(&authority.token().opaque()).await.assert_unavailable();
+
+    assert_eq!(authority.requests_to(unusable).len(), 0);
+}
+
+#[tokio::test]
 async fn r8414_06_an_issuer_written_in_upper_case_has_tls_too() {
     let (authority, app) = app_of("HTTPS://as.example.com");
     let document = json!({"issuer": authority.issuer(), "jwks_uri": "http://127.0.0.1/jwks"}).to_string();
