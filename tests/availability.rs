@@ -975,7 +975,8 @@ mod a_shared_call {
         let waiting: Vec<_> = (0..1_024).map(present).collect();
         until(|| calls.so_far() == 1_024).await;
 
-        app.present("one-too-many").await.assert_unavailable();
+        let refused = tokio::time::timeout(20 * SECOND, app.present("one-too-many")).await;
+        refused.expect("answered at once").assert_unavailable();
         let joining = present(0);
         settle().await;
         go.send_replace(true);
