@@ -14,9 +14,6 @@ use crate::support::{Answer, App, ISSUER, RESOURCE, settle, until};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What a fetch may take by default.
-const TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Time between two fetches for unknown keys, by default.
 const COOL_DOWN: Duration = Duration::from_secs(10);
 
@@ -1034,6 +1031,9 @@ mod over_loopback {
     use tower_bearer::{ReqwestClient, ResourceServer, testing::TokenBuilder};
 
     use super::*;
+
+    /// What a fetch may take by default.
+    const TIMEOUT: Duration = Duration::from_secs(5);
 
     /// A server on a free port that answers by path, and remembers which paths it was asked.
     struct Listener {
