@@ -111,6 +111,8 @@ mod with_reqwest {
 
     /// [`HttpClient`] over reqwest: rustls on aws-lc-rs with the platform's certificates, no redirects, no retries.
     ///
+    /// Proxies that the environment names (`HTTPS_PROXY`, `NO_PROXY`) are used, as reqwest does it.
+    ///
     /// For another TLS stack, a proxy or a private certificate authority, configure a
     /// [`reqwest::ClientBuilder`] and hand it to [`from_builder`](Self::from_builder).
     #[derive(Clone, Debug)]

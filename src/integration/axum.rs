@@ -54,7 +54,10 @@ pub struct Claims<T>(pub T);
 #[non_exhaustive]
 pub enum ExtractError {
     /// No layer of a resource server stands in front of this handler: 500.
-    #[error("no validated token: put a layer of the resource server in front of this handler")]
+    #[error(
+        "no validated token: put a layer of the resource server in front of this handler, or behind optional() ask for \
+         Option<ValidatedToken>"
+    )]
     NoLayer,
     /// The claims are not of the type that the handler asks for: 403.
     #[error("claims of the validated token do not fit the handler: {0}")]

@@ -153,8 +153,10 @@ impl Introspection {
                     .min(MAX_RETRY_AFTER),
             },
             401 | 403 | 404 | 405 => {
-                // It may have moved: metadata will say.
-                *self.discovered.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                if matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
+                    // It may have moved: metadata will say.
+                    *self.discovered.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                }
                 ValidationError::IntrospectionRefused { issuer, status: status.as_u16() }
             }
             // A redirect is not followed: it would carry our credential and the token to an address nobody configured.

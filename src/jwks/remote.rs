@@ -50,6 +50,10 @@ const MAX_BACK_OFF: Duration = Duration::from_secs(60);
 /// Longest wait while there are none: every request is refused, so we look often whether the server is back.
 const MAX_BACK_OFF_WITHOUT_KEYS: Duration = Duration::from_secs(4);
 
+/// How long the address of the keys counts without another look into the metadata: a server that moves its keys may leave
+/// an old set behind.
+const LOCATED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How long a `kid` that a fresh set did not have causes no further fetch, and how many of them are remembered.
 const ABSENT_FOR: Duration = Duration::from_secs(30);
 const MAX_ABSENT: u64 = 1_024;
@@ -83,8 +87,8 @@ struct History {
     failures: u32,
     /// Why the last one failed.
     last_error: Option<Arc<str>>,
-    /// Where metadata said that the keys are; forgotten when they cannot be fetched there.
-    jwks_uri: Option<Url>,
+    /// Where metadata said that the keys are, and when it was asked; forgotten when they cannot be fetched there.
+    jwks_uri: Option<(Url, Duration)>,
 }
 
 impl RemoteKeys {
@@ -225,7 +229,12 @@ impl RemoteKeys {
 
     async fn fetch_and_swap(&self) {
         let started = self.clock.monotonic();
-        self.history().last_attempt = Some(started);
+        {
+            // It counts as failed until it is done, so that one which panics has failed.
+            let mut history = self.history();
+            history.last_attempt = Some(started);
+            history.failures = history.failures.saturating_add(1);
+        }
         let fetched = tokio::time::timeout(self.refresh.timeout, self.fetch_set()).await;
         let fetched = fetched
             .unwrap_or_else(|_| Err(FetchError(format!("not done within {:?}", self.refresh.timeout))));
@@ -241,7 +250,6 @@ impl RemoteKeys {
                 let keeps = self.current.load().is_some();
                 tracing::warn!(issuer = %self.server.issuer(), %error, keeps_old_keys = keeps, "keys not fetched");
                 let mut history = self.history();
-                history.failures = history.failures.saturating_add(1);
                 history.last_error = Some(error.to_string().into());
                 history.jwks_uri = None;
             }
@@ -271,14 +279,19 @@ impl RemoteKeys {
 
     /// Returns where the keys are: as configured, as metadata said before, or as it says now.
     async fn locate(&self) -> Result<Url, FetchError> {
-        let known = self.server.given_jwks_uri().cloned().or_else(|| self.history().jwks_uri.clone());
-        if let Some(url) = known {
-            return Ok(url);
+        if let Some(given) = self.server.given_jwks_uri() {
+            return Ok(given.clone());
+        }
+        let now = self.clock.monotonic();
+        if let Some((known, found)) = self.history().jwks_uri.clone()
+            && now.saturating_sub(found) < LOCATED_FOR
+        {
+            return Ok(known);
         }
         let metadata =
             ServerMetadata::fetch(&*self.client, self.server.issuer(), self.refresh.timeout).await?;
         let url = metadata.jwks_uri?;
-        self.history().jwks_uri = Some(url.clone());
+        self.history().jwks_uri = Some((url.clone(), now));
         Ok(url)
     }
 

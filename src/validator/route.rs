@@ -64,8 +64,11 @@ impl RoutingValidator {
     ///
     /// Of two validators with the same issuer the first gets its tokens.
     pub fn route(mut self, validator: impl TokenValidator) -> Self {
-        self.routes
-            .push(Route { issuers: TokenValidator::issuers(&validator), validator: Arc::new(validator) });
+        let issuers = TokenValidator::issuers(&validator);
+        if issuers.is_empty() {
+            tracing::error!("a validator that names no issuer has a route, and will never be chosen");
+        }
+        self.routes.push(Route { issuers, validator: Arc::new(validator) });
         self
     }
 

@@ -575,6 +575,41 @@ async fn r8414_09_keys_that_moved_are_found_by_metadata() {
 }
 
 #[tokio::test]
+async fn r8414_09_metadata_is_asked_again_after_a_day_though_the_old_address_answers() {
+    let (authority, app) = app_with_keys().await;
+    let old = authority.jwks().to_string();
+    authority.answer(&authority.jwks_uri(), move |_| response(200, "application/json", old.clone()));
+    authority.rotate_keys();
+    let (moved, keys) = ("https://keys.example.com/v2", authority.jwks().to_string());
+    authority.answer(moved, move |_| response(200, "application/json", keys.clone()));
+    let document = json!({"issuer": ISSUER, "jwks_uri": moved}).to_string();
+    authority.answer(&authority.metadata_url(), move |_| response(200, "application/json", document.clone()));
+
+    app.present(&authority.token().sign()).await.assert_invalid_token();
+    authority.clock().advance(Duration::from_secs(24 * 60 * 60));
+
+    app.present(&authority.token().sign()).await.assert_pass();
+    assert_eq!(authority.requests_to(moved).len(), 1);
+}
+
+#[tokio::test]
+async fn r8414_10_a_client_that_panics_is_not_asked_again_at_once() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    authority.answer(&authority.metadata_url(), |_| panic!("on purpose"));
+    let app = App::new(authority.resource_server(RESOURCE).layer());
+    let token = authority.token().sign();
+
+    for _ in 0..3 {
+        app.present(&token).await.assert_unavailable();
+    }
+
+    assert_eq!(authority.requests_to(&authority.metadata_url()).len(), 1);
+    authority.answer_as_usual(&authority.metadata_url());
+    authority.clock().advance(Duration::from_secs(1));
+    app.present(&token).await.assert_pass();
+}
+
+#[tokio::test]
 async fn r8414_10_old_keys_are_refreshed_beside_the_requests() {
     let (authority, app) = app_with_keys().await;
     authority.clock().advance(REFRESH);
