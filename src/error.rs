@@ -118,7 +118,7 @@ pub enum ValidationError {
     },
     /// The token is not valid yet.
     #[error(
-        "token not valid yet, {claim} {from}, now {now}, clock skew {clock_skew:?} (RFC 7519 section 4.1.5)"
+        "token not valid yet, {claim} {from}, now {now}, clock skew {clock_skew:?} (RFC 7519 section 4.1)"
     )]
     NotYetValid {
         /// `nbf`, or `iat` for a token from the future.
@@ -155,7 +155,7 @@ pub enum ValidationError {
         expected: Box<str>,
     },
     /// The token may only be used by the holder of a key, which nothing here checks.
-    #[error("token bound to a key (cnf), which a plain bearer request does not prove (RFC 9449 section 7.2)")]
+    #[error("token bound to a key (cnf), which a bearer request does not prove (RFC 7800 section 3.1)")]
     SenderConstraintNotProved,
     /// The authorization server, or your token table, says that the token is not active.
     #[error("token not active (RFC 7662 section 2.2)")]
@@ -254,7 +254,8 @@ impl ValidationError {
         }
     }
 
-    /// Says that a validator of your own cannot decide now: the caller gets 503 and may come again.
+    /// Says that a validator of your own cannot decide now: the caller gets 503 and may come again, after 2 seconds and up
+    /// to 3 random ones more. For another time write [`Unavailable`](Self::Unavailable) out.
     ///
     /// ```
     /// use tower_bearer::ValidationError;

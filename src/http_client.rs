@@ -124,10 +124,26 @@ mod with_reqwest {
         /// # Errors
         /// When the TLS stack cannot be set up, for example without any trusted certificate on the machine.
         pub fn new() -> Result<Self, HttpError> {
-            Self::from_builder(reqwest::Client::builder())
+            Self::from_builder(reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT))
         }
 
-        /// Builds a client from reqwest's own settings.
+        /// Builds a client for servers on this machine, to which no proxy has a way.
+        pub(crate) fn for_loopback() -> Result<Self, HttpError> {
+            Self::from_builder(reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).no_proxy())
+        }
+
+        /// Builds a client from reqwest's own settings, such as a private certificate authority. reqwest is 0.13 here.
+        ///
+        /// ```no_run
+        /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+        /// use tower_bearer::{AuthorizationServer, ReqwestClient};
+        ///
+        /// let authority = reqwest::Certificate::from_pem(&std::fs::read("ca.pem")?)?;
+        /// let client = ReqwestClient::from_builder(reqwest::Client::builder().tls_certs_merge([authority]))?;
+        /// let server = AuthorizationServer::discover("https://as.internal.example")?.http_client(client);
+        /// # Ok(())
+        /// # }
+        /// ```
         ///
         /// Redirects and retries are switched off whatever the builder says: a redirect would send the introspection
         /// credential, or the trust in a key set, to an address nobody configured.
@@ -138,7 +154,6 @@ mod with_reqwest {
             builder
                 .redirect(reqwest::redirect::Policy::none())
                 .retry(reqwest::retry::never())
-                .connect_timeout(CONNECT_TIMEOUT)
                 .build()
                 .map(Self)
                 .map_err(|error| flat(&error))

@@ -67,8 +67,8 @@
 //! | `jwt` | yes | [`jwt`], [`jwks`]: local validation, keys by discovery | |
 //! | `introspection` | yes | [`introspection`]: RFC 7662 | |
 //! | `reqwest` | yes | [`ReqwestClient`]: how keys, metadata and introspection are reached | reqwest, rustls on aws-lc-rs, the platform's certificates |
-//! | `axum` | no | [`integration::axum`]: extractors | axum-core |
-//! | `testing` | no | [`testing`]: an authorization server in memory, tokens, a clock | |
+//! | `axum` | no | `integration::axum`: extractors | axum-core |
+//! | `testing` | no | `testing`: an authorization server in memory, tokens, a clock | |
 //!
 //! Features add up; none changes what is accepted.
 //!
@@ -138,6 +138,7 @@ pub mod http_client;
 pub mod clock;
 
 // Frameworks and tests
+#[cfg(feature = "axum")]
 pub mod integration;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -40,7 +40,7 @@ pub enum Rejection {
     InsufficientScope,
     /// We cannot decide now; the token may be good.
     Unavailable {
-        /// What `Retry-After` says, before some random seconds are added.
+        /// What `Retry-After` says: from 1 second to 1 hour, and up to 3 random seconds more.
         retry_after: Duration,
     },
     /// The authorization server answered what makes no sense.
@@ -51,6 +51,7 @@ pub enum Rejection {
 
 /// The error codes of RFC 6750 section 3.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ErrorCode {
     /// `invalid_request`
     InvalidRequest,

@@ -32,10 +32,15 @@ enum Protocol {
 /// The body of a refusal, with its content type. Status and challenge are not yours to change.
 #[derive(Clone, Debug)]
 pub struct RejectionBody {
-    /// The media type, such as `application/json`.
-    pub content_type: HeaderValue,
-    /// The bytes.
-    pub bytes: Bytes,
+    pub(crate) content_type: HeaderValue,
+    pub(crate) bytes: Bytes,
+}
+
+impl RejectionBody {
+    /// Makes a body of this media type, such as `application/json`.
+    pub fn new(content_type: HeaderValue, bytes: impl Into<Bytes>) -> Self {
+        Self { content_type, bytes: bytes.into() }
+    }
 }
 
 /// Writes the body of a refusal.

@@ -84,6 +84,19 @@ impl From<Scope> for ScopeRequirement {
     }
 }
 
+impl From<&Scope> for ScopeRequirement {
+    fn from(scope: &Scope) -> Self {
+        scope.clone().into()
+    }
+}
+
+/// All of the scopes, as they may come from a configuration file; none asks for none.
+impl From<Vec<Scope>> for ScopeRequirement {
+    fn from(scopes: Vec<Scope>) -> Self {
+        scopes.into_iter().collect()
+    }
+}
+
 impl<const N: usize> From<[Scope; N]> for ScopeRequirement {
     fn from(scopes: [Scope; N]) -> Self {
         scopes.into_iter().collect()

@@ -7,7 +7,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// Most members in one object. A JOSE header has a handful, a key ten, a token that lists dozens of claims is large;
@@ -31,7 +31,19 @@ pub(crate) struct Member<'a> {
 impl<'a> Members<'a> {
     /// Parses one object and nothing after it.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(bytes)
+        Self::parse_up_to(MAX_MEMBERS, bytes)
+    }
+
+    /// Parses an object that was written here, however many members it has got.
+    pub(crate) fn parse_our_own(json: &'a str) -> Result<Self, serde_json::Error> {
+        Self::parse_up_to(usize::MAX, json.as_bytes())
+    }
+
+    fn parse_up_to(max_members: usize, bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
+        let mut parser = serde_json::Deserializer::from_slice(bytes);
+        let members = InOrder { max_members }.deserialize(&mut parser)?;
+        parser.end()?;
+        Ok(members)
     }
 
     /// Returns the text of a member's value.
@@ -50,35 +62,40 @@ impl<'a> Members<'a> {
     }
 }
 
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
+/// Reads an object member by member.
+struct InOrder {
+    max_members: usize,
+}
 
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Members<'de>;
+impl<'de> DeserializeSeed<'de> for InOrder {
+    type Value = Members<'de>;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Members<'de>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for InOrder {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let mut members: Vec<Member<'de>> = Vec::with_capacity(16);
+        while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
+            if members.iter().any(|member| member.name == name) {
+                return Err(A::Error::custom("a member name stands twice"));
             }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members: Vec<Member<'de>> = Vec::with_capacity(16);
-                while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
-                    if members.iter().any(|member| member.name == name) {
-                        return Err(A::Error::custom("a member name stands twice"));
-                    }
-                    check_name(&name).map_err(A::Error::custom)?;
-                    if members.len() == MAX_MEMBERS {
-                        return Err(A::Error::custom(format_args!("more than {MAX_MEMBERS} members")));
-                    }
-                    check_value(value.get()).map_err(A::Error::custom)?;
-                    members.push(Member { name, value: value.get() });
-                }
-                Ok(Members(members))
+            check_name(&name).map_err(A::Error::custom)?;
+            if members.len() == self.max_members {
+                return Err(A::Error::custom(format_args!("more than {} members", self.max_members)));
             }
+            check_value(value.get()).map_err(A::Error::custom)?;
+            members.push(Member { name, value: value.get() });
         }
-
-        deserializer.deserialize_map(InOrder)
+        Ok(Members(members))
     }
 }
 

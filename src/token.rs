@@ -26,7 +26,8 @@ use crate::{
 
 /// A token that a validator found good, with its claims. Free to clone.
 ///
-/// Dereferences to its [`ClaimsSet`]. There are two ways to get one: through a validator of this crate, or through
+/// It stands in the extensions of the request; with the feature `axum` it is an extractor too. Dereferences to its
+/// [`ClaimsSet`]. There are two ways to get one: through a validator of this crate, or through
 /// [`assertion`](Self::assertion), the one word to search for when you want to know who else vouches for tokens.
 #[derive(Clone)]
 pub struct ValidatedToken {

@@ -163,7 +163,7 @@ impl AuthorizationServer {
     #[cfg(feature = "reqwest")]
     fn default_client(&self) -> Result<crate::ReqwestClient, crate::HttpError> {
         match self.loopback {
-            Loopback::Accept => crate::ReqwestClient::from_builder(reqwest::Client::builder().no_proxy()),
+            Loopback::Accept => crate::ReqwestClient::for_loopback(),
             Loopback::Refuse => crate::ReqwestClient::new(),
         }
     }

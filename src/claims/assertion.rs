@@ -42,6 +42,14 @@ impl ClaimsSet {
         self
     }
 
+    /// Sets `nbf`. Your validator has to check it: the layer checks `exp` only.
+    pub fn with_not_before(mut self, not_before: impl Into<UnixTime>) -> Self {
+        let not_before = not_before.into();
+        self.set("nbf", &not_before.to_string());
+        self.not_before = Some(not_before);
+        self
+    }
+
     /// Sets `iat`.
     pub fn with_issued_at(mut self, issued_at: impl Into<UnixTime>) -> Self {
         let issued_at = issued_at.into();
@@ -81,7 +89,7 @@ impl ClaimsSet {
     fn set(&mut self, name: &str, value: &str) {
         let mut json = String::with_capacity(self.json.len() + name.len() + value.len() + 4);
         json.push('{');
-        if let Ok(members) = Members::parse(self.json.as_bytes()) {
+        if let Ok(members) = Members::parse_our_own(&self.json) {
             for member in members.iter().filter(|member| member.name != name) {
                 push_name(&mut json, &member.name);
                 json.push_str(member.value);
@@ -140,6 +148,17 @@ mod tests {
 
         assert_eq!(claims.subject(), Some("bob"));
         assert_eq!(as_json(&claims), json!({"sub": "bob", "scope": "read"}));
+    }
+
+    #[test]
+    fn nothing_is_lost_when_there_is_much() {
+        let members: Vec<_> = (0..256).map(|index| format!("\"{index}\":{index}")).collect();
+        let claims = ClaimsSet::parse(format!("{{{}}}", members.join(",")).as_bytes()).unwrap();
+
+        let claims = claims.with_subject("alice").with_issuer("https://as.example.com").with_scopes("read");
+
+        assert_eq!(as_json(&claims).as_object().unwrap().len(), 259);
+        assert_eq!(claims.claim::<u64>("255").unwrap(), Some(255));
     }
 
     #[test]

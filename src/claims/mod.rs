@@ -149,7 +149,7 @@ impl ClaimsSet {
 
     /// Returns the JSON text of one claim.
     pub(crate) fn raw_claim(&self, name: &str) -> Option<String> {
-        Members::parse(self.json.as_bytes()).ok()?.find(name).map(str::to_owned)
+        Members::parse_our_own(&self.json).ok()?.find(name).map(str::to_owned)
     }
 
     /// Tells whether the token says that only the holder of a key may use it (`cnf`, RFC 7800 section 3.1).
@@ -184,7 +184,7 @@ impl fmt::Debug for ClaimsSet {
         impl fmt::Debug for Others<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let typed = ["iss", "sub", "aud", "exp", "nbf", "iat", "scope"];
-                let members = Members::parse(self.0.as_bytes());
+                let members = Members::parse_our_own(self.0);
                 let members = members.iter().flat_map(Members::iter);
                 f.debug_set()
                     .entries(members.map(|member| &*member.name).filter(|name| !typed.contains(name)))
@@ -206,7 +206,7 @@ impl fmt::Debug for ClaimsSet {
 
 impl Serialize for ClaimsSet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let members = Members::parse(self.json.as_bytes()).map_err(S::Error::custom)?;
+        let members = Members::parse_our_own(&self.json).map_err(S::Error::custom)?;
         let mut map = serializer.serialize_map(None)?;
         for member in members.iter() {
             let value: serde_json::Value = serde_json::from_str(member.value).map_err(S::Error::custom)?;

@@ -8,6 +8,9 @@ use crate::ValidationError;
 /// through HTTP; the limit keeps base64 and JSON work bounded.
 pub(crate) const MAX_TOKEN_LEN: usize = 16 * 1024;
 
+/// Longest payload of a JWT, in bytes of JSON: what fits into the longest token beside header and signature.
+pub(crate) const MAX_PAYLOAD_LEN: usize = 12 * 1024;
+
 /// Reads the bearer token of a request; `None` where there is none, or credentials of another scheme.
 pub(crate) fn extract(headers: &HeaderMap) -> Result<Option<&str>, ValidationError> {
     let mut fields = headers.get_all(AUTHORIZATION).iter();

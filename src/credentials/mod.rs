@@ -17,7 +17,7 @@ use std::fmt;
 
 use aws_lc_rs::digest;
 
-pub(crate) use extract::{MAX_TOKEN_LEN, extract};
+pub(crate) use extract::{MAX_PAYLOAD_LEN, MAX_TOKEN_LEN, extract};
 
 /// An access token as it was presented (RFC 6749 section 1.4): a secret, so `Debug` does not show it.
 #[derive(Clone)]

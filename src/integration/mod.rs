@@ -1,4 +1,3 @@
 //! What frameworks need beyond a layer.
 
-#[cfg(feature = "axum")]
 pub mod axum;

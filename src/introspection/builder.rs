@@ -144,10 +144,12 @@ impl IntrospectionValidatorBuilder {
         let client = server.client().map_err(|problem| problems.push(problem)).ok();
         // Who asks for every request wants every answer to be new.
         let inactive_ttl = if self.ttl.is_zero() { Duration::ZERO } else { self.inactive_ttl };
-        let inactive = InactiveCache::new(inactive_ttl, Arc::clone(&self.clock));
-        let (Some(client), Ok(inactive)) = (client, inactive) else {
-            problems
-                .push(Problem::without_value("introspection", "expected an HTTP client and random bytes"));
+        let inactive = InactiveCache::new(inactive_ttl, Arc::clone(&self.clock)).ok();
+        if inactive.is_none() {
+            let expected = "expected random bytes from the operating system";
+            problems.push(Problem::without_value("introspection", expected));
+        }
+        let (Some(client), Some(inactive)) = (client, inactive) else {
             return Err(ConfigError::of(problems));
         };
         let policy = IntrospectionPolicy {

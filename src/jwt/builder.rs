@@ -64,7 +64,7 @@ impl JwtValidatorBuilder {
     }
 
     /// Refuses tokens that were issued longer ago than this, whatever their `exp`, or that do not say when. Default: any
-    /// age.
+    /// age; more than zero.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self

@@ -5,13 +5,14 @@ use std::mem;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::header::{HeaderPolicy, JoseHeader};
-use crate::{Algorithm, KeySet, ValidationError, credentials::MAX_TOKEN_LEN, token::Voucher};
+use crate::{
+    Algorithm, KeySet, ValidationError,
+    credentials::{MAX_PAYLOAD_LEN, MAX_TOKEN_LEN},
+    token::Voucher,
+};
 
 /// Longest header, in bytes of JSON. Certificates (`x5c`), which nobody here reads, are what makes headers long.
 const MAX_HEADER_LEN: usize = 4 * 1024;
-
-/// Longest payload, in bytes of JSON: what fits into the longest token beside header and signature.
-const MAX_PAYLOAD_LEN: usize = 12 * 1024;
 
 /// A JWT whose form and header are acceptable. Its signature was not verified: the payload counts for nothing.
 #[derive(Debug)]

@@ -11,11 +11,11 @@ use crate::{
     validator::{ErasedValidator, SingleFlight, VerdictCache},
 };
 
-/// Memory for verdicts, in bytes: some ten thousand tokens.
+/// Memory for verdicts, in bytes: tens of thousands of tokens.
 const DEFAULT_CACHE_BYTES: u64 = 32 * 1024 * 1024;
 
-/// Most tokens that are being validated with others waiting for the same one. At three seconds a call, the longest that
-/// introspection waits by default, this is some 300 new tokens a second for an authorization server that hangs.
+/// Most tokens that are being validated for several callers at once, whatever the validator. Introspection bounds its calls
+/// itself, lower.
 const MAX_FLIGHTS: usize = 1_024;
 
 /// Builds a [`ResourceServer`].
@@ -133,14 +133,25 @@ impl ResourceServerBuilder {
     /// JSON, such as `{"status":401,"title":"Unauthorized"}`.
     ///
     /// ```
+    /// # struct Nobody;
+    /// # impl tower_bearer::TokenValidator for Nobody {
+    /// #     async fn validate(
+    /// #         &self,
+    /// #         _: &tower_bearer::AccessToken,
+    /// #     ) -> Result<tower_bearer::ValidatedToken, tower_bearer::ValidationError> {
+    /// #         Err(tower_bearer::ValidationError::Inactive)
+    /// #     }
+    /// # }
+    /// # let validator = Nobody;
     /// use http::HeaderValue;
-    /// use tower_bearer::RejectionBody;
+    /// use tower_bearer::{RejectionBody, ResourceServer};
     ///
-    /// let plain = |rejection: tower_bearer::Rejection| RejectionBody {
-    ///     content_type: HeaderValue::from_static("text/plain"),
-    ///     bytes: rejection.description().into(),
-    /// };
-    /// # let _: Box<dyn Fn(tower_bearer::Rejection) -> RejectionBody> = Box::new(plain);
+    /// let resource_server = ResourceServer::builder(validator)
+    ///     .rejection_body(|rejection| {
+    ///         RejectionBody::new(HeaderValue::from_static("text/plain"), rejection.description())
+    ///     })
+    ///     .build()?;
+    /// # Ok::<_, tower_bearer::ConfigError>(())
     /// ```
     pub fn rejection_body(
         mut self,

@@ -96,7 +96,8 @@ impl ResourceServer {
     /// Makes a layer that asks for a valid token with scopes: one, an array of which all are needed, or any
     /// [`ScopeRequirement`].
     ///
-    /// Its challenges name these scopes.
+    /// Its challenges name these scopes, and the metadata lists them among `scopes_supported` from now on, unless it has a
+    /// list of its own.
     pub fn require(&self, scopes: impl Into<ScopeRequirement>) -> ValidateTokenLayer {
         let scopes = scopes.into();
         if let Some(publication) = &self.0.publication {

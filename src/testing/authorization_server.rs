@@ -129,7 +129,7 @@ impl TestAuthorizationServer {
     /// Makes a resource server that accepts this server's JWTs and publishes metadata.
     ///
     /// # Panics
-    /// When the audience is no `https` URL.
+    /// When the audience is no `https` URL, nor an `http` one on this machine.
     pub fn resource_server(&self, audience: &str) -> ResourceServer {
         let validator = self.jwt_validator(audience).build().expect("an audience");
         let metadata = ProtectedResourceMetadata::new_on_loopback(audience).expect("a resource identifier");

@@ -160,10 +160,7 @@ impl TokenBuilder {
     /// # Panics
     /// When it is not known for whom the token is, because no resource server was made yet and no audience was set.
     pub fn sign(self) -> String {
-        assert!(
-            !self.audience_is_open || self.raw_payload.is_some(),
-            "for whom is the token? make the resource server first, or set an audience"
-        );
+        self.check_audience();
         let text = |object: Map<String, Value>| Value::Object(object).to_string().into_bytes();
         let header = self.raw_header.unwrap_or_else(|| text(self.header));
         let payload = self.raw_payload.unwrap_or_else(|| text(self.claims));
@@ -176,7 +173,18 @@ impl TokenBuilder {
 
     /// Issues the token as an opaque one: a word that means something to the server's introspection endpoint only, which
     /// answers with the claims until it expires or is revoked.
+    ///
+    /// # Panics
+    /// As [`sign`](Self::sign).
     pub fn opaque(self) -> String {
+        self.check_audience();
         self.server.issue_opaque(self.claims)
+    }
+
+    fn check_audience(&self) {
+        assert!(
+            !self.audience_is_open || self.raw_payload.is_some(),
+            "for whom is the token? make the resource server first, or set an audience"
+        );
     }
 }

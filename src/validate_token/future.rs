@@ -13,7 +13,7 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{Guard, Passed, ResponseBody, guard::Decision};
+use super::{Guard, Passed, ResponseBody};
 use crate::{BoxFuture, ValidatedToken, ValidationError, response::Asked};
 
 pin_project! {
@@ -75,15 +75,12 @@ impl<S, B> Waiting<S, B> {
         &mut self,
         verdict: Result<ValidatedToken, ValidationError>,
     ) -> Option<Response<Bytes>> {
-        let error = match verdict.map(|token| self.guard.admit(token, &self.alone)) {
-            Ok(Decision::Admit(token)) => {
+        let error = match verdict.and_then(|token| self.guard.admit(token, &self.alone)) {
+            Ok(token) => {
                 self.guard.prepare(&mut self.request, Some(token));
                 return None;
             }
-            Ok(Decision::Refuse(error)) | Err(error) => error,
-            Ok(Decision::AdmitAnonymous | Decision::AdmitPreflight | Decision::Validate(..)) => {
-                ValidationError::Internal("a validated token was neither admitted nor refused")
-            }
+            Err(error) => error,
         };
         Some(self.guard.refuse(error, Asked::new(self.request.method(), self.request.headers())))
     }

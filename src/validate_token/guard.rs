@@ -95,18 +95,23 @@ impl Guard {
         match self.server.0.cache.find(hash) {
             Some(verdict) => {
                 tracing::trace!("verdict remembered");
-                self.admit(ValidatedToken::from_verdict(verdict), alone)
+                match self.admit(ValidatedToken::from_verdict(verdict), alone) {
+                    Ok(token) => Decision::Admit(token),
+                    Err(error) => Decision::Refuse(error),
+                }
             }
             None => Decision::Validate(AccessToken::new(token), hash),
         }
     }
 
-    /// Decides about a request whose token was found good.
-    pub(super) fn admit(&self, token: ValidatedToken, alone: &Arc<Passed>) -> Decision {
-        match self.check(&token, None) {
-            Ok(()) => Decision::Admit(token.having_passed(Arc::clone(alone))),
-            Err(error) => Decision::Refuse(error),
-        }
+    /// Lets a token pass that was found good, if it suffices here.
+    pub(super) fn admit(
+        &self,
+        token: ValidatedToken,
+        alone: &Arc<Passed>,
+    ) -> Result<ValidatedToken, ValidationError> {
+        self.check(&token, None)?;
+        Ok(token.having_passed(Arc::clone(alone)))
     }
 
     /// Checks what is the layer's to check, whoever validated the token: time, sender constraint, scopes.

@@ -38,7 +38,7 @@ mod single_flight;
 mod token_hash;
 mod verdict_cache;
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 pub use self::route::RoutingValidator;
 pub(crate) use self::route::UnverifiedIssuer;
@@ -76,6 +76,24 @@ pub trait TokenValidator: Send + Sync + 'static {
     fn shares_calls(&self, token: &AccessToken) -> bool {
         let _ = token;
         false
+    }
+}
+
+/// A validator that is shared is a validator.
+impl<V: TokenValidator> TokenValidator for Arc<V> {
+    fn validate(
+        &self,
+        token: &AccessToken,
+    ) -> impl Future<Output = Result<ValidatedToken, ValidationError>> + Send {
+        V::validate(self, token)
+    }
+
+    fn issuers(&self) -> Vec<Issuer> {
+        V::issuers(self)
+    }
+
+    fn shares_calls(&self, token: &AccessToken) -> bool {
+        V::shares_calls(self, token)
     }
 }
 

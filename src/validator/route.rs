@@ -7,6 +7,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use super::{ErasedValidator, TokenValidator};
 use crate::{
     AccessToken, Issuer, ValidatedToken, ValidationError,
+    credentials::MAX_PAYLOAD_LEN,
     error::Excerpt,
     strict_json::{self, Members},
 };
@@ -124,9 +125,6 @@ impl fmt::Debug for RoutingValidator {
 pub(crate) struct UnverifiedIssuer(Option<Box<str>>);
 
 impl UnverifiedIssuer {
-    /// Longest payload looked at; what a validator accepts is bounded by the same number.
-    const MAX_PAYLOAD_LEN: usize = 12 * 1024;
-
     /// Looks for `iss` in what has the shape of a JWT: three parts, the first two JSON objects in base64url.
     pub(crate) fn peek(token: &str) -> Self {
         Self(Self::of_jwt(token))
@@ -141,7 +139,7 @@ impl UnverifiedIssuer {
     fn of_jwt(token: &str) -> Option<Box<str>> {
         let mut parts = token.split('.');
         let (header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
-        if parts.next().is_some() || payload.len() > Self::MAX_PAYLOAD_LEN.div_ceil(3) * 4 {
+        if parts.next().is_some() || payload.len() > MAX_PAYLOAD_LEN.div_ceil(3) * 4 {
             return None;
         }
         Members::parse(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?.find("alg")?;

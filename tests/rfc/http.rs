@@ -488,9 +488,11 @@ async fn a_body_says_what_the_challenge_says_and_no_more() {
 
 #[tokio::test]
 async fn a_body_of_ones_own_changes_neither_status_nor_headers() {
-    let problem = |rejection: Rejection| RejectionBody {
-        content_type: HeaderValue::from_static("application/problem+json"),
-        bytes: format!("{{\"detail\":\"{}\"}}", rejection.description()).into(),
+    let problem = |rejection: Rejection| {
+        RejectionBody::new(
+            HeaderValue::from_static("application/problem+json"),
+            format!("{{\"detail\":\"{}\"}}", rejection.description()),
+        )
     };
 
     for outcome in OUTCOMES {
