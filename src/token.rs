@@ -54,16 +54,34 @@ pub(crate) enum Reuse {
 }
 
 /// What a verdict rests on besides time: a key. Withdrawn when the key leaves its set.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Voucher(Arc<AtomicBool>);
+#[derive(Clone, Default)]
+pub(crate) struct Voucher {
+    is_withdrawn: Arc<AtomicBool>,
+    keeper: Option<Arc<dyn KeepFresh>>,
+}
+
+/// Who finds out that a key was withdrawn. Told of each use of a verdict: where all tokens have been seen before, nobody else
+/// would make it look.
+pub(crate) trait KeepFresh: Send + Sync {
+    /// Looks anew if it is time, without making anybody wait.
+    fn keep_fresh(&self);
+}
 
 impl Voucher {
     pub(crate) fn withdraw(&self) {
-        self.0.store(true, Ordering::Release);
+        self.is_withdrawn.store(true, Ordering::Release);
     }
 
-    pub(crate) fn is_withdrawn(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+    pub(crate) fn kept_fresh_by(self, keeper: Arc<dyn KeepFresh>) -> Self {
+        Self { keeper: Some(keeper), ..self }
+    }
+
+    /// Tells whether it still counts.
+    pub(crate) fn is_good(&self) -> bool {
+        if let Some(keeper) = &self.keeper {
+            keeper.keep_fresh();
+        }
+        !self.is_withdrawn.load(Ordering::Acquire)
     }
 }
 
@@ -155,8 +173,9 @@ impl Verdict {
         self.reuse
     }
 
-    pub(crate) fn is_withdrawn(&self) -> bool {
-        self.voucher.as_ref().is_some_and(Voucher::is_withdrawn)
+    /// Tells whether what it rests on, besides time, still holds.
+    pub(crate) fn is_vouched_for(&self) -> bool {
+        self.voucher.as_ref().is_none_or(Voucher::is_good)
     }
 }
 

@@ -404,6 +404,41 @@ mod keys {
     }
 
     #[tokio::test]
+    async fn that_leave_are_noticed_though_every_token_has_been_seen_before() {
+        let (authority, app, calls, [(_, gone), (kept_key, kept)]) = two_keys().await;
+        authority.publish_keys([kept_key]);
+        let before = authority.key_fetches();
+
+        authority.clock().advance(REFRESH - Duration::from_secs(1));
+        app.present(&gone).await.assert_pass();
+        settle().await;
+        assert_eq!(authority.key_fetches(), before);
+        authority.clock().advance(Duration::from_secs(1));
+        app.present(&kept).await.assert_pass();
+        until(|| authority.key_fetches() > before).await;
+        settle().await;
+
+        app.present(&gone).await.assert_invalid_token();
+        app.present(&kept).await.assert_pass();
+        assert_eq!((calls.take(), authority.key_fetches()), (1, before + 1));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_down_is_not_asked_with_each_request() {
+        let (authority, app, _, [(_, token), _]) = two_keys().await;
+        authority.clock().advance(REFRESH);
+        authority.go_down();
+        let before = authority.requests().len();
+
+        for _ in 0..100 {
+            app.present(&token).await.assert_pass();
+            settle().await;
+        }
+
+        assert_eq!(authority.requests().len(), before + 1);
+    }
+
+    #[tokio::test]
     async fn that_stay_keep_their_verdicts_through_many_refreshes() {
         let (authority, app, calls, tokens) = two_keys().await;
         for _ in 0..5 {

@@ -5,7 +5,10 @@
 //! thousand who wait cause one request.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,6 +20,7 @@ use super::{Algorithm, KeySet};
 use crate::{
     AuthorizationServer, Clock, HttpClient, ValidationError,
     authorization_server::metadata::{FetchError, ServerMetadata, check_status, get},
+    token::KeepFresh,
     validator::SingleFlight,
 };
 
@@ -60,6 +64,8 @@ const MAX_ABSENT: u64 = 1_024;
 
 /// The key set of an authorization server.
 pub(crate) struct RemoteKeys {
+    /// For fetches in tasks of their own.
+    this: Weak<Self>,
     server: AuthorizationServer,
     client: Arc<dyn HttpClient>,
     clock: Arc<dyn Clock>,
@@ -70,6 +76,9 @@ pub(crate) struct RemoteKeys {
     current: ArcSwapOption<KeySet>,
     /// The fetch under way, if any.
     flight: Arc<SingleFlight<(), ()>>,
+    /// When the keys are fetched again without being asked for, in milliseconds on the monotonic clock. Apart from the rest,
+    /// because each request looks at it.
+    due: AtomicU64,
     /// What is known of fetches so far. Held for some comparisons only, never while waiting.
     history: Mutex<History>,
     /// Kids that were not in a set fetched after they were asked for, with the moment; a claim of nobody verified, so
@@ -99,7 +108,8 @@ impl RemoteKeys {
         refresh: KeyRefresh,
         algorithms: Box<[Algorithm]>,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
             server,
             client,
             clock,
@@ -107,18 +117,16 @@ impl RemoteKeys {
             algorithms,
             current: ArcSwapOption::empty(),
             flight: SingleFlight::new(1),
+            due: AtomicU64::new(0),
             history: Mutex::default(),
             absent: Cache::new(MAX_ABSENT),
         })
     }
 
     /// Returns the keys there are. Where they are old it starts a fetch, which goes on by itself.
-    pub(crate) fn current(self: &Arc<Self>) -> Option<Arc<KeySet>> {
+    pub(crate) fn current(&self) -> Option<Arc<KeySet>> {
         let keys = self.current.load_full()?;
-        if self.is_due() {
-            let remote = Arc::clone(self);
-            self.flight.start((), || async move { remote.fetch_and_swap().await });
-        }
+        self.keep_fresh();
         Some(keys)
     }
 
@@ -176,15 +184,6 @@ impl RemoteKeys {
         self.absent.get(kid).is_some_and(|since| self.clock.monotonic().saturating_sub(since) < ABSENT_FOR)
     }
 
-    fn is_due(&self) -> bool {
-        let age = {
-            let history = self.history();
-            history.last_success.map(|last| self.clock.monotonic().saturating_sub(last))
-        };
-        age.is_none_or(|age| age >= self.refresh.interval)
-            && self.wait_before_attempt(Duration::ZERO).is_zero()
-    }
-
     /// Tells whether a fetch may start: after `cool_down`, or after a back-off where the last one failed. One that is
     /// under way may always be joined.
     fn may_attempt(&self, cool_down: Duration) -> bool {
@@ -199,13 +198,24 @@ impl RemoteKeys {
         };
         let pause = match history.failures {
             0 => cool_down,
-            failures => {
-                let longest = if has_keys { MAX_BACK_OFF } else { MAX_BACK_OFF_WITHOUT_KEYS };
-                let doubled = FIRST_BACK_OFF.saturating_mul(1 << (failures - 1).min(16));
-                doubled.min(longest).max(if has_keys { cool_down.min(longest) } else { Duration::ZERO })
-            }
+            failures => self.back_off(failures, has_keys),
         };
         pause.saturating_sub(self.clock.monotonic().saturating_sub(last))
+    }
+
+    /// Returns the pause after this many failed fetches in a row.
+    fn back_off(&self, failures: u32, has_keys: bool) -> Duration {
+        let doubled = FIRST_BACK_OFF.saturating_mul(1 << failures.saturating_sub(1).min(16));
+        if has_keys {
+            doubled.max(self.refresh.cool_down).min(MAX_BACK_OFF)
+        } else {
+            doubled.min(MAX_BACK_OFF_WITHOUT_KEYS)
+        }
+    }
+
+    /// Sets the moment from which the keys are fetched again without being asked for.
+    fn set_due(&self, due: Duration) {
+        self.due.store(u64::try_from(due.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     fn unavailable(&self) -> ValidationError {
@@ -229,11 +239,13 @@ impl RemoteKeys {
 
     async fn fetch_and_swap(&self) {
         let started = self.clock.monotonic();
+        let has_keys = self.current.load().is_some();
         {
             // It counts as failed until it is done, so that one which panics has failed.
             let mut history = self.history();
             history.last_attempt = Some(started);
             history.failures = history.failures.saturating_add(1);
+            self.set_due(started.saturating_add(self.back_off(history.failures, has_keys)));
         }
         let fetched = tokio::time::timeout(self.refresh.timeout, self.fetch_set()).await;
         let fetched = fetched
@@ -244,6 +256,7 @@ impl RemoteKeys {
                 let mut history = self.history();
                 history.last_success = Some(started);
                 history.failures = 0;
+                self.set_due(started.saturating_add(self.refresh.interval));
                 history.last_error = None;
             }
             Err(error) => {
@@ -298,6 +311,17 @@ impl RemoteKeys {
     fn history(&self) -> MutexGuard<'_, History> {
         // Whole after each statement, so a panic elsewhere spoils nothing.
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl KeepFresh for RemoteKeys {
+    fn keep_fresh(&self) {
+        if self.clock.monotonic().as_millis() < u128::from(self.due.load(Ordering::Relaxed)) {
+            return;
+        }
+        if let Some(remote) = self.this.upgrade() {
+            self.flight.start((), || async move { remote.fetch_and_swap().await });
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The compact form of a JWS (RFC 7515 section 7.1), before and after its signature was verified.
 
-use std::mem;
+use std::{mem, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -8,7 +8,7 @@ use super::header::{HeaderPolicy, JoseHeader};
 use crate::{
     Algorithm, KeySet, ValidationError,
     credentials::{MAX_PAYLOAD_LEN, MAX_TOKEN_LEN},
-    token::Voucher,
+    token::{KeepFresh, Voucher},
 };
 
 /// Longest header, in bytes of JSON. Certificates (`x5c`), which nobody here reads, are what makes headers long.
@@ -24,7 +24,6 @@ pub(super) struct CompactJws<'a> {
 }
 
 /// A payload whose signature was verified.
-#[derive(Debug)]
 pub(super) struct SignedPayload {
     json: Vec<u8>,
     /// The key that vouched for it.
@@ -73,6 +72,11 @@ impl<'a> CompactJws<'a> {
 impl SignedPayload {
     pub(super) fn json(&self) -> &[u8] {
         &self.json
+    }
+
+    /// Names who finds out when the key is withdrawn.
+    pub(super) fn kept_fresh_by(self, keeper: Arc<dyn KeepFresh>) -> Self {
+        Self { voucher: self.voucher.kept_fresh_by(keeper), ..self }
     }
 
     pub(super) fn voucher(&self) -> Voucher {

@@ -94,7 +94,7 @@ impl JwtValidator {
         loop {
             let unknown = match jws.verify(&keys) {
                 Err(error @ ValidationError::UnknownKey { .. }) => error,
-                verdict => return verdict,
+                verdict => return Ok(verdict?.kept_fresh_by(Arc::<RemoteKeys>::clone(remote))),
             };
             self.check_unverified_issuer(jws)?;
             keys = remote.after_unknown_key(jws.kid(), jws.algorithm(), &keys).await?.ok_or(unknown)?;

@@ -85,6 +85,10 @@ where
     where
         F: Future<Output = V> + Send + 'static,
     {
+        // A service may be called from outside of any runtime; the next request will do.
+        if tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
         // Nobody asked for the answer, so nobody misses it.
         let _ = self.join_or_start(key, call);
     }
