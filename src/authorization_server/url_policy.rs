@@ -35,8 +35,10 @@ pub(crate) fn check_url(setting: &'static str, text: &str, loopback: Loopback) -
         "http" => return problem("expected https; http is possible on this machine only"),
         _ => return problem("expected an https URL"),
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return problem("expected a URL without user name");
+    let authority = text.split_once("://").map_or(text, |(_, rest)| rest);
+    if authority.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@')) {
+        // The value is not shown: there may be a password in it.
+        return Err(Problem::without_value(setting, "expected a URL without user name and password"));
     }
     if url.fragment().is_some() {
         return problem("expected a URL without fragment");
@@ -86,6 +88,7 @@ mod tests {
             "https://as.example.com#x",
             "https://user@as.example.com",
             "https://:secret@as.example.com",
+            "https://@as.example.com",
             " https://as.example.com",
             "https://as.example.com/a b",
             "https://as.example.com/\n",

@@ -4,7 +4,7 @@ use super::{ClaimError, parse::push_name};
 use crate::strict_json::Members;
 
 /// Tells whether a member names or describes the client. A resource server never learns it.
-pub(super) fn is_client_identifier(name: &str) -> bool {
+pub(crate) fn is_client_identifier(name: &str) -> bool {
     CLIENT_IDENTIFIERS.contains(&name)
 }
 

@@ -30,7 +30,7 @@ use serde::{
 };
 
 pub use self::claim_error::ClaimError;
-pub(crate) use self::parse::ScopeArray;
+pub(crate) use self::{client_identity::is_client_identifier, parse::ScopeArray};
 use crate::{Scopes, UnixTime, strict_json::Members};
 
 /// The claims of a validated token.

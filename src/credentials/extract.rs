@@ -32,7 +32,12 @@ fn parse(field: &HeaderValue) -> Result<Option<&str>, ValidationError> {
     let (scheme, rest) = value.split_at(scheme_len);
     // RFC 9110 section 11.1: the name of a scheme compares without case.
     if !scheme.eq_ignore_ascii_case(b"bearer") {
-        return Ok(None);
+        // A hop that joins two fields hides bearer credentials behind others: no reason to call the request anonymous.
+        return if value.split(|byte| *byte == b',').skip(1).any(begins_with_bearer) {
+            Err(ValidationError::MalformedCredentials)
+        } else {
+            Ok(None)
+        };
     }
     let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
     let token = &rest[spaces..];
@@ -46,6 +51,11 @@ fn parse(field: &HeaderValue) -> Result<Option<&str>, ValidationError> {
         return Err(ValidationError::MalformedCredentials);
     }
     std::str::from_utf8(token).map(Some).map_err(|_| ValidationError::MalformedCredentials)
+}
+
+fn begins_with_bearer(element: &[u8]) -> bool {
+    let element = trim_whitespace(element);
+    element.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"bearer "))
 }
 
 /// `OWS` around a field value is not part of it (RFC 9110 section 5.5).
@@ -135,6 +145,22 @@ mod tests {
         for field in fields {
             let error = extract_from(&[field]).unwrap_err();
             assert!(matches!(error, ValidationError::MalformedCredentials), "{field:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn bearer_credentials_joined_behind_others_are_malformed() {
+        for field in [
+            "Basic YTpi, Bearer abc",
+            ", Bearer abc",
+            "Basic YTpi,\tbEARER abc",
+            "Digest a=\"b\" , Bearer abc",
+        ] {
+            let error = extract_from(&[field.as_bytes()]).unwrap_err();
+            assert!(matches!(error, ValidationError::MalformedCredentials), "{field:?}: {error}");
+        }
+        for field in ["Digest username=\"a\", realm=\"b\"", "Basic YTpi, BearerX abc", "Basic, Bearer"] {
+            assert_eq!(extract_from(&[field.as_bytes()]).unwrap(), None, "{field:?}");
         }
     }
 

@@ -231,8 +231,10 @@ impl RemoteKeys {
             let keys = Arc::clone(self);
             async move { keys.fetch_and_swap().await }
         };
-        // Whether it was lost or refused, what the callers look at is the outcome below.
-        if self.flight.run((), fetch).await.is_err() {
+        // Whether it was lost or refused, what the callers look at is its outcome. The fetch has a deadline of its own; the one
+        // here is for callers whose runtime is alive when that of the fetch is not.
+        let flight = tokio::time::timeout(self.refresh.timeout.saturating_mul(2), self.flight.run((), fetch));
+        if !matches!(flight.await, Ok(Ok(()))) {
             tracing::error!(issuer = %self.server.issuer(), "fetch of keys lost");
         }
     }

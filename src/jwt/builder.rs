@@ -118,6 +118,7 @@ impl JwtValidatorBuilder {
         if self.max_age.is_some_and(|max_age| max_age.is_zero()) {
             problems.push(Problem::new("max_age", "0s", "expected more than zero"));
         }
+        problems.extend(self.rule.as_ref().and_then(AccessTokenRule::problem));
         problems.extend(self.refresh_problems());
         let algorithms = self.algorithms.clone();
         let keys = match self.authorization_server.given_keys() {

@@ -14,6 +14,9 @@ pub(super) struct HeaderPolicy {
     pub(super) accept_typ_jwt: bool,
 }
 
+/// Most parameters in a header. The standards register some thirty, and a token has two to five.
+const MAX_PARAMETERS: usize = 32;
+
 /// An acceptable header. `jwk`, `jku`, `x5u`, `x5c` and `x5t` have no place here: what a token says about keys, other
 /// than the name of one, chooses none (RFC 8725 section 3.10).
 #[derive(Debug)]
@@ -24,7 +27,7 @@ pub(super) struct JoseHeader {
 
 impl JoseHeader {
     pub(super) fn parse(json: &[u8], policy: &HeaderPolicy) -> Result<Self, ValidationError> {
-        let members = Members::parse(json).map_err(|_| {
+        let members = Members::parse_few(MAX_PARAMETERS, json).map_err(|_| {
             ValidationError::MalformedToken("header is no JSON object, or has a member twice")
         })?;
         policy.check_typ(&members)?;

@@ -1,6 +1,8 @@
 //! How to tell an access token where the header does not: [`AccessTokenRule`].
 
-use crate::{ClaimsSet, ValidationError, strict_json};
+use crate::{
+    ClaimsSet, ValidationError, claims::is_client_identifier, resource_server::Problem, strict_json,
+};
 
 /// Tells access tokens from other JWTs of the same server that have `typ: JWT` or none (RFC 8725 section 3.12).
 ///
@@ -38,6 +40,22 @@ impl AccessTokenRule {
     /// which signs users in, as it would stand in an ID token. That is yours to know; nothing can check it here.
     pub fn audience_is_only_in_access_tokens() -> Self {
         Self(Rule::ByAudience)
+    }
+
+    /// Finds claims that no token ever has here, because they name the client.
+    pub(super) fn problem(&self) -> Option<Problem> {
+        let names = match &self.0 {
+            Rule::HasOneOf(names) => names.as_slice(),
+            Rule::ClaimIs { name, .. } => std::slice::from_ref(name),
+            Rule::ByAudience => &[],
+        };
+        names.iter().find(|name| is_client_identifier(name)).map(|name| {
+            Problem::new(
+                "access token rule",
+                &**name,
+                "expected a claim that does not name the client: those are left out",
+            )
+        })
     }
 
     pub(super) fn check(&self, claims: &ClaimsSet) -> Result<(), ValidationError> {

@@ -37,6 +37,7 @@ use std::{
     pin::pin,
     sync::Arc,
     task::Poll,
+    time::Duration,
 };
 
 pub(crate) use self::config_error::Problem;
@@ -154,10 +155,14 @@ impl ResourceServer {
                 let settings = Arc::clone(&settings);
                 async move {
                     // Somebody else's flight may have landed between our look into the cache and our start.
-                    match settings.cache.find(hash) {
-                        Some(verdict) => Ok(ValidatedToken::from_verdict(verdict)),
-                        None => settings.validate(&token, hash).await,
+                    if let Some(verdict) = settings.cache.find(hash) {
+                        return Ok(ValidatedToken::from_verdict(verdict));
                     }
+                    tokio::time::timeout(LONGEST_FLIGHT, settings.validate(&token, hash))
+                        .await
+                        .unwrap_or_else(|_| {
+                            Err(ValidationError::unavailable("the validator took more than a minute"))
+                        })
                 }
             };
             match settings.flights.run(hash, flight).await {
@@ -170,6 +175,10 @@ impl ResourceServer {
         }))
     }
 }
+
+/// Longest that a shared call may take. Its callers may all have left, and nobody else would ever end it; validators have
+/// shorter deadlines of their own.
+const LONGEST_FLIGHT: Duration = Duration::from_secs(60);
 
 const PANICKED: &str = "the validator panicked";
 

@@ -104,8 +104,10 @@ impl Guard {
                 }
                 request.extensions_mut().insert(token);
             }
-            // What another resource server further out found good says nothing here.
+            // What another resource server further out found good says nothing here. Credentials of another scheme are not
+            // ours to remove.
             None => {
+                mark_sensitive(request.headers_mut());
                 request.extensions_mut().remove::<ValidatedToken>();
             }
         }

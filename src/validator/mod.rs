@@ -72,6 +72,8 @@ pub trait TokenValidator: Send + Sync + 'static {
     /// Tells whether callers who present this same token at the same time may share one call, which then goes on when
     /// they leave. Right where a call is dear and an answer some milliseconds old is as good as a new one.
     ///
+    /// A shared call is ended after a minute, since nobody who waits could end it; put a shorter deadline around yours.
+    ///
     /// Default: no.
     fn shares_calls(&self, token: &AccessToken) -> bool {
         let _ = token;
