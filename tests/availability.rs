@@ -1023,3 +1023,32 @@ mod a_shared_call {
         assert_eq!(calls.take(), 1_025);
     }
 }
+
+/// A validator that shares its calls and never answers.
+struct Hanging;
+
+impl TokenValidator for Hanging {
+    async fn validate(&self, _: &AccessToken) -> Result<ValidatedToken, ValidationError> {
+        std::future::pending().await
+    }
+
+    fn shares_calls(&self, _: &AccessToken) -> bool {
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_call_that_hangs_is_ended_though_nobody_waits_for_it() {
+    let app = App::new(ResourceServer::builder(Hanging).build().unwrap().layer());
+    for index in 0..1_024 {
+        let token = format!("token-{index}");
+        tokio::time::timeout(Duration::from_millis(1), app.present(&token)).await.unwrap_err();
+    }
+    let full = app.present("one-more").await;
+    full.assert_unavailable();
+
+    tokio::time::sleep(Duration::from_secs(60)).await;
+
+    let leaves = tokio::time::timeout(Duration::from_millis(1), app.present("one-more"));
+    assert!(leaves.await.is_err(), "there is room again, so the call is made and hangs");
+}

@@ -669,3 +669,17 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn r6750_07_bearer_credentials_joined_behind_others_are_refused_where_none_are_needed_too() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let server = authority.resource_server(RESOURCE);
+    let token = good(&authority);
+
+    for layer in [server.require(READ), server.optional()] {
+        let app = App::new(layer);
+        for value in [format!("Basic YTpi, Bearer {token}"), format!(", bearer {token}")] {
+            app.send(with_authorization(&value)).await.assert_invalid_request();
+        }
+    }
+}

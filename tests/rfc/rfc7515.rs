@@ -353,3 +353,15 @@ async fn nothing_malformed_causes_a_request() {
 
     assert_eq!(authority.requests().len(), 0);
 }
+
+#[tokio::test]
+async fn a_header_of_very_many_parameters_is_refused() {
+    let (authority, app) = good().await;
+    let wide = |count: usize| {
+        (0..count).fold(authority.token(), |token, index| token.header(&format!("x{index}"), 0))
+    };
+
+    // With typ, alg and kid.
+    app.present(&wide(29).sign()).await.assert_pass();
+    assert_invalid!(app.present(&wide(30).sign()).await, ValidationError::MalformedToken(_));
+}

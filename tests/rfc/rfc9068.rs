@@ -418,3 +418,17 @@ async fn r9068_14_rs256_is_accepted_by_default() {
     app.present(&authority.token().sign()).await.assert_pass();
     assert!(Algorithm::ALL.contains(&Algorithm::RS256));
 }
+
+#[test]
+fn a_rule_by_a_claim_that_names_the_client_is_refused() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    for rule in [
+        AccessTokenRule::has_claim("client_id"),
+        AccessTokenRule::has_one_of(["scope", "cid"]),
+        AccessTokenRule::claim_is("azp", "x"),
+    ] {
+        let error = authority.jwt_validator(RESOURCE).accept_typ_jwt(rule).build().unwrap_err().to_string();
+
+        assert!(error.contains("does not name the client"), "{error}");
+    }
+}
