@@ -25,8 +25,14 @@ const MAX_DOCUMENT_LEN: usize = 256 * 1024;
 
 /// Why something could not be fetched; a line for the log.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct FetchError(pub(crate) String);
+pub(crate) enum FetchError {
+    /// Nobody answered.
+    #[error("{0}")]
+    NoAnswer(String),
+    /// The answer is of no use.
+    #[error("{0}")]
+    Unusable(String),
+}
 
 /// The endpoints that a resource server has a use for, each for itself: one that cannot be used is in the way of nobody
 /// who does not need it.
@@ -43,7 +49,7 @@ impl ServerMetadata {
         issuer: &Issuer,
         timeout: Duration,
     ) -> Result<Self, FetchError> {
-        let mut last = FetchError(format!("issuer {issuer:?} has no well-known address"));
+        let mut last = FetchError::Unusable(format!("issuer {issuer:?} has no well-known address"));
         for url in well_known_urls(issuer) {
             let response = match send(client, &url, timeout).await {
                 Ok(response) => response,
@@ -70,7 +76,7 @@ impl ServerMetadata {
             Some(found) if found == issuer.as_str() => {}
             found => {
                 let found = found.map_or("(absent)".into(), |found| Excerpt::new(&found).to_string());
-                return Err(FetchError(format!(
+                return Err(FetchError::Unusable(format!(
                     "metadata at {url} is of issuer {found}, expected \"{issuer}\" (RFC 8414 section 3.3)"
                 )));
             }
@@ -78,9 +84,10 @@ impl ServerMetadata {
         // An issuer under TLS is no reason to trust an address that is not.
         let loopback = if issuer.has_tls() { Loopback::Refuse } else { Loopback::Accept };
         let endpoint = |name: &'static str| {
-            let found = text(name).ok_or_else(|| FetchError(format!("metadata at {url} without {name}")))?;
+            let found = text(name)
+                .ok_or_else(|| FetchError::Unusable(format!("metadata at {url} without {name}")))?;
             check_url(name, &found, loopback)
-                .map_err(|problem| FetchError(format!("metadata at {url}: {problem}")))
+                .map_err(|problem| FetchError::Unusable(format!("metadata at {url}: {problem}")))
         };
         Ok(Self {
             jwks_uri: endpoint("jwks_uri"),
@@ -135,7 +142,7 @@ async fn send(
 }
 
 fn no_response(url: &Url, error: &HttpError) -> FetchError {
-    FetchError(format!("GET {url}: {error}"))
+    FetchError::NoAnswer(format!("GET {url}: {error}"))
 }
 
 /// What we call ourselves in requests.
@@ -147,10 +154,12 @@ fn document<'a>(url: &Url, response: &'a http::Response<Bytes>) -> Result<Member
     if !is_json(response) {
         let found = response.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
         let found = Excerpt::new(&String::from_utf8_lossy(found));
-        return Err(FetchError(format!("GET {url}: content type {found}, expected application/json")));
+        return Err(FetchError::Unusable(format!(
+            "GET {url}: content type {found}, expected application/json"
+        )));
     }
     Members::parse(response.body())
-        .map_err(|error| FetchError(format!("GET {url}: no acceptable JSON object: {error}")))
+        .map_err(|error| FetchError::Unusable(format!("GET {url}: no acceptable JSON object: {error}")))
 }
 
 /// Refuses everything but 200, and says where a redirect wanted to go, for the operator to configure.
@@ -164,7 +173,10 @@ pub(crate) fn check_status(url: &Url, response: &http::Response<Bytes>) -> Resul
             Excerpt::new(&String::from_utf8_lossy(location.as_bytes()))
         )
     });
-    Err(FetchError(format!("GET {url}: status {}{location}, expected 200", response.status().as_u16())))
+    Err(FetchError::Unusable(format!(
+        "GET {url}: status {}{location}, expected 200",
+        response.status().as_u16()
+    )))
 }
 
 /// Tells whether a response says that it is JSON; parameters may follow the media type.

@@ -172,7 +172,7 @@ impl IntrospectionValidatorBuilder {
             calls: Semaphore::new(MAX_CALLS),
             in_trouble: AtomicBool::new(false),
             said_audience: AtomicBool::new(false),
-            discovered: Mutex::default(),
+            located: Mutex::default(),
             discovery: SingleFlight::new(1),
         };
         ConfigError::unless_none(problems, IntrospectionValidator(Arc::new(introspection)))

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -38,6 +38,29 @@ pub(super) const MAX_CALLS: usize = 256;
 /// Longest `Retry-After` of the authorization server that is passed on.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
+/// Time between two searches in vain: every new token would start one.
+const SEARCH_PAUSE: Duration = Duration::from_secs(1);
+
+/// Time for which an endpoint counts as found, whatever it answers: a token may drive a firewall before it to a 404.
+const LOCATION_COOL_DOWN: Duration = Duration::from_secs(10);
+
+/// Where the endpoint is, as far as metadata has said.
+#[derive(Default)]
+pub(super) enum Located {
+    #[default]
+    Nowhere,
+    At {
+        url: Url,
+        /// When it was found, on the monotonic clock.
+        since: Duration,
+    },
+    NotFound {
+        error: FetchError,
+        /// When it is worth another search, on the monotonic clock.
+        until: Duration,
+    },
+}
+
 /// The endpoint, and all that is known of it.
 pub(super) struct Introspection {
     pub(super) server: AuthorizationServer,
@@ -54,8 +77,8 @@ pub(super) struct Introspection {
     pub(super) in_trouble: AtomicBool,
     /// Whether the log has said what to do about answers without `aud`.
     pub(super) said_audience: AtomicBool,
-    /// Where metadata said that the endpoint is; forgotten when it answers that it is not there.
-    pub(super) discovered: Mutex<Option<Url>>,
+    /// What metadata said of where the endpoint is. Held for a look only, never while waiting.
+    pub(super) located: Mutex<Located>,
     /// The search for it, if one is under way.
     pub(super) discovery: Arc<SingleFlight<(), Result<Url, FetchError>>>,
 }
@@ -155,7 +178,7 @@ impl Introspection {
             401 | 403 | 404 | 405 => {
                 if matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
                     // It may have moved: metadata will say.
-                    *self.discovered.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                    self.forget_location();
                 }
                 ValidationError::IntrospectionRefused { issuer, status: status.as_u16() }
             }
@@ -179,24 +202,52 @@ impl Introspection {
 
     /// Returns the endpoint: as configured, as metadata said before, or as it says now.
     async fn endpoint(&self) -> Result<Url, ValidationError> {
-        let known = self.server.given_introspection_endpoint().cloned();
-        let known = known.or_else(|| self.discovered.lock().unwrap_or_else(PoisonError::into_inner).clone());
-        if let Some(url) = known {
-            return Ok(url);
+        if let Some(given) = self.server.given_introspection_endpoint() {
+            return Ok(given.clone());
+        }
+        match &*self.located() {
+            Located::At { url, .. } => return Ok(url.clone()),
+            Located::NotFound { error, until } if self.clock.monotonic() < *until => {
+                return Err(self.unavailable(error.to_string()));
+            }
+            Located::NotFound { .. } | Located::Nowhere => {}
         }
         let discovery = || {
             let (client, issuer, timeout) =
                 (Arc::clone(&self.client), self.server.issuer().clone(), self.timeout);
             async move { discover(&*client, &issuer, timeout).await }
         };
-        let url = match self.discovery.run((), discovery).await {
-            Ok(found) => found.map_err(|error| self.unavailable(error.to_string()))?,
+        let found = match self.discovery.run((), discovery).await {
+            Ok(found) => found,
             Err(FlightError::Full | FlightError::Lost) => {
-                return Err(self.unavailable("discovery was lost".into()));
+                Err(FetchError::Unusable("discovery was lost".into()))
             }
         };
-        *self.discovered.lock().unwrap_or_else(PoisonError::into_inner) = Some(url.clone());
-        Ok(url)
+        let now = self.clock.monotonic();
+        *self.located() = match &found {
+            Ok(url) => Located::At { url: url.clone(), since: now },
+            Err(error @ FetchError::Unusable(_)) => {
+                Located::NotFound { error: error.clone(), until: now.saturating_add(SEARCH_PAUSE) }
+            }
+            // Who is down is not burdened by being asked, and is found as soon as it is back.
+            Err(FetchError::NoAnswer(_)) => Located::Nowhere,
+        };
+        found.map_err(|error| self.unavailable(error.to_string()))
+    }
+
+    /// Forgets where the endpoint is, if it was not found there just now.
+    fn forget_location(&self) {
+        let mut located = self.located();
+        if let Located::At { since, .. } = &*located
+            && self.clock.monotonic().saturating_sub(*since) >= LOCATION_COOL_DOWN
+        {
+            *located = Located::Nowhere;
+        }
+    }
+
+    fn located(&self) -> MutexGuard<'_, Located> {
+        // Whole after each statement, so a panic elsewhere spoils nothing.
+        self.located.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unavailable(&self, reason: String) -> ValidationError {

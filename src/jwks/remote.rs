@@ -250,8 +250,9 @@ impl RemoteKeys {
             self.set_due(started.saturating_add(self.back_off(history.failures, has_keys)));
         }
         let fetched = tokio::time::timeout(self.refresh.timeout, self.fetch_set()).await;
-        let fetched = fetched
-            .unwrap_or_else(|_| Err(FetchError(format!("not done within {:?}", self.refresh.timeout))));
+        let fetched = fetched.unwrap_or_else(|_| {
+            Err(FetchError::Unusable(format!("not done within {:?}", self.refresh.timeout)))
+        });
         match fetched {
             Ok(newer) => {
                 self.swap(newer);
@@ -289,7 +290,7 @@ impl RemoteKeys {
         let url = self.locate().await?;
         let response = get(&*self.client, &url, self.refresh.timeout).await?;
         check_status(&url, &response)?;
-        KeySet::parse(response.body()).map_err(|reason| FetchError(format!("GET {url}: {reason}")))
+        KeySet::parse(response.body()).map_err(|reason| FetchError::Unusable(format!("GET {url}: {reason}")))
     }
 
     /// Returns where the keys are: as configured, as metadata said before, or as it says now.

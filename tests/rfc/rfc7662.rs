@@ -22,6 +22,9 @@ use url::form_urlencoded;
 
 use crate::support::{Answer, App, ISSUER, Log, READ, RESOURCE, assert_reason};
 
+/// Where the metadata of the server is.
+const METADATA: &str = "https://as.example.com/.well-known/oauth-authorization-server";
+
 const ENDPOINT: &str = "https://as.example.com/introspect";
 
 fn app() -> (TestAuthorizationServer, App) {
@@ -1018,4 +1021,45 @@ fn what_an_introspecting_resource_server_needs_can_be_built_without_asking_anybo
     ResourceServer::builder(validator).build().unwrap();
 
     assert!(authority.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_search_for_the_endpoint_in_vain_is_not_repeated_with_every_token() {
+    let (authority, app) = app();
+    authority.answer(METADATA, |_| {
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        response
+    });
+
+    for index in 0..100 {
+        app.present(&format!("token-{index}")).await.assert_unavailable();
+    }
+
+    assert_eq!(authority.requests_to(METADATA).len(), 1);
+    authority.answer_as_usual(METADATA);
+    authority.clock().advance(Duration::from_secs(1));
+    app.present(&good(&authority)).await.assert_pass();
+}
+
+#[tokio::test]
+async fn a_token_that_is_answered_404_causes_no_search_with_each_request() {
+    let (authority, app) = app_with(|builder| builder.cache_ttl(Duration::ZERO));
+    app.present(&good(&authority)).await.assert_pass();
+    authority.answer(ENDPOINT, |_| {
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        response
+    });
+
+    for _ in 0..50 {
+        app.present("../../etc/passwd").await.assert_internal();
+    }
+    assert_eq!(authority.requests_to(METADATA).len(), 1);
+
+    authority.clock().advance(Duration::from_secs(10));
+    app.present("x").await.assert_internal();
+    authority.answer_as_usual(ENDPOINT);
+    app.present(&good(&authority)).await.assert_pass();
+    assert_eq!(authority.requests_to(METADATA).len(), 2);
 }
