@@ -577,3 +577,48 @@ async fn a_handler_asks_with_the_hierarchy_of_the_layer_in_front() {
     let alone = ValidatedToken::assertion(ClaimsSet::new().with_scopes("orders:write"));
     assert!(alone.allows(WRITE) && !alone.allows(READ));
 }
+
+#[tokio::test]
+async fn an_anonymous_request_to_a_handler_that_needs_a_token_is_challenged() {
+    #[derive(Deserialize)]
+    struct Tenant {
+        tenant: String,
+    }
+    async fn needs(_: ValidatedToken) {}
+    async fn needs_claims(_: Claims<Tenant>) {}
+    async fn takes(claims: Option<Claims<Tenant>>) -> String {
+        claims.map_or("nobody".to_owned(), |Claims(Tenant { tenant })| tenant)
+    }
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let resource_server = authority.resource_server(RESOURCE);
+    let app = Router::new()
+        .route("/token", get(needs))
+        .route("/claims", get(needs_claims))
+        .route("/option", get(takes))
+        .layer(resource_server.optional());
+    let get = |path: &str, token: Option<String>| {
+        let request = http::Request::get(path);
+        let request = match token {
+            Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
+        };
+        app.clone().oneshot(request.body(axum::body::Body::empty()).unwrap())
+    };
+
+    for path in ["/token", "/claims"] {
+        let response = get(path, None).await.unwrap();
+
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{path}");
+        assert_eq!(challenges(&response), [bearer()]);
+        assert!(response.extensions().get::<tower_bearer::RejectionReason>().is_some());
+    }
+    for (token, status) in [
+        (None, StatusCode::OK),
+        (Some(authority.token().claim("tenant", "north").sign()), StatusCode::OK),
+        (Some(authority.token().sign()), StatusCode::FORBIDDEN),
+    ] {
+        assert_eq!(get("/option", token).await.unwrap().status(), status);
+    }
+    let good = authority.token().claim("tenant", "north").sign();
+    assert_eq!(get("/claims", Some(good)).await.unwrap().status(), StatusCode::OK);
+}

@@ -37,10 +37,15 @@ use axum_core::{
     extract::{FromRequestParts, OptionalFromRequestParts},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header::CACHE_CONTROL, request::Parts};
 use serde::de::DeserializeOwned;
 
-use crate::{ClaimError, Rejection, ValidatedToken, response::json_body};
+use crate::{
+    ClaimError, Rejection, ValidatedToken,
+    response::{Asked, json_body},
+    validate_token::Anonymous,
+};
 
 /// The claims of the validated token as a type of yours.
 ///
@@ -54,11 +59,12 @@ pub struct Claims<T>(pub T);
 #[non_exhaustive]
 pub enum ExtractError {
     /// No layer of a resource server stands in front of this handler: 500.
-    #[error(
-        "no validated token: put a layer of the resource server in front of this handler, or behind optional() ask for \
-         Option<ValidatedToken>"
-    )]
+    #[error("no validated token: put a layer of the resource server in front of this handler")]
     NoLayer,
+    /// The layer lets anonymous requests pass, and this handler does not: 401 with the challenge of the layer, which is in
+    /// here.
+    #[error("no credentials")]
+    NoCredentials(Box<http::Response<Bytes>>),
     /// The claims are not of the type that the handler asks for: 403.
     #[error("claims of the validated token do not fit the handler: {0}")]
     Claims(#[from] ClaimError),
@@ -67,6 +73,7 @@ pub enum ExtractError {
 impl IntoResponse for ExtractError {
     fn into_response(self) -> Response {
         let mut response = match self {
+            Self::NoCredentials(refusal) => return refusal.map(Body::from),
             Self::NoLayer => {
                 let body = json_body(Rejection::Internal);
                 (
@@ -88,7 +95,8 @@ impl IntoResponse for ExtractError {
     }
 }
 
-/// The token that a layer in front has validated.
+/// The token that a layer in front has validated. Behind [`ResourceServer::optional`](crate::ResourceServer::optional) an
+/// anonymous request is answered 401, as it would be behind `layer()`.
 impl<S: Sync> FromRequestParts<S> for ValidatedToken {
     type Rejection = ExtractError;
 
@@ -108,22 +116,41 @@ impl<S: Sync> OptionalFromRequestParts<S> for ValidatedToken {
     }
 }
 
+/// The claims, or `None` for an anonymous request.
+impl<S: Sync, T: DeserializeOwned> OptionalFromRequestParts<S> for Claims<T> {
+    type Rejection = ExtractError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, ExtractError> {
+        parts.extensions.get::<ValidatedToken>().map(Self::of).transpose()
+    }
+}
+
+impl<T: DeserializeOwned> Claims<T> {
+    fn of(token: &ValidatedToken) -> Result<Self, ExtractError> {
+        let claims = token.deserialize().inspect_err(|error| {
+            tracing::debug!(%error, "claims of a validated token do not fit the handler");
+        });
+        Ok(Self(claims?))
+    }
+}
+
 impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Claims<T> {
     type Rejection = ExtractError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ExtractError> {
-        let claims = find(parts)?.deserialize().map_err(|error| {
-            tracing::debug!(%error, "claims of a validated token do not fit the handler");
-            error
-        })?;
-        Ok(Self(claims))
+        Self::of(&find(parts)?)
     }
 }
 
 fn find(parts: &Parts) -> Result<ValidatedToken, ExtractError> {
-    parts.extensions.get::<ValidatedToken>().cloned().ok_or_else(|| {
-        let error = ExtractError::NoLayer;
-        tracing::error!(path = ?parts.uri.path(), %error, "route without a layer");
-        error
-    })
+    if let Some(token) = parts.extensions.get::<ValidatedToken>() {
+        return Ok(token.clone());
+    }
+    if let Some(anonymous) = parts.extensions.get::<Anonymous>() {
+        let refusal = anonymous.refuse(Asked::new(&parts.method, &parts.headers));
+        return Err(ExtractError::NoCredentials(Box::new(refusal)));
+    }
+    let error = ExtractError::NoLayer;
+    tracing::error!(path = ?parts.uri.path(), %error, "route without a layer");
+    Err(error)
 }

@@ -199,6 +199,23 @@ fn report(rejection: Rejection, error: &ValidationError) {
     }
 }
 
+/// Left in an anonymous request, for a handler that asks for a token all the same.
+#[cfg(feature = "axum")]
+#[derive(Clone)]
+pub(crate) struct Anonymous(Arc<Guard>);
+
+#[cfg(feature = "axum")]
+impl Anonymous {
+    pub(super) fn admitted_by(guard: &Arc<Guard>) -> Self {
+        Self(Arc::clone(guard))
+    }
+
+    /// Answers as a layer does that lets nobody pass without a token.
+    pub(crate) fn refuse(&self, asked: Asked) -> Response<Bytes> {
+        self.0.refuse(ValidationError::NoCredentials, asked)
+    }
+}
+
 impl Passed {
     pub(super) fn first(guard: Arc<Guard>) -> Self {
         Self { guard, outer: None }

@@ -41,6 +41,8 @@ mod layer;
 mod response_body;
 mod service;
 
+#[cfg(feature = "axum")]
+pub(crate) use self::guard::Anonymous;
 pub(crate) use self::guard::{Admit, Guard, Passed};
 pub use self::{
     future::ResponseFuture, layer::ValidateTokenLayer, response_body::ResponseBody, service::ValidateToken,

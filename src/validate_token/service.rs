@@ -9,6 +9,8 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::AUTHORIZATION};
 use tower_service::Service;
 
+#[cfg(feature = "axum")]
+use super::Anonymous;
 use super::{Guard, Passed, ResponseBody, ResponseFuture, future::Waiting, guard::Decision};
 use crate::{ValidatedToken, response::Asked};
 
@@ -93,7 +95,7 @@ impl<S: Clone> ValidateToken<S> {
 
 impl Guard {
     /// Makes a request ready for the inner service.
-    pub(super) fn prepare<B>(&self, request: &mut Request<B>, token: Option<ValidatedToken>) {
+    pub(super) fn prepare<B>(self: &Arc<Self>, request: &mut Request<B>, token: Option<ValidatedToken>) {
         match token {
             Some(token) => {
                 if self.server.0.forward_credential {
@@ -109,9 +111,18 @@ impl Guard {
             None => {
                 mark_sensitive(request.headers_mut());
                 request.extensions_mut().remove::<ValidatedToken>();
+                self.sign_anonymous(request);
             }
         }
     }
+
+    #[cfg(feature = "axum")]
+    fn sign_anonymous<B>(self: &Arc<Self>, request: &mut Request<B>) {
+        request.extensions_mut().insert(Anonymous::admitted_by(self));
+    }
+
+    #[cfg(not(feature = "axum"))]
+    fn sign_anonymous<B>(self: &Arc<Self>, _: &mut Request<B>) {}
 }
 
 /// Where a proof of possession travels (RFC 9449 section 4.1); with the token it would be as good as the token.
