@@ -140,7 +140,8 @@ pub enum ValidationError {
         /// The configured age.
         max_age: Duration,
     },
-    /// The token is for another resource server.
+    /// The token is for another resource server. `aud` is shown: it names resources, and in an ID token, which has no place
+    /// here, the application that signed the user in.
     #[error("audience {} not accepted, expected one of {} (RFC 9068 section 4)", List(.found), List(.expected))]
     AudienceMismatch {
         /// The configured audience.

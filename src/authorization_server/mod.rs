@@ -51,7 +51,8 @@ impl AuthorizationServer {
     ///
     /// Looked for, in this order: `/.well-known/oauth-authorization-server` (RFC 8414 section 3.1), then
     /// `/.well-known/openid-configuration`, both before the issuer's path, then the latter behind it (OpenID Connect
-    /// Discovery 1.0 section 4). A document that names another issuer ends the search and is not used.
+    /// Discovery 1.0 section 4). A document that names another issuer ends the search and is not used. What was found is
+    /// looked for again after a day, and when keys or introspection are not where it says.
     ///
     /// # Errors
     /// When the issuer is no `https` URL, or has a query, a fragment or a user name (RFC 8414 section 2).

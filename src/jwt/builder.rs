@@ -79,10 +79,11 @@ impl JwtValidatorBuilder {
         self
     }
 
-    /// Leaves this much time between two fetches caused by unknown keys. Anyone can invent a key's name: this is what
-    /// the authorization server bears at most, and what a token of a genuinely new key waits at most during a flood.
-    /// Default: 10 seconds; from 1 second to 10 minutes. A name that the server turned out not to have causes no fetch for
-    /// 30 seconds.
+    /// Leaves this much time between two fetches caused by unknown keys. Anyone can invent a key's name, and this is what
+    /// the authorization server bears at most. Default: 10 seconds; from 1 second to 10 minutes.
+    ///
+    /// During a flood of invented names, a token of a genuinely new key waits this long at most; where somebody asked for
+    /// the very name just before it was published, up to 30 seconds, for which a name counts as absent.
     pub fn key_cool_down(mut self, cool_down: Duration) -> Self {
         self.refresh.cool_down = cool_down;
         self
