@@ -1,7 +1,5 @@
 //! Extractors and layers in an axum application, asked over a socket.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::{
     io,
     sync::{Arc, Mutex},

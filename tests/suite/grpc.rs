@@ -1,8 +1,6 @@
 //! The layers around tonic services, asked over loopback by a tonic client and by a plain HTTP/2 client.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-#[path = "../examples/grpc.rs"]
+#[path = "../../examples/grpc.rs"]
 #[allow(dead_code, reason = "`main` is for the example")]
 mod example;
 

@@ -2,7 +2,6 @@
 //!
 //! The other way round does not hold and should not: jsonwebtoken takes what RFC 9068 refuses.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::disallowed_methods, reason = "jsonwebtoken is the other side")]
 
 use std::{

@@ -1,8 +1,6 @@
 //! The layer in front of an MCP server, asked over loopback by an MCP client and by a plain HTTP client.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-#[path = "../examples/mcp_jenkins.rs"]
+#[path = "../../examples/mcp_jenkins.rs"]
 #[allow(dead_code, reason = "`main` is for the example")]
 mod example;
 

@@ -1,8 +1,6 @@
 //! Tokens in the shape that providers give them, under the settings that the README names for each. The shapes are from
 //! the providers' documentation; nothing here has met a live server.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::convert::Infallible;
 
 use bytes::Bytes;

@@ -1,12 +1,5 @@
 //! The layer as a citizen of tower: readiness, bodies and errors of others, neighbours, and layers inside layers.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-#[path = "rfc/support.rs"]
-#[allow(unused, reason = "written for all tests")]
-#[allow(clippy::needless_pass_by_value, reason = "a test says what it means without a borrow")]
-mod support;
-
 use std::{
     cell::{Cell, RefCell},
     convert::Infallible,
@@ -37,7 +30,7 @@ use tower_bearer::{
 };
 use tower_http::{cors::CorsLayer, timeout::TimeoutLayer, trace::TraceLayer};
 
-use support::{App, ISSUER, READ, RESOURCE, WRITE, plain, settle, until, with_authorization};
+use crate::support::{App, ISSUER, READ, RESOURCE, WRITE, plain, settle, until, with_authorization};
 
 type Incoming = Request<Full<Bytes>>;
 
@@ -1124,7 +1117,9 @@ mod optional {
         app.present(&authority.token().audience("https://other.example").sign()).await.assert_invalid_token();
         app.send(with_authorization("Bearer")).await.assert_invalid_request();
         app.send(with_authorization("Bearer a b")).await.assert_invalid_request();
-        app.send(support::with_authorizations(&[b"Basic YTpi", b"Bearer x"])).await.assert_invalid_request();
+        app.send(crate::support::with_authorizations(&[b"Basic YTpi", b"Bearer x"]))
+            .await
+            .assert_invalid_request();
     }
 
     #[tokio::test]
@@ -1255,7 +1250,7 @@ mod order_of_checks {
         authority.token().raw_header(text(token.header_parameters())).raw_payload(text(token.claims())).sign()
     }
 
-    fn name(answer: &support::Answer) -> String {
+    fn name(answer: &crate::support::Answer) -> String {
         let shown = format!("{:?}", answer.reason.as_ref().unwrap());
         shown.split([' ', '(']).next().unwrap().to_owned()
     }

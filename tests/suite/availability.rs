@@ -1,12 +1,5 @@
 //! What a token that was seen before costs, how long a verdict counts, and what happens when validation goes wrong.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-#[path = "rfc/support.rs"]
-#[allow(unused, reason = "written for all tests")]
-#[allow(clippy::needless_pass_by_value, reason = "a test says what it means without a borrow")]
-mod support;
-
 use std::{
     sync::{
         Arc, Mutex,
@@ -23,7 +16,7 @@ use tower_bearer::{
     testing::{ManualClock, SigningKey, TestAuthorizationServer, challenges},
 };
 
-use support::{App, ISSUER, READ, RESOURCE, WRITE, settle, until, with_authorization};
+use crate::support::{App, ISSUER, READ, RESOURCE, WRITE, settle, until, with_authorization};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -172,8 +165,9 @@ mod a_hot_token {
         app.present(&token).await.assert_pass();
         let hot = app.last_seen();
 
-        let claims =
-            |seen: &support::Seen| serde_json::to_value(seen.token.as_ref().unwrap().claims()).unwrap();
+        let claims = |seen: &crate::support::Seen| {
+            serde_json::to_value(seen.token.as_ref().unwrap().claims()).unwrap()
+        };
         assert_eq!(claims(&hot), claims(&fresh));
         assert_eq!(hot.headers, fresh.headers);
     }

@@ -1,12 +1,5 @@
 //! Several validators behind one layer: which of them gets a token, and that no other one does.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-#[path = "rfc/support.rs"]
-#[allow(unused, reason = "written for all tests")]
-#[allow(clippy::needless_pass_by_value, reason = "a test says what it means without a borrow")]
-mod support;
-
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
@@ -21,7 +14,7 @@ use tower_bearer::{
     testing::{SigningKey, TestAuthorizationServer, TokenBuilder},
 };
 
-use support::{Answer, App, READ, RESOURCE};
+use crate::support::{Answer, App, READ, RESOURCE};
 
 const ONE: &str = "https://one.example";
 const OTHER: &str = "https://other.example";

@@ -1,7 +1,5 @@
 //! The public API, read as text: what it must have no word for.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::{fmt, fs, path::Path};
 
 /// Public items of the library, as text without comments, literals and bodies.

@@ -1,8 +1,6 @@
 //! The story of `examples/quickstart`, told into memory: it goes as it should, and tells when it does not.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-#[path = "../examples/quickstart/main.rs"]
+#[path = "../../examples/quickstart/main.rs"]
 #[allow(dead_code, reason = "nobody calls its `main`")]
 mod quickstart;
 

@@ -1,9 +1,8 @@
 //! The embedded authorization server, asked over loopback as a client or a resource server would.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::disallowed_methods, reason = "jsonwebtoken is the other side")]
 
-#[path = "../examples/authorization_server/mod.rs"]
+#[path = "../../examples/authorization_server/mod.rs"]
 mod authorization_server;
 
 use std::{collections::BTreeMap, time::Duration};

@@ -1,0 +1,21 @@
+//! All integration tests that can share a process, in one binary: it links once instead of eleven times.
+//!
+//! A test that counts the allocations or records the logs of the whole process has a binary of its own beside this folder.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+#![allow(clippy::needless_pass_by_value, reason = "tests are easier to read without a borrow")]
+
+mod support;
+
+mod authorization_server;
+mod availability;
+mod axum;
+mod grpc;
+mod mcp;
+mod middleware;
+mod oracle;
+mod providers;
+mod public_api;
+mod quickstart;
+mod rfc;
+mod routing;
