@@ -96,7 +96,7 @@ fn resource_server(authority: &TestAuthorizationServer, cache_bytes: u64) -> Res
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let first = authority.token().sign();
     runtime.block_on(async {
-        let mut service = server.layer().layer(service_fn(inner));
+        let mut service = server.require_token().layer(service_fn(inner));
         service.call(request(&first)).await.unwrap();
     });
     server
@@ -117,14 +117,14 @@ fn requests(criterion: &mut Criterion) {
         let good = [good];
 
         bench_signature(criterion, &authority, &good[0]);
-        let mut service = cached.require(READ).layer(service_fn(inner));
+        let mut service = cached.require_scopes(READ).layer(service_fn(inner));
         bench_calls(criterion, &format!("{algorithm} seen before"), &mut service, &good, OK);
-        let mut service = uncached.require(READ).layer(service_fn(inner));
+        let mut service = uncached.require_scopes(READ).layer(service_fn(inner));
         bench_calls(criterion, &format!("{algorithm} not seen before"), &mut service, &good, OK);
         bench_calls(criterion, &format!("{algorithm} expired"), &mut service, &[expired], REFUSED);
         bench_calls(criterion, &format!("{algorithm} forged"), &mut service, &[forged], REFUSED);
         if algorithm == Algorithm::EdDSA {
-            let mut service = cached.require(READ).layer(service_fn(inner));
+            let mut service = cached.require_scopes(READ).layer(service_fn(inner));
             bench_calls(criterion, "garbage of 900 bytes", &mut service, &["x".repeat(900)], REFUSED);
             let tokens: Vec<_> = (0..DISTINCT).map(|_| token(&authority).sign()).collect();
             bench_calls(criterion, "10,000 tokens seen before", &mut service, &tokens, OK);

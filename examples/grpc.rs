@@ -46,7 +46,7 @@ pub(crate) fn resource_server(
     resource: &str,
 ) -> Result<ResourceServer, ConfigError> {
     // Outside of a demonstration it is `discover`, which accepts `https` only.
-    let issuer = tower_bearer::AuthorizationServer::discover_on_loopback(issuer)?;
+    let issuer = tower_bearer::AuthorizationServer::discover(issuer).allow_http_on_loopback();
     let credential = ResourceServerCredential::secret_basic(&*credential.id, credential.secret.expose());
     let validator = RoutingValidator::new()
         .route(JwtValidator::builder(issuer.clone(), resource).build()?)
@@ -63,8 +63,8 @@ pub(crate) async fn serve(
     resource_server: ResourceServer,
 ) -> Result<(), transport::Error> {
     Server::builder()
-        .add_service(resource_server.require(READ).named_layer(JobsServer::new(Jenkins)))
-        .add_service(resource_server.require(WRITE).named_layer(BuildsServer::new(Jenkins)))
+        .add_service(resource_server.require_scopes(READ).named_layer(JobsServer::new(Jenkins)))
+        .add_service(resource_server.require_scopes(WRITE).named_layer(BuildsServer::new(Jenkins)))
         .serve_with_incoming(TcpIncoming::from(listener))
         .await
 }

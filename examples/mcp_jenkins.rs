@@ -49,10 +49,11 @@ const WRITE: Scope = Scope::from_static("mcp:write");
 /// Says which tokens are good, and what is published about that.
 pub(crate) fn resource_server(issuer: &str, resource: &str) -> Result<ResourceServer, ConfigError> {
     // Outside of a demonstration it is `discover` and `new`, which accept `https` only.
-    let issuer = tower_bearer::AuthorizationServer::discover_on_loopback(issuer)?;
-    let metadata = ProtectedResourceMetadata::new_on_loopback(resource)?
+    let issuer = tower_bearer::AuthorizationServer::discover(issuer).allow_http_on_loopback();
+    let metadata = ProtectedResourceMetadata::new(resource)
+        .allow_http_on_loopback()
         .resource_name("Jenkins")
-        .scopes_supported([READ, WRITE])?;
+        .scopes_supported([READ, WRITE]);
     ResourceServer::builder(JwtValidator::builder(issuer, resource).build()?)
         .resource_metadata(metadata)
         .scope_hierarchy(ScopeHierarchy::default().implies(WRITE, [READ]))
@@ -64,7 +65,7 @@ pub(crate) fn app(resource_server: &ResourceServer) -> Router {
     // Its default accepts requests to loopback addresses only; a public server names its hosts here.
     let config = StreamableHttpServerConfig::default();
     let mcp = StreamableHttpService::new(|| Ok(Jenkins), Arc::new(LocalSessionManager::default()), config);
-    let app = Router::new().nest_service("/mcp", resource_server.require(READ).layer(mcp));
+    let app = Router::new().nest_service("/mcp", resource_server.require_scopes(READ).layer(mcp));
     resource_server
         .metadata_paths()
         .into_iter()

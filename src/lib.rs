@@ -17,10 +17,10 @@
 //! const WRITE: Scope = Scope::from_static("orders:write");
 //!
 //! // Issuer and audience are arguments, so neither can be left out. Boot does not wait for the network.
-//! let authorization_server = AuthorizationServer::discover("https://as.example.com")?;
+//! let authorization_server = AuthorizationServer::discover("https://as.example.com");
 //! let validator = JwtValidator::builder(authorization_server, "https://orders.example.com").build()?;
 //! let resource_server = ResourceServer::builder(validator)
-//!     .resource_metadata(ProtectedResourceMetadata::new("https://orders.example.com")?)
+//!     .resource_metadata(ProtectedResourceMetadata::new("https://orders.example.com"))
 //!     .scope_hierarchy(ScopeHierarchy::default().implies(WRITE, [READ]))
 //!     .build()?;
 //!
@@ -30,8 +30,8 @@
 //! async fn change() {}
 //!
 //! let app: Router = Router::new()
-//!     .route("/orders", get(list).layer(resource_server.require(READ)))
-//!     .route("/orders/{id}", put(change).layer(resource_server.require([READ, WRITE])))
+//!     .route("/orders", get(list).layer(resource_server.require_scopes(READ)))
+//!     .route("/orders/{id}", put(change).layer(resource_server.require_scopes([READ, WRITE])))
 //!     .route_service(resource_server.metadata_path(), resource_server.metadata_service()); // public
 //! # Ok(())
 //! # }
@@ -45,7 +45,7 @@
 //! 1. It arrives at [`ValidateToken`]. Has an outer layer of the same resource server validated its token, step 6 is next.
 //! 2. Its [`credentials`] are read: the `Authorization` header, exactly one, exactly one token68, 16 KiB at most. Without
 //!    any, the answer is 401 and a challenge without error, or the request goes on as anonymous
-//!    ([`ResourceServer::optional`]).
+//!    ([`ResourceServer::allow_anonymous`]).
 //! 3. The token is validated: a good verdict that is remembered counts until `exp`, until its key is withdrawn or until its
 //!    time to live is over. Otherwise a [`TokenValidator`] decides: [`JwtValidator`](jwt) on the spot,
 //!    [`IntrospectionValidator`](introspection) by asking, [`RoutingValidator`] by choosing one of several, or your own.
@@ -83,13 +83,13 @@
 //! # Standards, and where they are
 //! | document | module |
 //! |---|---|
-//! | RFC 6750 bearer tokens, RFC 9110 authentication | [`credentials`], [`rejection`] |
-//! | RFC 6749 section 3.3 scopes | [`scope`], [`scope_requirement`] |
+//! | RFC 6750 bearer tokens, RFC 9110 authentication | [`credentials`], [`refusal`] |
+//! | RFC 6749 section 3.3 scopes | [`scope`], [`requirement`] |
 //! | RFC 7515, 7518, 7519, 8725, 9068 JWT access tokens | [`jwt`] |
 //! | RFC 7517, 8037, 9864 keys | [`jwks`] |
 //! | RFC 7662 introspection | [`introspection`] |
 //! | RFC 8414, OpenID Connect Discovery | [`authorization_server`] |
-//! | RFC 8707 resource indicators | [`audience`] |
+//! | RFC 8707 resource indicators | [`claims`] |
 //! | RFC 9728 protected resource metadata | [`protected_resource_metadata`] |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
@@ -97,44 +97,45 @@
     allow(dead_code, unused_imports, reason = "shared parts are idle without the validators that use them")
 )]
 
-// 0. What is configured once
+// What is configured once
 pub mod resource_server;
 
-// 1. A request arrives
+// A request arrives
 pub mod validate_token;
 
-// 2. Its credentials are read
+// What it needs
+pub mod requirement;
+
+// Its credentials are read
 pub mod credentials;
 
-// 3. The access token is validated
+// The access token is validated
 pub mod validator;
-mod strict_json;
 #[cfg(feature = "jwt")]
 pub mod jwt;
-#[cfg(feature = "jwt")]
-pub mod jwks;
 #[cfg(feature = "introspection")]
 pub mod introspection;
-pub mod audience;
 
-// 5. The token travels with the request
-pub mod token;
-pub mod claims;
-pub mod scope;
-
-// 6. A route asks for scopes
-pub mod scope_requirement;
-
-// 7. A request is refused
-pub mod error;
-pub mod rejection;
-mod challenge;
-mod response;
-
-// What the resource publishes and what it asks others
+// What the authorization server publishes, and what the resource publishes
 pub mod protected_resource_metadata;
 pub mod authorization_server;
+#[cfg(feature = "jwt")]
+pub mod jwks;
+
+// The token travels with the request
+pub mod token;
+pub mod claims;
+
+// A request is refused
+pub mod refusal;
+
+// Used by all
+pub mod scope;
 pub mod http_client;
+mod config_error;
+mod url_policy;
+mod single_flight;
+mod strict_json;
 pub mod clock;
 
 // Frameworks and tests
@@ -143,33 +144,37 @@ pub mod integration;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[doc(inline)]
 pub use self::{
-    audience::Audience,
     authorization_server::{AuthorizationServer, Issuer},
-    claims::{ClaimError, ClaimsSet},
+    claims::{Audience, ClaimsSet},
     clock::{Clock, SystemClock, UnixTime},
+    config_error::ConfigError,
     credentials::AccessToken,
-    error::{Excerpt, ValidationError},
     http_client::{BoxFuture, HttpClient, HttpError},
     protected_resource_metadata::{MetadataService, ProtectedResourceMetadata},
-    rejection::{ErrorCode, Rejection, RejectionReason},
-    resource_server::{ConfigError, ResourceServer, ResourceServerBuilder},
-    response::RejectionBody,
+    refusal::{ClaimError, ErrorCode, Excerpt, Rejection, RejectionBody, RejectionReason, ValidationError},
+    requirement::{ScopeHierarchy, ScopeRequirement},
+    resource_server::{ResourceServer, ResourceServerBuilder},
     scope::{InvalidScope, Scope, Scopes},
-    scope_requirement::{ScopeHierarchy, ScopeRequirement},
     token::ValidatedToken,
     validate_token::{ResponseBody, ResponseFuture, ValidateToken, ValidateTokenLayer},
     validator::{RoutingValidator, TokenValidator},
 };
 #[cfg(feature = "reqwest")]
+#[doc(inline)]
 pub use http_client::ReqwestClient;
 #[cfg(feature = "axum")]
+#[doc(inline)]
 pub use integration::axum::{Claims, ExtractError};
 #[cfg(feature = "introspection")]
+#[doc(inline)]
 pub use introspection::{IntrospectionValidator, IntrospectionValidatorBuilder, ResourceServerCredential};
 #[cfg(feature = "jwt")]
+#[doc(inline)]
 pub use jwks::{Algorithm, KeySet};
 #[cfg(feature = "jwt")]
+#[doc(inline)]
 pub use jwt::{AccessTokenRule, JwtValidator, JwtValidatorBuilder};
 
 /// The examples of the README, compiled.

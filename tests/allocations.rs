@@ -28,7 +28,7 @@ fn request(token: &str) -> Request<()> {
 
 /// Calls the service with the request, which must be answered at once, and counts what is allocated in between.
 fn allocations(resource_server: &ResourceServer, request: Request<()>) -> u64 {
-    let mut service = resource_server.require(READ).layer(service_fn(inner));
+    let mut service = resource_server.require_scopes(READ).layer(service_fn(inner));
     let context = &mut Context::from_waker(Waker::noop());
     let mut request = Some(request);
     let counted = allocation_counter::measure(|| {
@@ -41,7 +41,7 @@ fn allocations(resource_server: &ResourceServer, request: Request<()>) -> u64 {
 
 async fn with_keys(authority: &TestAuthorizationServer) -> ResourceServer {
     let resource_server = authority.resource_server(RESOURCE);
-    let mut service = resource_server.require(READ).layer(service_fn(inner));
+    let mut service = resource_server.require_scopes(READ).layer(service_fn(inner));
     service.call(request(&authority.token().sign())).await.unwrap();
     resource_server
 }

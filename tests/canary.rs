@@ -297,8 +297,8 @@ fn app(server: &ResourceServer, shown: &Shown) -> Router {
         .route("/type", get(by_type))
         .route("/request", get(by_request))
         .route("/misfit", get(does_not_fit))
-        .layer(server.require(READ))
-        .merge(Router::new().route("/option", get(by_option)).layer(server.optional()))
+        .layer(server.require_scopes(READ))
+        .merge(Router::new().route("/option", get(by_option)).layer(server.allow_anonymous()))
         .merge(Router::new().route("/open", get(by_token)))
         .with_state(Arc::clone(shown))
 }
@@ -401,7 +401,7 @@ async fn claims_from_a_validator_of_ones_own_do_not_tell_who_the_client_is() {
                 .with_claim("tenant", &PERSON)?
                 .with_subject(PERSON)
                 .with_scopes("orders:read");
-            Ok(ValidatedToken::assertion(claims).reusable_for(Duration::from_secs(60)))
+            Ok(ValidatedToken::from_trusted_claims(claims).reusable_for(Duration::from_secs(60)))
         }
     }
     Log::start();
@@ -463,7 +463,7 @@ async fn debug_shows_neither_token_nor_client_nor_person() {
     let introspection = introspection.build().unwrap();
     let routing = RoutingValidator::new().route(jwt.clone()).otherwise(introspection.clone());
     let server = authority.resource_server(RESOURCE);
-    let layer = server.require(READ);
+    let layer = server.require_scopes(READ);
 
     canaries.assert_absent_in_debug("AccessToken", &access_token);
     canaries.assert_absent_in_debug("ValidatedToken", &validated);
@@ -515,7 +515,8 @@ async fn debug_shows_neither_token_nor_client_nor_person() {
         })
     };
     for _ in 0..2 {
-        let response = server.layer().layer(inner.clone()).oneshot(request("/", &token)).await.unwrap();
+        let response =
+            server.require_token().layer(inner.clone()).oneshot(request("/", &token)).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
     }
     for text in debugged.lock().unwrap().iter() {

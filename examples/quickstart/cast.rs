@@ -38,7 +38,7 @@ impl Cast {
     pub async fn assemble(opaque_ttl: Duration) -> Result<Self, Failure> {
         let server = AuthorizationServer::start().await?;
         // All that the APIs are told of it; where its keys and endpoints are, they find out.
-        let issuing = tower_bearer::AuthorizationServer::discover_on_loopback(server.issuer())?;
+        let issuing = tower_bearer::AuthorizationServer::discover(server.issuer()).allow_http_on_loopback();
 
         let jwt = verifying(&server, issuing.clone()).await?;
         let opaque = introspecting("opaque API", &server, issuing.clone(), opaque_ttl).await?;
@@ -74,9 +74,13 @@ impl Cast {
         method: Method,
         authorization: Option<&str>,
     ) -> Result<Call, Failure> {
-        let before = Asked::so_far(&self.server);
+        let before = RequestKind::so_far(&self.server);
         let answer = self.client.call(method, &api.url, authorization).await?;
-        Ok(Call { answer, visit: api.journal.last()?, asked: Asked::so_far(&self.server).since(before) })
+        Ok(Call {
+            answer,
+            visit: api.journal.last()?,
+            asked: RequestKind::so_far(&self.server).since(before),
+        })
     }
 }
 
@@ -112,18 +116,18 @@ pub struct Call {
     /// By the API.
     pub visit: Visit,
     /// By the authorization server.
-    pub asked: Asked,
+    pub asked: RequestKind,
 }
 
 /// How often an API turned to the server. Nothing at all is what one hopes for.
 #[derive(Clone, Copy)]
-pub struct Asked {
+pub struct RequestKind {
     metadata: usize,
     keys: usize,
     introspection: usize,
 }
 
-impl Asked {
+impl RequestKind {
     pub fn so_far(server: &AuthorizationServer) -> Self {
         Self {
             metadata: server.requests(endpoints::METADATA),
@@ -141,7 +145,7 @@ impl Asked {
     }
 }
 
-impl fmt::Display for Asked {
+impl fmt::Display for RequestKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = [("metadata", self.metadata), ("keys", self.keys), ("introspection", self.introspection)];
         let asked: Vec<_> = all

@@ -2,8 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
-use super::url_policy::{Loopback, check_url};
-use crate::{ConfigError, resource_server::Problem};
+use crate::{
+    ConfigError,
+    config_error::Problem,
+    url_policy::{Loopback, check_url},
+};
 
 /// The issuer identifier of an authorization server: an `https` URL without query and fragment.
 ///

@@ -3,36 +3,17 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{
-    HeaderValue, Method, Request, StatusCode,
-    header::{ACCEPT, CONTENT_TYPE, LOCATION, USER_AGENT},
-};
+use http::{HeaderValue, header::CONTENT_TYPE};
 use url::Url;
 
-use super::{
-    Issuer,
+use super::Issuer;
+use crate::{
+    HttpClient,
+    http_client::fetch::{FetchError, check_status, is_json, no_response, send},
+    refusal::Excerpt,
+    strict_json::{self, Members},
     url_policy::{Loopback, check_url},
 };
-use crate::{
-    HttpClient, HttpError,
-    error::Excerpt,
-    http_client::send_within,
-    strict_json::{self, Members},
-};
-
-/// Longest document read, in bytes; the largest metadata and key sets seen have a tenth of it.
-const MAX_DOCUMENT_LEN: usize = 256 * 1024;
-
-/// Why something could not be fetched; a line for the log.
-#[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum FetchError {
-    /// Nobody answered.
-    #[error("{0}")]
-    NoAnswer(String),
-    /// The answer is of no use.
-    #[error("{0}")]
-    Unusable(String),
-}
 
 /// The endpoints that a resource server has a use for, each for itself: one that cannot be used is in the way of nobody
 /// who does not need it.
@@ -117,37 +98,6 @@ fn well_known_urls(issuer: &Issuer) -> Vec<Url> {
     urls
 }
 
-/// Fetches a document; the caller judges it.
-pub(crate) async fn get(
-    client: &dyn HttpClient,
-    url: &Url,
-    timeout: Duration,
-) -> Result<http::Response<Bytes>, FetchError> {
-    send(client, url, timeout).await.map_err(|error| no_response(url, &error))
-}
-
-async fn send(
-    client: &dyn HttpClient,
-    url: &Url,
-    timeout: Duration,
-) -> Result<http::Response<Bytes>, HttpError> {
-    let request = Request::builder()
-        .method(Method::GET)
-        .uri(url.as_str())
-        .header(ACCEPT, "application/json")
-        .header(USER_AGENT, OUR_NAME)
-        .body(Bytes::new())
-        .map_err(HttpError::new)?;
-    send_within(client, request, MAX_DOCUMENT_LEN, timeout).await
-}
-
-fn no_response(url: &Url, error: &HttpError) -> FetchError {
-    FetchError::NoAnswer(format!("GET {url}: {error}"))
-}
-
-/// What we call ourselves in requests.
-pub(crate) const OUR_NAME: &str = concat!("tower-bearer/", env!("CARGO_PKG_VERSION"));
-
 // RFC 8414 section 3.2: 200, `application/json`, a JSON object.
 fn document<'a>(url: &Url, response: &'a http::Response<Bytes>) -> Result<Members<'a>, FetchError> {
     check_status(url, response)?;
@@ -160,30 +110,6 @@ fn document<'a>(url: &Url, response: &'a http::Response<Bytes>) -> Result<Member
     }
     Members::parse(response.body())
         .map_err(|error| FetchError::Unusable(format!("GET {url}: no acceptable JSON object: {error}")))
-}
-
-/// Refuses everything but 200, and says where a redirect wanted to go, for the operator to configure.
-pub(crate) fn check_status(url: &Url, response: &http::Response<Bytes>) -> Result<(), FetchError> {
-    if response.status() == StatusCode::OK {
-        return Ok(());
-    }
-    let location = response.headers().get(LOCATION).map_or(String::new(), |location| {
-        format!(
-            " to {} (redirects are not followed)",
-            Excerpt::new(&String::from_utf8_lossy(location.as_bytes()))
-        )
-    });
-    Err(FetchError::Unusable(format!(
-        "GET {url}: status {}{location}, expected 200",
-        response.status().as_u16()
-    )))
-}
-
-/// Tells whether a response says that it is JSON; parameters may follow the media type.
-pub(crate) fn is_json(response: &http::Response<Bytes>) -> bool {
-    let content_type = response.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
-    media_type.trim_ascii().eq_ignore_ascii_case(b"application/json")
 }
 
 #[cfg(test)]

@@ -1,46 +1,43 @@
-//! Who issues the tokens: [`AuthorizationServer`], its [`Issuer`] and its endpoints, discovered or given.
+//! The authorization server that issues the tokens: [`AuthorizationServer`], its [`Issuer`] and its endpoints.
 //!
 //! ```
-//! # fn main() -> Result<(), tower_bearer::ConfigError> {
 //! use tower_bearer::AuthorizationServer;
 //!
-//! // Metadata of RFC 8414, or of OpenID Connect Discovery, tells where keys and introspection are.
-//! let discovered = AuthorizationServer::discover("https://as.example.com/tenant")?;
+//! // Keys and the introspection endpoint are found through metadata (RFC 8414 or OpenID Connect Discovery).
+//! let discovered = AuthorizationServer::discover("https://as.example.com/tenant");
 //!
-//! // Without discovery: Entra ID's v1 issuer has no metadata of its own.
-//! let given = AuthorizationServer::new("https://sts.windows.net/9b6e3b0a/")?
-//!     .jwks_uri("https://login.microsoftonline.com/9b6e3b0a/discovery/keys")?;
+//! // Without discovery: the v1 issuer of Entra ID has no metadata of its own.
+//! let given = AuthorizationServer::with_endpoints("https://sts.windows.net/9b6e3b0a/")
+//!     .jwks_uri("https://login.microsoftonline.com/9b6e3b0a/discovery/keys");
 //! # let _ = (discovered, given);
-//! # Ok(())
-//! # }
 //! ```
 
+mod checked;
 mod issuer;
 pub(crate) mod metadata;
-pub(crate) mod url_policy;
 
 use std::sync::Arc;
 
-use url::Url;
-
+pub(crate) use self::checked::CheckedAuthorizationServer;
 pub use self::issuer::Issuer;
-use self::url_policy::{Loopback, check_url};
 #[cfg(feature = "jwt")]
 use crate::KeySet;
-use crate::{ConfigError, HttpClient};
+use crate::{HttpClient, url_policy::Loopback};
 
 /// An authorization server (RFC 6749 section 1.1) whose tokens are accepted.
 ///
-/// Nothing is fetched when it is made: a service starts while its authorization server is down.
+/// Nothing is checked or fetched when it is made. The `build()` of a validator checks all settings and reports every problem
+/// in one [`ConfigError`](crate::ConfigError). Keys and metadata are fetched with the first token, so a service starts while
+/// its authorization server is down.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct AuthorizationServer {
-    issuer: Issuer,
+    issuer: Box<str>,
     loopback: Loopback,
     /// Whether metadata tells the endpoints that are not given.
     discovered: bool,
-    jwks_uri: Option<Url>,
-    introspection_endpoint: Option<Url>,
+    jwks_uri: Option<Box<str>>,
+    introspection_endpoint: Option<Box<str>>,
     #[cfg(feature = "jwt")]
     keys: Option<KeySet>,
     http_client: Option<Arc<dyn HttpClient>>,
@@ -49,82 +46,66 @@ pub struct AuthorizationServer {
 impl AuthorizationServer {
     /// Names an authorization server that publishes metadata.
     ///
-    /// Looked for, in this order: `/.well-known/oauth-authorization-server` (RFC 8414 section 3.1), then
-    /// `/.well-known/openid-configuration`, both before the issuer's path, then the latter behind it (OpenID Connect
-    /// Discovery 1.0 section 4). A document that names another issuer ends the search and is not used. What was found is
-    /// looked for again after a day, and when keys or introspection are not where it says.
+    /// The metadata is looked for at three addresses, in this order: `/.well-known/oauth-authorization-server` (RFC 8414
+    /// section 3.1) and `/.well-known/openid-configuration`, both inserted before the path of the issuer, then
+    /// `/.well-known/openid-configuration` appended to the issuer (OpenID Connect Discovery 1.0 section 4). A document that
+    /// names another issuer ends the search and is not used. Metadata is fetched again after a day, and when keys or
+    /// introspection are not found where it says.
     ///
-    /// # Errors
-    /// When the issuer is no `https` URL, or has a query, a fragment or a user name (RFC 8414 section 2).
-    pub fn discover(issuer: &str) -> Result<Self, ConfigError> {
-        Self::with_issuer(issuer, Loopback::Refuse, true)
+    /// The issuer must be an `https` URL without query, fragment and user name (RFC 8414 section 2); `build()` checks it.
+    pub fn discover(issuer: impl Into<String>) -> Self {
+        Self::new(issuer.into(), true)
     }
 
-    /// Names an authorization server that publishes metadata and may run on this machine without TLS, for development
-    /// and tests: `http` is accepted for `127.0.0.0/8`, `[::1]` and `localhost`.
+    /// Names an authorization server whose endpoints or keys are given: see [`jwks_uri`](Self::jwks_uri),
+    /// [`introspection_endpoint`](Self::introspection_endpoint) and [`keys`](Self::keys). No metadata is fetched.
     ///
-    /// # Errors
-    /// As [`discover`](Self::discover).
-    pub fn discover_on_loopback(issuer: &str) -> Result<Self, ConfigError> {
-        Self::with_issuer(issuer, Loopback::Accept, true)
+    /// The issuer must be an `https` URL without query, fragment and user name (RFC 8414 section 2); `build()` checks it.
+    pub fn with_endpoints(issuer: impl Into<String>) -> Self {
+        Self::new(issuer.into(), false)
     }
 
-    /// Names an authorization server whose endpoints or keys are given, each by a method.
-    ///
-    /// # Errors
-    /// As [`discover`](Self::discover).
-    pub fn new(issuer: &str) -> Result<Self, ConfigError> {
-        Self::with_issuer(issuer, Loopback::Refuse, false)
-    }
-
-    /// Names an authorization server whose endpoints or keys are given, and which may run on this machine without TLS.
-    ///
-    /// # Errors
-    /// As [`discover`](Self::discover).
-    pub fn new_on_loopback(issuer: &str) -> Result<Self, ConfigError> {
-        Self::with_issuer(issuer, Loopback::Accept, false)
-    }
-
-    fn with_issuer(issuer: &str, loopback: Loopback, discovered: bool) -> Result<Self, ConfigError> {
-        Ok(Self {
-            issuer: Issuer::check(issuer, loopback)?,
-            loopback,
+    fn new(issuer: String, discovered: bool) -> Self {
+        Self {
+            issuer: issuer.into(),
+            loopback: Loopback::Refuse,
             discovered,
             jwks_uri: None,
             introspection_endpoint: None,
             #[cfg(feature = "jwt")]
             keys: None,
             http_client: None,
-        })
+        }
     }
 
-    /// Gives the address of the key set (RFC 7517 section 5), whatever metadata says.
-    ///
-    /// # Errors
-    /// When it is no `https` URL.
-    pub fn jwks_uri(mut self, url: &str) -> Result<Self, ConfigError> {
-        self.jwks_uri = Some(check_url("jwks_uri", url, self.loopback)?);
-        Ok(self)
+    /// Accepts `http` URLs on this machine (`127.0.0.0/8`, `[::1]` and `localhost`), for development and tests. Default:
+    /// every URL must be `https`.
+    pub fn allow_http_on_loopback(mut self) -> Self {
+        self.loopback = Loopback::Accept;
+        self
     }
 
-    /// Gives the address of the introspection endpoint (RFC 7662 section 2), whatever metadata says.
-    ///
-    /// # Errors
-    /// When it is no `https` URL.
-    pub fn introspection_endpoint(mut self, url: &str) -> Result<Self, ConfigError> {
-        self.introspection_endpoint = Some(check_url("introspection_endpoint", url, self.loopback)?);
-        Ok(self)
+    /// Sets the address of the key set (RFC 7517 section 5), an `https` URL. Default: what the metadata says.
+    pub fn jwks_uri(mut self, url: impl Into<String>) -> Self {
+        self.jwks_uri = Some(url.into().into());
+        self
     }
 
-    /// Gives the keys themselves: nothing is fetched, and a new key needs a restart.
+    /// Sets the address of the introspection endpoint (RFC 7662 section 2), an `https` URL. Default: what the metadata says.
+    pub fn introspection_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.introspection_endpoint = Some(url.into().into());
+        self
+    }
+
+    /// Sets the keys themselves: no keys are fetched, and a new key needs a restart. Default: keys are fetched.
     #[cfg(feature = "jwt")]
     pub fn keys(mut self, keys: KeySet) -> Self {
         self.keys = Some(keys);
         self
     }
 
-    /// Sets the client that talks to this authorization server. Default: a `ReqwestClient` for each validator, with the
-    /// feature `reqwest`; without it one must be set wherever something is fetched.
+    /// Sets the HTTP client for this authorization server. Default: a `ReqwestClient` for each validator, with the feature
+    /// `reqwest`. Without that feature a client must be set if anything is fetched.
     ///
     /// Clones of a `ReqwestClient` share their connections.
     pub fn http_client(mut self, client: impl HttpClient) -> Self {
@@ -132,57 +113,8 @@ impl AuthorizationServer {
         self
     }
 
-    /// Returns the issuer identifier.
-    pub fn issuer(&self) -> &Issuer {
+    /// Returns the issuer identifier as it was given.
+    pub fn issuer(&self) -> &str {
         &self.issuer
-    }
-}
-
-impl AuthorizationServer {
-    /// Returns the client that was set, or makes the default one.
-    pub(crate) fn client(&self) -> Result<Arc<dyn HttpClient>, crate::resource_server::Problem> {
-        if let Some(client) = &self.http_client {
-            return Ok(Arc::clone(client));
-        }
-        #[cfg(feature = "reqwest")]
-        return match self.default_client() {
-            Ok(client) => Ok(Arc::new(client)),
-            Err(error) => Err(crate::resource_server::Problem::new(
-                "http_client",
-                error.to_string(),
-                "expected a TLS stack",
-            )),
-        };
-        #[cfg(not(feature = "reqwest"))]
-        Err(crate::resource_server::Problem::without_value(
-            "http_client",
-            "expected an HttpClient, or the feature reqwest, to talk to the authorization server",
-        ))
-    }
-
-    /// A proxy that the environment names has no way to this machine's loopback.
-    #[cfg(feature = "reqwest")]
-    fn default_client(&self) -> Result<crate::ReqwestClient, crate::HttpError> {
-        match self.loopback {
-            Loopback::Accept => crate::ReqwestClient::for_loopback(),
-            Loopback::Refuse => crate::ReqwestClient::new(),
-        }
-    }
-
-    pub(crate) fn is_discovered(&self) -> bool {
-        self.discovered
-    }
-
-    #[cfg(feature = "jwt")]
-    pub(crate) fn given_keys(&self) -> Option<&KeySet> {
-        self.keys.as_ref()
-    }
-
-    pub(crate) fn given_jwks_uri(&self) -> Option<&Url> {
-        self.jwks_uri.as_ref()
-    }
-
-    pub(crate) fn given_introspection_endpoint(&self) -> Option<&Url> {
-        self.introspection_endpoint.as_ref()
     }
 }

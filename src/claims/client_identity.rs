@@ -1,7 +1,7 @@
 //! What is left out: the names under which a token tells who the client is.
 
-use super::{ClaimError, parse::push_name};
-use crate::strict_json::Members;
+use super::parse::push_name;
+use crate::{ClaimError, strict_json::Members};
 
 /// Tells whether a member names or describes the client. A resource server never learns it.
 pub(crate) fn is_client_identifier(name: &str) -> bool {

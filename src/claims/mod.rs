@@ -16,10 +16,10 @@
 //! # Ok::<_, tower_bearer::ClaimError>(())
 //! ```
 
-mod assertion;
-mod claim_error;
+mod audience;
 mod client_identity;
 mod parse;
+mod trusted;
 
 use std::fmt;
 
@@ -29,9 +29,9 @@ use serde::{
     ser::{Error as _, SerializeMap},
 };
 
-pub use self::claim_error::ClaimError;
+pub use self::audience::Audience;
 pub(crate) use self::{client_identity::is_client_identifier, parse::ScopeArray};
-use crate::{Scopes, UnixTime, strict_json::Members};
+use crate::{ClaimError, Scopes, UnixTime, strict_json::Members};
 
 /// The claims of a validated token.
 ///

@@ -1,11 +1,11 @@
 //! One pass over the members of a token: what is kept as text, and what is typed.
 
 use super::{
-    ClaimError, ClaimsSet,
+    ClaimsSet,
     client_identity::{is_client_identifier, push_actor},
 };
 use crate::{
-    Scopes, UnixTime,
+    ClaimError, Scopes, UnixTime,
     strict_json::{self, Members},
 };
 

@@ -21,7 +21,7 @@ pub(crate) fn extract(headers: &HeaderMap) -> Result<Option<&str>, ValidationErr
     // hop before us check?
     match fields.count() {
         0 => parse(field),
-        more => Err(ValidationError::SeveralCredentials { found: 1 + more }),
+        more => Err(ValidationError::MultipleAuthorizationHeaders { found: 1 + more }),
     }
 }
 
@@ -168,7 +168,10 @@ mod tests {
     fn a_second_field_is_refused_whatever_it_holds() {
         for second in ["Bearer b", "Basic YTpi", ""] {
             let error = extract_from(&[b"Bearer a", second.as_bytes()]).unwrap_err();
-            assert!(matches!(error, ValidationError::SeveralCredentials { found: 2 }), "{second:?}: {error}");
+            assert!(
+                matches!(error, ValidationError::MultipleAuthorizationHeaders { found: 2 }),
+                "{second:?}: {error}"
+            );
         }
     }
 

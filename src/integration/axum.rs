@@ -21,8 +21,8 @@
 //!
 //! fn app(resource_server: &ResourceServer) -> Router {
 //!     Router::new()
-//!         .route("/orders", get(list).layer(resource_server.require(READ)))
-//!         .route("/", get(greet).layer(resource_server.optional()))
+//!         .route("/orders", get(list).layer(resource_server.require_scopes(READ)))
+//!         .route("/", get(greet).layer(resource_server.allow_anonymous()))
 //! }
 //! # let _ = app;
 //! ```
@@ -43,7 +43,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     ClaimError, Rejection, ValidatedToken,
-    response::{Asked, json_body},
+    refusal::{RequestKind, json_body},
     validate_token::Anonymous,
 };
 
@@ -95,8 +95,8 @@ impl IntoResponse for ExtractError {
     }
 }
 
-/// The token that a layer in front has validated. Behind [`ResourceServer::optional`](crate::ResourceServer::optional) an
-/// anonymous request is answered 401, as it would be behind `layer()`.
+/// The token that a layer in front has validated. Behind [`ResourceServer::allow_anonymous`](crate::ResourceServer::allow_anonymous) an
+/// anonymous request is answered 401, as it would be behind `require_token()`.
 impl<S: Sync> FromRequestParts<S> for ValidatedToken {
     type Rejection = ExtractError;
 
@@ -105,7 +105,7 @@ impl<S: Sync> FromRequestParts<S> for ValidatedToken {
     }
 }
 
-/// The token, or `None` for an anonymous request behind [`ResourceServer::optional`](crate::ResourceServer::optional).
+/// The token, or `None` for an anonymous request behind [`ResourceServer::allow_anonymous`](crate::ResourceServer::allow_anonymous).
 ///
 /// It cannot tell an anonymous request from a route without a layer.
 impl<S: Sync> OptionalFromRequestParts<S> for ValidatedToken {
@@ -147,7 +147,7 @@ fn find(parts: &Parts) -> Result<ValidatedToken, ExtractError> {
         return Ok(token.clone());
     }
     if let Some(anonymous) = parts.extensions.get::<Anonymous>() {
-        let refusal = anonymous.refuse(Asked::new(&parts.method, &parts.headers));
+        let refusal = anonymous.refuse(RequestKind::new(&parts.method, &parts.headers));
         return Err(ExtractError::NoCredentials(Box::new(refusal)));
     }
     let error = ExtractError::NoLayer;

@@ -17,8 +17,8 @@ use crate::{
     Audience, AuthorizationServer, Clock, ConfigError, SystemClock,
     claims::ScopeArray,
     clock::{DEFAULT_CLOCK_SKEW, MAX_CLOCK_SKEW},
-    resource_server::Problem,
-    validator::SingleFlight,
+    config_error::Problem,
+    single_flight::SingleFlight,
 };
 
 const DEFAULT_TTL: Duration = Duration::from_secs(60);
@@ -136,8 +136,10 @@ impl IntrospectionValidatorBuilder {
             let expected = "expected visible ASCII (RFC 6750 section 2.1)";
             problems.push(Problem::without_value("resource server credential", expected));
         }
-        let server = &self.authorization_server;
-        if !server.is_discovered() && server.given_introspection_endpoint().is_none() {
+        let Some(server) = self.authorization_server.check(&mut problems) else {
+            return Err(ConfigError::of(problems));
+        };
+        if !server.discovered && server.introspection_endpoint.is_none() {
             let expected = "expected introspection_endpoint or discovery";
             problems.push(Problem::without_value("authorization server", expected));
         }
@@ -153,14 +155,14 @@ impl IntrospectionValidatorBuilder {
             return Err(ConfigError::of(problems));
         };
         let policy = IntrospectionPolicy {
-            issuer: server.issuer().clone(),
+            issuer: server.issuer.clone(),
             audience: self.audience.spellings(),
             missing_audience: self.missing_audience,
             scope_array: self.scope_array,
             clock_skew: self.clock_skew,
         };
         let introspection = Introspection {
-            server: self.authorization_server,
+            server,
             credential: self.credential,
             client,
             clock: self.clock,

@@ -20,12 +20,12 @@ use super::{
     response::{self, IntrospectionPolicy},
 };
 use crate::{
-    AccessToken, AuthorizationServer, Clock, HttpClient, Issuer, ValidatedToken, ValidationError,
-    authorization_server::metadata::{FetchError, ServerMetadata},
-    error::DEFAULT_RETRY_AFTER,
-    http_client::send_within,
+    AccessToken, Clock, HttpClient, Issuer, ValidatedToken, ValidationError,
+    authorization_server::{CheckedAuthorizationServer, metadata::ServerMetadata},
+    http_client::fetch::{FetchError, send_within},
+    refusal::DEFAULT_RETRY_AFTER,
+    single_flight::{FlightError, SingleFlight},
     token::Reuse,
-    validator::{FlightError, SingleFlight},
 };
 
 /// Longest answer read, in bytes.
@@ -63,7 +63,7 @@ pub(super) enum Located {
 
 /// The endpoint, and all that is known of it.
 pub(super) struct Introspection {
-    pub(super) server: AuthorizationServer,
+    pub(super) server: CheckedAuthorizationServer,
     pub(super) credential: ResourceServerCredential,
     pub(super) client: Arc<dyn HttpClient>,
     pub(super) clock: Arc<dyn Clock>,
@@ -106,7 +106,7 @@ impl Introspection {
     fn say_audience(&self) {
         if !self.said_audience.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                issuer = %self.server.issuer(),
+                issuer = %self.server.issuer,
                 "introspection answer without aud refused; if the authorization server answers only for tokens of this \
                  resource server, say so with allow_missing_audience()"
             );
@@ -116,7 +116,7 @@ impl Introspection {
     /// Says once when the authorization server gives no verdict any more, and once when it does again: during an outage
     /// every request would say the same.
     fn report(&self, error: Option<&ValidationError>) {
-        let issuer = self.server.issuer();
+        let issuer = &self.server.issuer;
         match error {
             Some(error @ ValidationError::IntrospectionRefused { .. }) => {
                 if !self.in_trouble.swap(true, Ordering::Relaxed) {
@@ -166,7 +166,7 @@ impl Introspection {
         status: StatusCode,
         response: &http::Response<Bytes>,
     ) -> ValidationError {
-        let issuer = self.server.issuer().as_str().into();
+        let issuer = self.server.issuer.as_str().into();
         match status.as_u16() {
             429 | 500..=599 => ValidationError::IntrospectionUnavailable {
                 issuer,
@@ -202,7 +202,7 @@ impl Introspection {
 
     /// Returns the endpoint: as configured, as metadata said before, or as it says now.
     async fn endpoint(&self) -> Result<Url, ValidationError> {
-        if let Some(given) = self.server.given_introspection_endpoint() {
+        if let Some(given) = &self.server.introspection_endpoint {
             return Ok(given.clone());
         }
         match &*self.located() {
@@ -214,7 +214,7 @@ impl Introspection {
         }
         let discovery = || {
             let (client, issuer, timeout) =
-                (Arc::clone(&self.client), self.server.issuer().clone(), self.timeout);
+                (Arc::clone(&self.client), self.server.issuer.clone(), self.timeout);
             async move { discover(&*client, &issuer, timeout).await }
         };
         let found = match self.discovery.run((), discovery).await {
@@ -252,7 +252,7 @@ impl Introspection {
 
     fn unavailable(&self, reason: String) -> ValidationError {
         ValidationError::IntrospectionUnavailable {
-            issuer: self.server.issuer().as_str().into(),
+            issuer: self.server.issuer.as_str().into(),
             reason: reason.into(),
             retry_after: DEFAULT_RETRY_AFTER,
         }
@@ -260,7 +260,7 @@ impl Introspection {
 
     fn malformed(&self, reason: &str) -> ValidationError {
         ValidationError::IntrospectionMalformed {
-            issuer: self.server.issuer().as_str().into(),
+            issuer: self.server.issuer.as_str().into(),
             reason: reason.into(),
         }
     }

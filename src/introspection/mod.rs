@@ -20,7 +20,7 @@
 //!
 //! # #[cfg(feature = "reqwest")]
 //! # fn main() -> Result<(), tower_bearer::ConfigError> {
-//! let authorization_server = AuthorizationServer::discover("https://as.example.com")?;
+//! let authorization_server = AuthorizationServer::discover("https://as.example.com");
 //! // The credential of this resource server itself, registered for it at the authorization server.
 //! let credential = ResourceServerCredential::secret_basic("orders", "s3cret");
 //! let validator = IntrospectionValidator::builder(authorization_server, credential, "https://orders.example.com")
@@ -68,7 +68,7 @@ impl TokenValidator for IntrospectionValidator {
     }
 
     fn issuers(&self) -> Vec<Issuer> {
-        vec![self.0.server.issuer().clone()]
+        vec![self.0.server.issuer.clone()]
     }
 
     /// With a time to live of zero nothing is shared: an answer asked for before a revocation would outlive it.

@@ -8,7 +8,7 @@ use http::{
 use url::{Url, form_urlencoded};
 
 use super::ResourceServerCredential;
-use crate::{AccessToken, authorization_server::metadata::OUR_NAME};
+use crate::{AccessToken, http_client::fetch::OUR_NAME};
 
 /// Writes the request: the token is in the body and nowhere else, our credential in the header or the body, never both.
 pub(super) fn introspection_request(

@@ -7,9 +7,9 @@ use http::{Response, header::RETRY_AFTER};
 
 use crate::{
     ClaimsSet, Issuer, UnixTime, ValidationError,
-    authorization_server::metadata::is_json,
     claims::ScopeArray,
-    error::Excerpt,
+    http_client::fetch::is_json,
+    refusal::Excerpt,
     strict_json::{self, Members},
 };
 
@@ -33,7 +33,7 @@ pub(super) enum MissingAudience {
 
 /// Members that speak of the answer or name a person for display, and are no claims of the token. A client's identity
 /// is left out by [`ClaimsSet`] itself.
-const NO_CLAIMS: [&str; 2] = ["active", "username"];
+const NOT_CLAIMS: [&str; 2] = ["active", "username"];
 
 /// Reads an answer; `None` is a token that is not active, whatever else the answer says about it.
 pub(super) fn parse(body: &[u8], scope_array: ScopeArray) -> Result<Option<ClaimsSet>, String> {
@@ -47,7 +47,7 @@ pub(super) fn parse(body: &[u8], scope_array: ScopeArray) -> Result<Option<Claim
     }
     // Servers that write every member of RFC 7662 section 2.2, all of them optional, have `null` where there is none. A
     // `cnf` that says nothing is not the same as none: who writes it meant to bind the token.
-    let claims = ClaimsSet::from_members(&members.without_nulls_but("cnf"), scope_array, &NO_CLAIMS);
+    let claims = ClaimsSet::from_members(&members.without_nulls_but("cnf"), scope_array, &NOT_CLAIMS);
     claims.map(Some).map_err(|error| error.to_string())
 }
 
@@ -142,7 +142,7 @@ fn check_kind(claims: &ClaimsSet) -> Result<(), ValidationError> {
     };
     let refresh_or_id = ["refresh_token", "refresh", "id_token", "id", "offline"];
     if ["token_type", "token_use", "typ"].into_iter().any(|name| says(name, &refresh_or_id)) {
-        return Err(ValidationError::NoAccessToken {
+        return Err(ValidationError::NotAnAccessToken {
             expected: "an access token, not a refresh or ID token".into(),
         });
     }

@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use super::Algorithm;
 use crate::{
     strict_json::{self, Members},
-    token::Voucher,
+    token::KeyValidity,
 };
 
 /// A public key that may verify tokens, parsed once.
@@ -19,7 +19,7 @@ pub(crate) struct VerifyingKey {
     /// One entry for each algorithm: aws-lc-rs binds a parsed key to it (RFC 8725 section 3.1).
     prepared: Vec<(Algorithm, ParsedPublicKey)>,
     /// What is withdrawn when the key leaves its set.
-    voucher: Voucher,
+    validity: KeyValidity,
 }
 
 /// Why a key is not used.
@@ -70,7 +70,7 @@ impl VerifyingKey {
         if prepared.is_empty() {
             return Err(Unusable("alg does not fit the key's type"));
         }
-        Ok(Self { kid, fits_any_kid: false, prepared, voucher: Voucher::default() })
+        Ok(Self { kid, fits_any_kid: false, prepared, validity: KeyValidity::default() })
     }
 
     /// Lets the key verify tokens of any `kid`, unless it has one.
@@ -94,8 +94,8 @@ impl VerifyingKey {
         self.kid == other.kid && uses(self) == uses(other) && bytes(self) == bytes(other)
     }
 
-    pub(crate) fn voucher(&self) -> &Voucher {
-        &self.voucher
+    pub(crate) fn validity(&self) -> &KeyValidity {
+        &self.validity
     }
 
     /// Returns the algorithms it is used with; several for an RSA key that declares none.

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::{Algorithm, VerifyingKey, jwk::Unusable, pem};
-use crate::{
-    ConfigError, Issuer, ValidationError, error::Excerpt, resource_server::Problem, strict_json::Members,
-};
+use crate::{ConfigError, ValidationError, config_error::Problem, refusal::Excerpt, strict_json::Members};
 
 /// Most keys in a set. Servers publish two or three; Entra, with all its tenants' keys, a dozen.
 const MAX_KEYS: usize = 64;
@@ -97,7 +95,7 @@ impl KeySet {
     pub(crate) fn retire_in_favour_of(&self, newer: &Self) {
         for key in &self.keys {
             if !newer.keys.iter().any(|kept| Arc::ptr_eq(kept, key)) {
-                key.voucher().withdraw();
+                key.validity().withdraw();
             }
         }
     }
@@ -136,24 +134,19 @@ impl KeySet {
         self.keys.iter().any(|key| key.fitting(Some(kid), algorithm).is_some())
     }
 
-    /// Warns of each key that `older` did not have and that may be used with several of the configured algorithms,
-    /// because it declares none. RFC 8725 section 3.1 wants one; it is the server, or our configuration, that can say.
-    pub(crate) fn warn_of_several_algorithms(
-        &self,
-        issuer: &Issuer,
-        allowed: &[Algorithm],
-        older: Option<&Self>,
-    ) {
-        for key in &self.keys {
-            let is_new = older.is_none_or(|older| !older.keys.iter().any(|old| Arc::ptr_eq(old, key)));
-            let usable = key.algorithms().filter(|algorithm| allowed.contains(algorithm)).count();
-            if is_new && usable > 1 {
-                tracing::warn!(
-                    %issuer, kid = ?key.kid(),
-                    "key declares no alg and fits several of the configured algorithms; configure the one in use"
-                );
-            }
-        }
+    /// Returns the `kid` of each key that `older` does not have and that fits several of the `allowed` algorithms.
+    pub(crate) fn unpinned_kids<'a>(
+        &'a self,
+        allowed: &'a [Algorithm],
+        older: Option<&'a Self>,
+    ) -> impl Iterator<Item = Option<&'a str>> {
+        let is_new = move |key: &&Arc<VerifyingKey>| {
+            older.is_none_or(|older| !older.keys.iter().any(|old| Arc::ptr_eq(old, key)))
+        };
+        let is_unpinned = |key: &&Arc<VerifyingKey>| {
+            key.algorithms().filter(|algorithm| allowed.contains(algorithm)).count() > 1
+        };
+        self.keys.iter().filter(is_new).filter(is_unpinned).map(|key| key.kid())
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -7,7 +7,7 @@
 //! let keys = KeySet::from_jwks(
 //!     r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"2026","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#,
 //! )?;
-//! let authorization_server = AuthorizationServer::new("https://as.example.com")?.keys(keys);
+//! let authorization_server = AuthorizationServer::with_endpoints("https://as.example.com").keys(keys);
 //! # let _ = authorization_server;
 //! # Ok(())
 //! # }
@@ -17,12 +17,8 @@ mod algorithm;
 mod jwk;
 mod key_set;
 mod pem;
-mod remote;
 #[cfg(test)]
 mod wycheproof;
 
+pub(crate) use self::jwk::VerifyingKey;
 pub use self::{algorithm::Algorithm, key_set::KeySet};
-pub(crate) use self::{
-    jwk::VerifyingKey,
-    remote::{KeyRefresh, RemoteKeys},
-};

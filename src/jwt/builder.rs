@@ -2,12 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{AccessTokenRule, ClaimsPolicy, HeaderPolicy, JwtValidator, KeySource};
+use super::{
+    AccessTokenRule, ClaimsPolicy, HeaderPolicy, JwtValidator, KeyRefresh, KeySource, RemoteKeys,
+    remote_keys::warn_about_unpinned_keys,
+};
 use crate::{
     Algorithm, Audience, AuthorizationServer, Clock, ConfigError, SystemClock,
     clock::{DEFAULT_CLOCK_SKEW, MAX_CLOCK_SKEW},
-    jwks::{KeyRefresh, RemoteKeys},
-    resource_server::Problem,
+    config_error::Problem,
 };
 
 /// Builds a [`JwtValidator`].
@@ -121,50 +123,46 @@ impl JwtValidatorBuilder {
         }
         problems.extend(self.rule.as_ref().and_then(AccessTokenRule::problem));
         problems.extend(self.refresh_problems());
-        let algorithms = self.algorithms.clone();
-        let keys = match self.authorization_server.given_keys() {
+        let Some(server) = self.authorization_server.check(&mut problems) else {
+            return Err(ConfigError::of(problems));
+        };
+        if server.keys.is_none() && !server.discovered && server.jwks_uri.is_none() {
+            let expected = "expected keys, jwks_uri or discovery, to verify signatures";
+            problems.push(Problem::without_value("authorization server", expected));
+        }
+        let issuer = server.issuer.clone();
+        let keys = match server.keys.clone() {
             Some(keys) => {
-                keys.warn_of_several_algorithms(self.authorization_server.issuer(), &algorithms, None);
-                Some(KeySource::Given(Arc::new(keys.clone())))
+                warn_about_unpinned_keys(&issuer, &keys, &self.algorithms, None);
+                Some(KeySource::Given(Arc::new(keys)))
             }
-            None => {
-                if !self.authorization_server.is_discovered()
-                    && self.authorization_server.given_jwks_uri().is_none()
-                {
-                    let expected = "expected keys, jwks_uri or discovery, to verify signatures";
-                    problems.push(Problem::without_value("authorization server", expected));
-                }
-                let client =
-                    self.authorization_server.client().map_err(|problem| problems.push(problem)).ok();
-                client.map(|client| {
-                    let clock = Arc::clone(&self.clock);
-                    KeySource::Remote(RemoteKeys::new(
-                        self.authorization_server.clone(),
-                        client,
-                        clock,
-                        self.refresh,
-                        algorithms,
-                    ))
-                })
-            }
+            None => server.client().map_err(|problem| problems.push(problem)).ok().map(|client| {
+                let clock = Arc::clone(&self.clock);
+                KeySource::Remote(RemoteKeys::new(
+                    server,
+                    client,
+                    clock,
+                    self.refresh,
+                    self.algorithms.clone(),
+                ))
+            }),
+        };
+        let Some(keys) = keys.filter(|_| problems.is_empty()) else {
+            return Err(ConfigError::of(problems));
         };
         let policy = ClaimsPolicy {
-            issuer: self.authorization_server.issuer().clone(),
+            issuer,
             audience: self.audience.spellings(),
             clock_skew: self.clock_skew,
             max_age: self.max_age,
             rule: self.rule.clone(),
         };
-        let validator = keys.map(|keys| JwtValidator {
+        Ok(JwtValidator {
             keys,
             header_policy: HeaderPolicy { algorithms: self.algorithms, accept_typ_jwt: self.rule.is_some() },
             claims_policy: Arc::new(policy),
             clock: self.clock,
-        });
-        match validator {
-            Some(validator) => ConfigError::unless_none(problems, validator),
-            None => Err(ConfigError::of(problems)),
-        }
+        })
     }
 
     fn refresh_problems(&self) -> Vec<Problem> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{AccessTokenRule, SignedPayload};
 use crate::{
-    ClaimsSet, Issuer, UnixTime, ValidatedToken, ValidationError, claims::ScopeArray, error::Excerpt,
+    ClaimsSet, Issuer, UnixTime, ValidatedToken, ValidationError, claims::ScopeArray, refusal::Excerpt,
     strict_json::Members,
 };
 
@@ -42,7 +42,7 @@ impl ClaimsPolicy {
         let too_old_from = self.check_issued_at(&claims, now)?;
         self.check_audience(&claims)?;
         let expired_from = too_old_from.map_or(expired_from, |too_old_from| expired_from.min(too_old_from));
-        Ok(ValidatedToken::verified(claims, expired_from, payload.voucher()))
+        Ok(ValidatedToken::verified(claims, expired_from, payload.validity()))
     }
 
     // RFC 9068 section 4: "iss" must exactly match the issuer identifier.

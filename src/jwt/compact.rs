@@ -8,7 +8,7 @@ use super::header::{HeaderPolicy, JoseHeader};
 use crate::{
     Algorithm, KeySet, ValidationError,
     credentials::{MAX_PAYLOAD_LEN, MAX_TOKEN_LEN},
-    token::{KeepFresh, Voucher},
+    token::{KeyValidity, RefreshHook},
 };
 
 /// Longest header, in bytes of JSON. Certificates (`x5c`), which nobody here reads, are what makes headers long.
@@ -27,7 +27,7 @@ pub(super) struct CompactJws<'a> {
 pub(super) struct SignedPayload {
     json: Vec<u8>,
     /// The key that vouched for it.
-    voucher: Voucher,
+    validity: KeyValidity,
 }
 
 impl<'a> CompactJws<'a> {
@@ -65,7 +65,7 @@ impl<'a> CompactJws<'a> {
     /// with newer keys.
     pub(super) fn verify(&mut self, keys: &KeySet) -> Result<SignedPayload, ValidationError> {
         let key = keys.verify(self.kid(), self.header.algorithm(), self.signing_input, &self.signature)?;
-        Ok(SignedPayload { json: mem::take(&mut self.payload), voucher: key.voucher().clone() })
+        Ok(SignedPayload { json: mem::take(&mut self.payload), validity: key.validity().clone() })
     }
 }
 
@@ -75,12 +75,12 @@ impl SignedPayload {
     }
 
     /// Names who finds out when the key is withdrawn.
-    pub(super) fn kept_fresh_by(self, keeper: Arc<dyn KeepFresh>) -> Self {
-        Self { voucher: self.voucher.kept_fresh_by(keeper), ..self }
+    pub(super) fn refreshed_by(self, keeper: Arc<dyn RefreshHook>) -> Self {
+        Self { validity: self.validity.refreshed_by(keeper), ..self }
     }
 
-    pub(super) fn voucher(&self) -> Voucher {
-        self.voucher.clone()
+    pub(super) fn validity(&self) -> KeyValidity {
+        self.validity.clone()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     Algorithm, ValidationError,
-    error::Excerpt,
+    refusal::Excerpt,
     strict_json::{self, Members},
 };
 

@@ -15,11 +15,11 @@
 //! # #[cfg(feature = "reqwest")]
 //! # fn main() -> Result<(), tower_bearer::ConfigError> {
 //! // A server that follows RFC 9068.
-//! let authorization_server = AuthorizationServer::discover("https://as.example.com")?;
+//! let authorization_server = AuthorizationServer::discover("https://as.example.com");
 //! let strict = JwtValidator::builder(authorization_server, "https://orders.example.com").build()?;
 //!
 //! // Keycloak: `typ: JWT` in the header, and a claim `typ` that tells access tokens from ID tokens.
-//! let keycloak = AuthorizationServer::discover("https://sso.example.com/realms/main")?;
+//! let keycloak = AuthorizationServer::discover("https://sso.example.com/realms/main");
 //! let relaxed = JwtValidator::builder(keycloak, "https://orders.example.com")
 //!     .accept_typ_jwt(AccessTokenRule::claim_is("typ", "Bearer"))
 //!     .algorithms([Algorithm::RS256])
@@ -35,6 +35,7 @@ mod builder;
 mod claims_policy;
 mod compact;
 mod header;
+mod remote_keys;
 mod token_type;
 
 use std::sync::Arc;
@@ -44,10 +45,11 @@ use self::{
     claims_policy::ClaimsPolicy,
     compact::{CompactJws, SignedPayload},
     header::HeaderPolicy,
+    remote_keys::{KeyRefresh, RemoteKeys},
 };
 use crate::{
     AccessToken, Audience, AuthorizationServer, Clock, Issuer, KeySet, TokenValidator, ValidatedToken,
-    ValidationError, error::Excerpt, jwks::RemoteKeys, validator::UnverifiedIssuer,
+    ValidationError, refusal::Excerpt, validator::UnverifiedIssuer,
 };
 
 /// Validates JWT access tokens of one authorization server. Free to clone.
@@ -94,7 +96,7 @@ impl JwtValidator {
         loop {
             let unknown = match jws.verify(&keys) {
                 Err(error @ ValidationError::UnknownKey { .. }) => error,
-                verdict => return Ok(verdict?.kept_fresh_by(Arc::<RemoteKeys>::clone(remote))),
+                verdict => return Ok(verdict?.refreshed_by(Arc::<RemoteKeys>::clone(remote))),
             };
             self.check_unverified_issuer(jws)?;
             keys = remote.after_unknown_key(jws.kid(), jws.algorithm(), &keys).await?.ok_or(unknown)?;

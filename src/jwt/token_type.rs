@@ -1,8 +1,6 @@
 //! How to tell an access token where the header does not: [`AccessTokenRule`].
 
-use crate::{
-    ClaimsSet, ValidationError, claims::is_client_identifier, resource_server::Problem, strict_json,
-};
+use crate::{ClaimsSet, ValidationError, claims::is_client_identifier, config_error::Problem, strict_json};
 
 /// Tells access tokens from other JWTs of the same server that have `typ: JWT` or none (RFC 8725 section 3.12).
 ///
@@ -71,6 +69,6 @@ impl AccessTokenRule {
                 (found.as_deref() == Some(value), format!("the claim {name:?} with the value {value:?}"))
             }
         };
-        if is_met { Ok(()) } else { Err(ValidationError::NoAccessToken { expected: expected.into() }) }
+        if is_met { Ok(()) } else { Err(ValidationError::NotAnAccessToken { expected: expected.into() }) }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::ProtectedResourceMetadata;
-use crate::{Issuer, Scope};
+use crate::{Issuer, Scope, config_error::Problem, url_policy::check_url};
 
 /// The path of the document of a resource without a path.
 pub(crate) const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
@@ -31,9 +31,38 @@ struct Published {
 }
 
 impl Publication {
-    pub(crate) fn new(metadata: ProtectedResourceMetadata, issuers: &[Issuer], baseline: &[Scope]) -> Self {
-        let ProtectedResourceMetadata { resource, url, scopes_supported, mut members, loopback: _ } =
-            metadata;
+    /// # Errors
+    /// Lists what is wrong with the settings.
+    pub(crate) fn new(
+        metadata: ProtectedResourceMetadata,
+        issuers: &[Issuer],
+        baseline: &[Scope],
+    ) -> Result<Self, Vec<Problem>> {
+        let ProtectedResourceMetadata {
+            resource,
+            scopes_supported,
+            mut members,
+            urls,
+            loopback,
+            mut problems,
+        } = metadata;
+        for (name, url) in urls {
+            problems.extend(check_url(name, &url, loopback).err());
+        }
+        let url = match check_url("resource", &resource, loopback) {
+            Ok(url) if problems.is_empty() => url,
+            Ok(_) => return Err(problems),
+            Err(problem) => {
+                problems.push(problem);
+                return Err(problems);
+            }
+        };
+        if url.query().is_some() {
+            tracing::warn!(
+                %resource,
+                "resource identifier with a query, which RFC 9728 section 1.2 advises against"
+            );
+        }
         let path = well_known_path(&url);
         let other_path = path.strip_suffix('/').map(Into::into);
         members.insert("resource".into(), (*resource).into());
@@ -43,14 +72,14 @@ impl Publication {
             members.insert("authorization_servers".into(), issuers.into());
         }
         let grows = scopes_supported.is_none();
-        Self(Arc::new(Published {
+        Ok(Self(Arc::new(Published {
             members,
             url: document_url(&url, &path).into(),
             path: path.into(),
             other_path,
             scopes: Mutex::new(scopes_supported.unwrap_or_else(|| baseline.to_vec())),
             grows,
-        }))
+        })))
     }
 
     /// Returns the address of the document, for challenges.
@@ -112,7 +141,7 @@ mod tests {
     use super::*;
 
     fn publication(resource: &str) -> Publication {
-        Publication::new(ProtectedResourceMetadata::new(resource).unwrap(), &[], &[])
+        Publication::new(ProtectedResourceMetadata::new(resource), &[], &[]).unwrap()
     }
 
     #[test]
@@ -165,9 +194,9 @@ mod tests {
 
     #[test]
     fn listed_scopes_do_not_grow() {
-        let metadata = ProtectedResourceMetadata::new("https://h").unwrap();
-        let metadata = metadata.scopes_supported([Scope::from_static("read")]).unwrap();
-        let publication = Publication::new(metadata, &[], &[Scope::from_static("base")]);
+        let metadata = ProtectedResourceMetadata::new("https://h");
+        let metadata = metadata.scopes_supported([Scope::from_static("read")]);
+        let publication = Publication::new(metadata, &[], &[Scope::from_static("base")]).unwrap();
 
         publication.add_scopes(&[Scope::from_static("write")]);
 

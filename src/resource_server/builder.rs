@@ -2,21 +2,19 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{ConfigError, Problem, ResourceServer, Settings};
+use super::{ResourceServer, Settings};
 use crate::{
-    Clock, ProtectedResourceMetadata, Rejection, RejectionBody, Scope, ScopeHierarchy, SystemClock,
-    challenge::{ChallengeSettings, is_error_uri, is_quotable},
+    Clock, ConfigError, ProtectedResourceMetadata, Rejection, RejectionBody, Scope, ScopeHierarchy,
+    SystemClock,
+    config_error::Problem,
     protected_resource_metadata::{OFFLINE_ACCESS, Publication},
-    response::{WriteBody, json_body},
-    validator::{ErasedValidator, SingleFlight, VerdictCache},
+    refusal::{ChallengeSettings, RefusalSettings, WriteBody, is_error_uri, is_quotable, json_body},
+    token::ServerId,
+    validator::{CachedValidator, ErasedValidator},
 };
 
 /// Memory for verdicts, in bytes: tens of thousands of tokens.
 const DEFAULT_CACHE_BYTES: u64 = 32 * 1024 * 1024;
-
-/// Most tokens that are being validated for several callers at once, whatever the validator. Introspection bounds its calls
-/// itself, lower.
-const MAX_FLIGHTS: usize = 1_024;
 
 /// Builds a [`ResourceServer`].
 #[must_use]
@@ -82,8 +80,8 @@ impl ResourceServerBuilder {
         self
     }
 
-    /// Names scopes in the challenges of [`ResourceServer::layer`] and [`ResourceServer::optional`], for callers to ask
-    /// for. They are named and not required; [`ResourceServer::require`] does both. Default: none.
+    /// Names scopes in the challenges of [`ResourceServer::require_token`] and [`ResourceServer::allow_anonymous`], for callers to ask
+    /// for. They are named and not required; [`ResourceServer::require_scopes`] does both. Default: none.
     pub fn baseline_scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
         self.baseline = scopes.into_iter().collect();
         self
@@ -184,35 +182,41 @@ impl ResourceServerBuilder {
                             the authorization server";
             problems.push(Problem::new("baseline_scopes", OFFLINE_ACCESS, expected));
         }
-        let publication = self
-            .metadata
-            .map(|metadata| Publication::new(metadata, &self.validator.issuers(), &self.baseline));
-        let cache = match VerdictCache::new(self.cache_bytes, Arc::clone(&self.clock)) {
-            Ok(cache) => cache,
-            Err(_) => {
+        let publication = self.metadata.map(|metadata| {
+            Publication::new(metadata, &self.validator.issuers(), &self.baseline)
+                .map_err(|found| problems.extend(found))
+        });
+        let publication = publication.and_then(Result::ok);
+        let validator = CachedValidator::new(self.validator, self.cache_bytes, Arc::clone(&self.clock));
+        let validator = validator
+            .map_err(|_| {
                 let expected = "expected random bytes from the operating system";
-                return Err(Problem::without_value("verdict_cache_bytes", expected).into());
-            }
+                problems.push(Problem::without_value("verdict_cache_bytes", expected));
+            })
+            .ok();
+        let Some(validator) = validator.filter(|_| problems.is_empty()) else {
+            return Err(ConfigError::of(problems));
         };
         let challenge = ChallengeSettings {
             realm: self.realm,
             resource_metadata: publication.as_ref().map(|publication| publication.url().into()),
             error_uri: self.error_uri,
         };
-        ConfigError::unless_none(problems, ())?;
-        Ok(ResourceServer(Arc::new(Settings {
-            validator: self.validator,
-            cache,
-            flights: SingleFlight::new(MAX_FLIGHTS),
-            clock: self.clock,
+        let refusals = RefusalSettings {
             challenge,
+            write_body: self.write_body,
+            grpc_invalid_argument: self.grpc_invalid_argument,
+        };
+        Ok(ResourceServer(Arc::new(Settings {
+            id: ServerId::new(),
+            validator: Arc::new(validator),
+            clock: self.clock,
+            refusals: Arc::new(refusals),
             publication,
-            hierarchy: self.hierarchy,
+            hierarchy: Arc::new(self.hierarchy),
             baseline: self.baseline.into_iter().collect(),
             forward_credential: self.forward_credential,
             cors_preflight: self.cors_preflight,
-            grpc_invalid_argument: self.grpc_invalid_argument,
-            write_body: self.write_body,
         })))
     }
 }

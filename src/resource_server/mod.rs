@@ -10,16 +10,16 @@
 //! const READ: Scope = Scope::from_static("orders:read");
 //! const WRITE: Scope = Scope::from_static("orders:write");
 //!
-//! let authorization_server = AuthorizationServer::discover("https://as.example.com")?;
+//! let authorization_server = AuthorizationServer::discover("https://as.example.com");
 //! let validator = JwtValidator::builder(authorization_server, "https://orders.example.com").build()?;
 //! let resource_server = ResourceServer::builder(validator)
-//!     .resource_metadata(ProtectedResourceMetadata::new("https://orders.example.com")?)
+//!     .resource_metadata(ProtectedResourceMetadata::new("https://orders.example.com"))
 //!     .scope_hierarchy(ScopeHierarchy::default().implies(WRITE, [READ]))
 //!     .build()?;
 //!
-//! let reading = resource_server.require(READ);  // a valid token with the scope
-//! let anyone = resource_server.layer();         // a valid token
-//! let guests = resource_server.optional();      // a valid token, or none
+//! let reading = resource_server.require_scopes(READ);  // a valid token with the scope
+//! let anyone = resource_server.require_token();         // a valid token
+//! let guests = resource_server.allow_anonymous();      // a valid token, or none
 //! # let _ = (reading, anyone, guests);
 //! # Ok(())
 //! # }
@@ -28,28 +28,14 @@
 //! ```
 
 mod builder;
-mod config_error;
 
-use std::{
-    fmt,
-    future::poll_fn,
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{fmt, sync::Arc};
 
-pub(crate) use self::config_error::Problem;
-pub use self::{builder::ResourceServerBuilder, config_error::ConfigError};
+pub use self::builder::ResourceServerBuilder;
 use crate::{
-    AccessToken, BoxFuture, Clock, MetadataService, ScopeHierarchy, ScopeRequirement, TokenValidator,
-    ValidateTokenLayer, ValidatedToken, ValidationError,
-    challenge::ChallengeSettings,
-    protected_resource_metadata::Publication,
-    response::WriteBody,
-    validate_token::Admit,
-    validator::{ErasedValidator, FlightError, SingleFlight, TokenHash, VerdictCache},
+    Clock, MetadataService, ScopeHierarchy, ScopeRequirement, TokenValidator, ValidateTokenLayer,
+    protected_resource_metadata::Publication, refusal::RefusalSettings, token::ServerId,
+    validate_token::Admit, validator::CachedValidator,
 };
 
 /// A resource server (RFC 6749 section 1.1): what its tokens must be, and what it says to those who have none.
@@ -59,27 +45,22 @@ use crate::{
 ///
 /// # Where to put the layers
 /// The outermost layer gives the 401, and clients ask for exactly the scopes that it names. So put
-/// [`require`](Self::require) on the route, or on a router whose routes all need the same; a [`layer`](Self::layer) around
+/// [`require_scopes`](Self::require_scopes) on the route, or on a router whose routes all need the same; a [`require_token`](Self::require_token) around
 /// everything would answer first, naming too little.
 #[derive(Clone)]
 pub struct ResourceServer(pub(crate) Arc<Settings>);
 
 pub(crate) struct Settings {
-    pub(crate) validator: Arc<dyn ErasedValidator>,
-    pub(crate) cache: VerdictCache,
-    pub(crate) flights: Arc<Flights>,
+    pub(crate) id: ServerId,
+    pub(crate) validator: Arc<CachedValidator>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) challenge: ChallengeSettings,
+    pub(crate) refusals: Arc<RefusalSettings>,
     pub(crate) publication: Option<Publication>,
-    pub(crate) hierarchy: ScopeHierarchy,
+    pub(crate) hierarchy: Arc<ScopeHierarchy>,
     pub(crate) baseline: ScopeRequirement,
     pub(crate) forward_credential: bool,
     pub(crate) cors_preflight: bool,
-    pub(crate) grpc_invalid_argument: bool,
-    pub(crate) write_body: Box<WriteBody>,
 }
-
-type Flights = SingleFlight<TokenHash, Result<ValidatedToken, ValidationError>>;
 
 impl ResourceServer {
     /// Starts a configuration; the validator decides which tokens are good.
@@ -90,7 +71,7 @@ impl ResourceServer {
     /// Makes a layer that asks for a valid token.
     ///
     /// Its challenges name the [baseline scopes](ResourceServerBuilder::baseline_scopes).
-    pub fn layer(&self) -> ValidateTokenLayer {
+    pub fn require_token(&self) -> ValidateTokenLayer {
         ValidateTokenLayer::new(self.clone(), Admit::WithToken, ScopeRequirement::none())
     }
 
@@ -99,7 +80,7 @@ impl ResourceServer {
     ///
     /// Its challenges name these scopes, and the metadata lists them among `scopes_supported` from now on, unless it has a
     /// list of its own.
-    pub fn require(&self, scopes: impl Into<ScopeRequirement>) -> ValidateTokenLayer {
+    pub fn require_scopes(&self, scopes: impl Into<ScopeRequirement>) -> ValidateTokenLayer {
         let scopes = scopes.into();
         if let Some(publication) = &self.0.publication {
             publication.add_scopes(scopes.all_scopes());
@@ -111,7 +92,7 @@ impl ResourceServer {
     ///
     /// Handlers ask for `Option<ValidatedToken>`. Credentials of other schemes count as none and are left in the
     /// request.
-    pub fn optional(&self) -> ValidateTokenLayer {
+    pub fn allow_anonymous(&self) -> ValidateTokenLayer {
         ValidateTokenLayer::new(self.clone(), Admit::WithOrWithoutToken, ScopeRequirement::none())
     }
 
@@ -138,80 +119,13 @@ impl ResourceServer {
     pub fn metadata(&self) -> Option<serde_json::Value> {
         self.0.publication.as_ref().map(Publication::document)
     }
-
-    /// Validates a token that is not in the cache, alone or together with others who present the same one. A validator that
-    /// panics is no verdict.
-    pub(crate) fn validate(
-        &self,
-        token: AccessToken,
-        hash: TokenHash,
-    ) -> BoxFuture<'static, Result<ValidatedToken, ValidationError>> {
-        let settings = Arc::clone(&self.0);
-        Box::pin(surviving(async move {
-            if !settings.validator.shares_calls(&token) {
-                return settings.validate(&token, hash).await;
-            }
-            let flight = || {
-                let settings = Arc::clone(&settings);
-                async move {
-                    // Somebody else's flight may have landed between our look into the cache and our start.
-                    if let Some(verdict) = settings.cache.find(hash) {
-                        return Ok(ValidatedToken::from_verdict(verdict));
-                    }
-                    tokio::time::timeout(LONGEST_FLIGHT, settings.validate(&token, hash))
-                        .await
-                        .unwrap_or_else(|_| {
-                            Err(ValidationError::unavailable("the validator took more than a minute"))
-                        })
-                }
-            };
-            match settings.flights.run(hash, flight).await {
-                Ok(verdict) => verdict,
-                Err(FlightError::Full) => {
-                    Err(ValidationError::unavailable("too many tokens are being validated"))
-                }
-                Err(FlightError::Lost) => Err(ValidationError::Internal(PANICKED)),
-            }
-        }))
-    }
-}
-
-/// Longest that a shared call may take. Its callers may all have left, and nobody else would ever end it; validators have
-/// shorter deadlines of their own.
-const LONGEST_FLIGHT: Duration = Duration::from_secs(60);
-
-const PANICKED: &str = "the validator panicked";
-
-/// Makes an answer of a panic, as it is one where the call is shared: the connection, and what else it carries, goes on.
-async fn surviving(
-    validation: impl Future<Output = Result<ValidatedToken, ValidationError>>,
-) -> Result<ValidatedToken, ValidationError> {
-    let mut validation = pin!(validation);
-    poll_fn(|cx| {
-        // Nothing of ours is left half done: a verdict is kept after it was found.
-        let polled = catch_unwind(AssertUnwindSafe(|| validation.as_mut().poll(cx)));
-        polled.unwrap_or(Poll::Ready(Err(ValidationError::Internal(PANICKED))))
-    })
-    .await
-}
-
-impl Settings {
-    async fn validate(
-        &self,
-        token: &AccessToken,
-        hash: TokenHash,
-    ) -> Result<ValidatedToken, ValidationError> {
-        let token = self.validator.validate(token).await?;
-        self.cache.keep(hash, token.verdict());
-        Ok(token)
-    }
 }
 
 impl fmt::Debug for ResourceServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResourceServer")
             .field("issuers", &self.0.validator.issuers())
-            .field("challenge", &self.0.challenge)
+            .field("challenge", &self.0.refusals.challenge)
             .field("hierarchy", &self.0.hierarchy)
             .field("baseline", &self.0.baseline)
             .finish_non_exhaustive()

@@ -101,9 +101,7 @@ impl TestAuthorizationServer {
 
     /// Returns the configuration by which validators find this server: by discovery.
     pub fn authorization_server(&self) -> AuthorizationServer {
-        AuthorizationServer::discover_on_loopback(self.issuer())
-            .expect("checked in new()")
-            .http_client(self.clone())
+        AuthorizationServer::discover(self.issuer()).allow_http_on_loopback().http_client(self.clone())
     }
 
     /// Starts the configuration of a validator of this server's JWTs.
@@ -132,7 +130,7 @@ impl TestAuthorizationServer {
     /// When the audience is no `https` URL, nor an `http` one on this machine.
     pub fn resource_server(&self, audience: &str) -> ResourceServer {
         let validator = self.jwt_validator(audience).build().expect("an audience");
-        let metadata = ProtectedResourceMetadata::new_on_loopback(audience).expect("a resource identifier");
+        let metadata = ProtectedResourceMetadata::new(audience).allow_http_on_loopback();
         self.resource_server_with(validator)
             .resource_metadata(metadata)
             .build()

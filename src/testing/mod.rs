@@ -15,7 +15,7 @@
 //! # async fn main() {
 //! let authority = TestAuthorizationServer::new("https://as.example.com").expect_key_fetches(1);
 //! let resource_server = authority.resource_server("https://orders.example.com");
-//! let app = ServiceBuilder::new().layer(resource_server.require(READ)).service_fn(|_: Request<()>| async {
+//! let app = ServiceBuilder::new().layer(resource_server.require_scopes(READ)).service_fn(|_: Request<()>| async {
 //!     Ok::<_, std::convert::Infallible>(http::Response::new("orders".to_owned()))
 //! });
 //! let token = authority.token().scope("orders:read").sign();

@@ -13,8 +13,8 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{Guard, Passed, ResponseBody};
-use crate::{BoxFuture, ValidatedToken, ValidationError, response::Asked};
+use super::{Guard, ResponseBody};
+use crate::{BoxFuture, ValidatedToken, ValidationError, refusal::RequestKind};
 
 pin_project! {
     /// The future of [`ValidateToken`](super::ValidateToken).
@@ -36,7 +36,7 @@ pin_project! {
         /// The token is being validated; boxed, to keep the common case small.
         Validating { validation: Validation, waiting: Option<Box<Waiting<S, B>>> },
         /// The request may go on; the inner service is not ready yet.
-        Readying { waiting: Option<Box<Waiting<S, B>>> },
+        WaitingForReady { waiting: Option<Box<Waiting<S, B>>> },
         /// The request is refused.
         Refused { refusal: Option<Response<Bytes>> },
     }
@@ -49,7 +49,6 @@ pub(super) struct Waiting<S, B> {
     pub(super) inner: S,
     pub(super) request: Request<B>,
     pub(super) guard: Arc<Guard>,
-    pub(super) alone: Arc<Passed>,
 }
 
 impl<S, B> ResponseFuture<S, B>
@@ -75,14 +74,14 @@ impl<S, B> Waiting<S, B> {
         &mut self,
         verdict: Result<ValidatedToken, ValidationError>,
     ) -> Option<Response<Bytes>> {
-        let error = match verdict.and_then(|token| self.guard.admit(token, &self.alone)) {
+        let error = match verdict.and_then(|token| self.guard.admit(token)) {
             Ok(token) => {
                 self.guard.prepare(&mut self.request, Some(token));
                 return None;
             }
             Err(error) => error,
         };
-        Some(self.guard.refuse(error, Asked::new(self.request.method(), self.request.headers())))
+        Some(self.guard.refuse(error, RequestKind::new(self.request.method(), self.request.headers())))
     }
 }
 
@@ -105,11 +104,11 @@ where
                     let verdict = ready!(validation.as_mut().poll(cx));
                     let mut waiting = waiting.take().expect(POLLED_AGAIN);
                     match waiting.refuse_or_prepare(verdict) {
-                        None => State::Readying { waiting: Some(waiting) },
+                        None => State::WaitingForReady { waiting: Some(waiting) },
                         Some(refusal) => State::Refused { refusal: Some(refusal) },
                     }
                 }
-                StateProject::Readying { waiting } => {
+                StateProject::WaitingForReady { waiting } => {
                     ready!(waiting.as_mut().expect(POLLED_AGAIN).inner.poll_ready(cx))?;
                     let Waiting { mut inner, request, .. } = *waiting.take().expect(POLLED_AGAIN);
                     State::Answering { answer: inner.call(request) }
@@ -132,7 +131,7 @@ where
         f.write_str(match self.state {
             State::Answering { .. } => "ResponseFuture::Answering",
             State::Validating { .. } => "ResponseFuture::Validating",
-            State::Readying { .. } => "ResponseFuture::Readying",
+            State::WaitingForReady { .. } => "ResponseFuture::WaitingForReady",
             State::Refused { .. } => "ResponseFuture::Refused",
         })
     }

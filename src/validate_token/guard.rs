@@ -9,21 +9,23 @@ use http::{
 };
 
 use crate::{
-    AccessToken, Rejection, RejectionReason, ResourceServer, ScopeHierarchy, ScopeRequirement,
-    ValidatedToken, ValidationError,
-    challenge::Challenges,
+    AccessToken, Rejection, RejectionReason, ResourceServer, ScopeRequirement, ValidatedToken,
+    ValidationError,
     credentials::extract,
-    response::{self, Asked},
-    scope_requirement::ScopeCheck,
+    refusal::{self, Challenges, RequestKind},
+    requirement::ScopeCheck,
+    token::PassedGuards,
     validator::TokenHash,
 };
 
-/// What one layer asks of a request.
+/// What one layer requires of a request.
 pub(crate) struct Guard {
     pub(crate) server: ResourceServer,
     admit: Admit,
     scopes: ScopeCheck,
     challenges: Challenges,
+    /// The record for a token that passes this guard and no other.
+    passed: Arc<PassedGuards>,
 }
 
 /// Who may pass.
@@ -31,12 +33,6 @@ pub(crate) struct Guard {
 pub(crate) enum Admit {
     WithToken,
     WithOrWithoutToken,
-}
-
-/// The guards that a token has passed, innermost first.
-pub(crate) struct Passed {
-    guard: Arc<Guard>,
-    outer: Option<Arc<Passed>>,
 }
 
 /// What becomes of a request, as far as can be told without waiting.
@@ -57,31 +53,29 @@ impl Guard {
         let settings = &server.0;
         let named =
             if requirement.named().is_empty() { settings.baseline.named() } else { requirement.named() };
-        let challenges = Challenges::new(&settings.challenge, named);
+        let challenges = Challenges::new(&settings.refusals.challenge, named);
+        let passed = Arc::new(PassedGuards {
+            server: settings.id,
+            hierarchy: Arc::clone(&settings.hierarchy),
+            refusals: Arc::clone(&settings.refusals),
+            required_here: requirement.clone(),
+            outer: None,
+        });
         let scopes = ScopeCheck::new(requirement, &settings.hierarchy);
-        Self { server, admit, scopes, challenges }
+        Self { server, admit, scopes, challenges, passed }
     }
 
     /// Decides about a request from its head.
-    pub(super) fn decide(
-        &self,
-        alone: &Arc<Passed>,
-        method: &Method,
-        headers: &HeaderMap,
-        extensions: &Extensions,
-    ) -> Decision {
+    pub(super) fn decide(&self, method: &Method, headers: &HeaderMap, extensions: &Extensions) -> Decision {
         if self.server.0.cors_preflight && is_cors_preflight(method, headers) {
             return Decision::AdmitPreflight;
         }
         // An outer layer of the same resource server has validated the token and removed the header.
         if let Some(token) = extensions.get::<ValidatedToken>()
-            && let Some(outer) = token.passed().filter(|outer| outer.is_of(&self.server))
+            && let Some(outer) = token.passed().filter(|outer| outer.server == self.server.0.id)
         {
             return match self.check(token, Some(outer)) {
-                Ok(()) => Decision::Admit(token.clone().having_passed(Arc::new(Passed {
-                    guard: Arc::clone(&alone.guard),
-                    outer: Some(Arc::clone(outer)),
-                }))),
+                Ok(()) => Decision::Admit(token.clone().having_passed(Arc::new(self.passed.inside(outer)))),
                 Err(error) => Decision::Refuse(error),
             };
         }
@@ -91,31 +85,30 @@ impl Guard {
             (Ok(None), Admit::WithToken) => return Decision::Refuse(ValidationError::NoCredentials),
             (Err(error), _) => return Decision::Refuse(error),
         };
-        let hash = self.server.0.cache.hash(token);
-        match self.server.0.cache.find(hash) {
-            Some(verdict) => {
-                tracing::trace!("verdict remembered");
-                match self.admit(ValidatedToken::from_verdict(verdict), alone) {
+        match self.server.0.validator.find(token) {
+            Ok(validated) => {
+                tracing::trace!("verdict found in the cache");
+                match self.admit(validated) {
                     Ok(token) => Decision::Admit(token),
                     Err(error) => Decision::Refuse(error),
                 }
             }
-            None => Decision::Validate(AccessToken::new(token), hash),
+            Err(hash) => Decision::Validate(AccessToken::new(token), hash),
         }
     }
 
-    /// Lets a token pass that was found good, if it suffices here.
-    pub(super) fn admit(
-        &self,
-        token: ValidatedToken,
-        alone: &Arc<Passed>,
-    ) -> Result<ValidatedToken, ValidationError> {
+    /// Lets a valid token pass if it suffices here.
+    pub(super) fn admit(&self, token: ValidatedToken) -> Result<ValidatedToken, ValidationError> {
         self.check(&token, None)?;
-        Ok(token.having_passed(Arc::clone(alone)))
+        Ok(token.having_passed(Arc::clone(&self.passed)))
     }
 
     /// Checks what is the layer's to check, whoever validated the token: time, sender constraint, scopes.
-    fn check(&self, token: &ValidatedToken, outer: Option<&Arc<Passed>>) -> Result<(), ValidationError> {
+    fn check(
+        &self,
+        token: &ValidatedToken,
+        outer: Option<&Arc<PassedGuards>>,
+    ) -> Result<(), ValidationError> {
         self.check_expiry(token)?;
         check_sender_constraint(token)?;
         if !self.scopes.is_met_by(token.scopes()) {
@@ -140,37 +133,23 @@ impl Guard {
     }
 
     /// Writes the refusal and reports its cause.
-    pub(super) fn refuse(&self, error: ValidationError, asked: Asked) -> Response<Bytes> {
-        let settings = &self.server.0;
+    pub(super) fn refuse(&self, error: ValidationError, kind: RequestKind) -> Response<Bytes> {
+        let settings = &self.server.0.refusals;
         let rejection = Rejection::from(&error);
         report(rejection, &error);
         let challenge = match &error {
-            // Nested guards: all of their scopes, which are known only now.
+            // Nested guards: the challenge names the scopes of all of them, which are known only now.
             ValidationError::InsufficientScope { required, .. } if *required != self.scopes.requirement => {
                 Some(settings.challenge.write(rejection, required.named()))
             }
             _ => self.challenges.find(rejection),
         };
         let without_scopes = || rejection.is_challenge().then(|| settings.challenge.write(rejection, &[]));
-        let grpc_status = self.grpc_status(rejection);
-        let mut response = response::refusal(
-            rejection,
-            challenge,
-            without_scopes,
-            asked,
-            grpc_status,
-            &*settings.write_body,
-        );
+        let grpc_status = settings.grpc_status(rejection);
+        let mut response =
+            refusal::refusal(rejection, challenge, without_scopes, kind, grpc_status, &*settings.write_body);
         response.extensions_mut().insert(RejectionReason::new(error));
         response
-    }
-
-    fn grpc_status(&self, rejection: Rejection) -> u8 {
-        const INVALID_ARGUMENT: u8 = 3;
-        match rejection {
-            Rejection::InvalidRequest if self.server.0.grpc_invalid_argument => INVALID_ARGUMENT,
-            _ => rejection.grpc_status(),
-        }
     }
 }
 
@@ -211,37 +190,8 @@ impl Anonymous {
     }
 
     /// Answers as a layer does that lets nobody pass without a token.
-    pub(crate) fn refuse(&self, asked: Asked) -> Response<Bytes> {
-        self.0.refuse(ValidationError::NoCredentials, asked)
-    }
-}
-
-impl Passed {
-    pub(super) fn first(guard: Arc<Guard>) -> Self {
-        Self { guard, outer: None }
-    }
-
-    pub(crate) fn hierarchy(&self) -> &ScopeHierarchy {
-        &self.guard.server.0.hierarchy
-    }
-
-    fn is_of(&self, server: &ResourceServer) -> bool {
-        Arc::ptr_eq(&self.guard.server.0, &server.0)
-    }
-
-    /// Returns what all the guards need, outer first.
-    fn requirement(&self) -> ScopeRequirement {
-        let mine = self.guard.scopes.requirement.clone();
-        match &self.outer {
-            Some(outer) => outer.requirement().and(mine),
-            None => mine,
-        }
-    }
-}
-
-impl fmt::Debug for Passed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Passed({})", self.requirement())
+    pub(crate) fn refuse(&self, kind: RequestKind) -> Response<Bytes> {
+        self.0.refuse(ValidationError::NoCredentials, kind)
     }
 }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
-use super::{Admit, Guard, Passed, ValidateToken};
+use super::{Admit, Guard, ValidateToken};
 use crate::{ResourceServer, ScopeRequirement};
 
 /// Puts [`ValidateToken`] around a service.
 ///
-/// Made by [`ResourceServer::layer`], [`ResourceServer::require`] and [`ResourceServer::optional`]. Inside another layer
+/// Made by [`ResourceServer::require_token`], [`ResourceServer::require_scopes`] and [`ResourceServer::allow_anonymous`]. Inside another layer
 /// of the same resource server it takes over the token which that one validated.
 #[derive(Clone, Debug)]
 #[must_use]
@@ -27,6 +27,6 @@ impl<S> Layer<S> for ValidateTokenLayer {
     type Service = ValidateToken<S>;
 
     fn layer(&self, inner: S) -> ValidateToken<S> {
-        ValidateToken::new(inner, Arc::clone(&self.guard), Arc::new(Passed::first(Arc::clone(&self.guard))))
+        ValidateToken::new(inner, Arc::clone(&self.guard))
     }
 }

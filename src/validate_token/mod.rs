@@ -12,7 +12,7 @@
 //! impl TokenValidator for OneToken {
 //!     async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
 //!         match token.expose() {
-//!             "good" => Ok(ValidatedToken::assertion(ClaimsSet::new().with_subject("alice"))),
+//!             "good" => Ok(ValidatedToken::from_trusted_claims(ClaimsSet::new().with_subject("alice"))),
 //!             _ => Err(ValidationError::Inactive),
 //!         }
 //!     }
@@ -21,7 +21,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let resource_server = ResourceServer::builder(OneToken).build()?;
-//! let service = ServiceBuilder::new().layer(resource_server.layer()).service_fn(|request: http::Request<()>| async move {
+//! let service = ServiceBuilder::new().layer(resource_server.require_token()).service_fn(|request: http::Request<()>| async move {
 //!     assert!(!request.headers().contains_key("authorization")); // removed
 //!     let token = request.extensions().get::<ValidatedToken>().expect("the layer is in front");
 //!     Ok::<_, std::convert::Infallible>(http::Response::new(token.subject().unwrap_or_default().to_owned()))
@@ -43,7 +43,7 @@ mod service;
 
 #[cfg(feature = "axum")]
 pub(crate) use self::guard::Anonymous;
-pub(crate) use self::guard::{Admit, Guard, Passed};
+pub(crate) use self::guard::{Admit, Guard};
 pub use self::{
     future::ResponseFuture, layer::ValidateTokenLayer, response_body::ResponseBody, service::ValidateToken,
 };

@@ -11,8 +11,8 @@ use tower_service::Service;
 
 #[cfg(feature = "axum")]
 use super::Anonymous;
-use super::{Guard, Passed, ResponseBody, ResponseFuture, future::Waiting, guard::Decision};
-use crate::{ValidatedToken, response::Asked};
+use super::{Guard, ResponseBody, ResponseFuture, future::Waiting, guard::Decision};
+use crate::{ValidatedToken, refusal::RequestKind};
 
 /// Validates the access token of each request before the inner service sees it.
 ///
@@ -27,13 +27,11 @@ use crate::{ValidatedToken, response::Asked};
 pub struct ValidateToken<S> {
     inner: S,
     guard: Arc<Guard>,
-    /// What a token has passed that has passed this guard and no other; kept, since that is the common case.
-    alone: Arc<Passed>,
 }
 
 impl<S> ValidateToken<S> {
-    pub(super) fn new(inner: S, guard: Arc<Guard>, alone: Arc<Passed>) -> Self {
-        Self { inner, guard, alone }
+    pub(super) fn new(inner: S, guard: Arc<Guard>) -> Self {
+        Self { inner, guard }
     }
 }
 
@@ -50,8 +48,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let decision =
-            self.guard.decide(&self.alone, request.method(), request.headers(), request.extensions());
+        let decision = self.guard.decide(request.method(), request.headers(), request.extensions());
         match decision {
             Decision::Admit(token) => {
                 self.guard.prepare(&mut request, Some(token));
@@ -68,15 +65,15 @@ where
             }
             Decision::Validate(token, hash) => {
                 mark_sensitive(request.headers_mut());
-                let validation = self.guard.server.validate(token, hash);
+                let validation = self.guard.server.0.validator.validate(token, hash);
                 let inner = self.give_readiness_back();
-                let (guard, alone) = (Arc::clone(&self.guard), Arc::clone(&self.alone));
-                ResponseFuture::validating(validation, Waiting { inner, request, guard, alone })
+                let guard = Arc::clone(&self.guard);
+                ResponseFuture::validating(validation, Waiting { inner, request, guard })
             }
             Decision::Refuse(error) => {
-                let asked = Asked::new(request.method(), request.headers());
+                let kind = RequestKind::new(request.method(), request.headers());
                 drop(self.give_readiness_back());
-                ResponseFuture::refused(self.guard.refuse(error, asked))
+                ResponseFuture::refused(self.guard.refuse(error, kind))
             }
         }
     }

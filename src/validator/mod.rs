@@ -21,7 +21,7 @@
 //! impl TokenValidator for TokenTable {
 //!     async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
 //!         let row = self.rows.get(&token.sha256()).ok_or(ValidationError::Inactive)?; // 401 invalid_token
-//!         Ok(ValidatedToken::assertion(
+//!         Ok(ValidatedToken::from_trusted_claims(
 //!             ClaimsSet::new()
 //!                 .with_subject(row.user.as_str())
 //!                 .with_scopes(&row.scopes)
@@ -33,8 +33,8 @@
 //!
 //! A table that cannot be reached is `ValidationError::unavailable`: 503, since the token may be fine.
 
+mod cached;
 mod route;
-mod single_flight;
 mod token_hash;
 mod verdict_cache;
 
@@ -42,10 +42,10 @@ use std::{future::Future, sync::Arc};
 
 pub use self::route::RoutingValidator;
 pub(crate) use self::route::UnverifiedIssuer;
+use self::verdict_cache::VerdictCache;
 pub(crate) use self::{
-    single_flight::{FlightError, SingleFlight},
+    cached::CachedValidator,
     token_hash::{BuildTokenHasher, TokenHash, TokenHasher},
-    verdict_cache::VerdictCache,
 };
 use crate::{AccessToken, BoxFuture, Issuer, ValidatedToken, ValidationError};
 

@@ -8,7 +8,7 @@ use super::{ErasedValidator, TokenValidator};
 use crate::{
     AccessToken, Issuer, ValidatedToken, ValidationError,
     credentials::MAX_PAYLOAD_LEN,
-    error::Excerpt,
+    refusal::Excerpt,
     strict_json::{self, Members},
 };
 
@@ -29,8 +29,8 @@ use crate::{
 /// };
 ///
 /// let audience = "https://orders.example.com";
-/// let ours = AuthorizationServer::discover("https://as.example.com")?;
-/// let partner = AuthorizationServer::discover("https://login.partner.example")?;
+/// let ours = AuthorizationServer::discover("https://as.example.com");
+/// let partner = AuthorizationServer::discover("https://login.partner.example");
 /// let credential = ResourceServerCredential::secret_basic("orders", "s3cret");
 ///
 /// let validator = RoutingValidator::new()

@@ -65,7 +65,7 @@ impl VerdictCache {
         let entry = self.entries.as_ref()?.get(&hash)?;
         let fresh = entry.stale_from.is_none_or(|stale_from| self.clock.monotonic() < stale_from);
         let unexpired = entry.ends.is_none_or(|ends| self.clock.now() < ends);
-        (fresh && unexpired && entry.verdict.is_vouched_for()).then_some(entry.verdict)
+        (fresh && unexpired && entry.verdict.has_valid_key()).then_some(entry.verdict)
     }
 
     /// Keeps a good verdict for as long as it says it may be reused.

@@ -107,7 +107,7 @@ fn custom(
     let calls = Calls::default();
     let validator = Counting { inner: Custom(validate), calls: calls.clone() };
     let resource_server = ResourceServer::builder(validator).clock(clock.clone()).build().unwrap();
-    (App::new(resource_server.layer()), calls)
+    (App::new(resource_server.require_token()), calls)
 }
 
 mod a_hot_token {
@@ -116,7 +116,7 @@ mod a_hot_token {
     #[tokio::test]
     async fn is_validated_once() {
         let (authority, resource_server, calls) = jwt_server();
-        let app = App::new(resource_server.layer());
+        let app = App::new(resource_server.require_token());
         let token = authority.token().sign();
 
         for _ in 0..100 {
@@ -131,9 +131,9 @@ mod a_hot_token {
         let (authority, resource_server, calls) = jwt_server();
         let token = authority.token().scope("orders:read").sign();
 
-        App::new(resource_server.layer()).present(&token).await.assert_pass();
-        App::new(resource_server.clone().require(READ)).present(&token).await.assert_pass();
-        App::new(resource_server.optional()).present(&token).await.assert_pass();
+        App::new(resource_server.require_token()).present(&token).await.assert_pass();
+        App::new(resource_server.clone().require_scopes(READ)).present(&token).await.assert_pass();
+        App::new(resource_server.allow_anonymous()).present(&token).await.assert_pass();
 
         assert_eq!(calls.take(), 1);
     }
@@ -144,8 +144,9 @@ mod a_hot_token {
         let calls = Calls::default();
         let validator =
             Counting { inner: authority.jwt_validator(RESOURCE).build().unwrap(), calls: calls.clone() };
-        let one = App::new(authority.resource_server_with(validator.clone()).build().unwrap().layer());
-        let other = App::new(authority.resource_server_with(validator).build().unwrap().layer());
+        let one =
+            App::new(authority.resource_server_with(validator.clone()).build().unwrap().require_token());
+        let other = App::new(authority.resource_server_with(validator).build().unwrap().require_token());
         let token = authority.token().sign();
 
         one.present(&token).await.assert_pass();
@@ -157,7 +158,7 @@ mod a_hot_token {
     #[tokio::test]
     async fn shows_the_same_claims_as_a_new_one() {
         let (authority, resource_server, _) = jwt_server();
-        let app = App::new(resource_server.layer());
+        let app = App::new(resource_server.require_token());
         let token = authority.token().scope("a b").claim("tenant", "north").sign();
 
         app.present(&token).await.assert_pass();
@@ -175,7 +176,7 @@ mod a_hot_token {
     #[tokio::test]
     async fn with_another_signature_is_another_token() {
         let (authority, resource_server, calls) = jwt_server();
-        let app = App::new(resource_server.layer());
+        let app = App::new(resource_server.require_token());
         let token = authority.token();
         app.present(&token.clone().sign()).await.assert_pass();
 
@@ -187,7 +188,7 @@ mod a_hot_token {
     #[tokio::test]
     async fn is_validated_each_time_without_a_cache() {
         let (authority, resource_server, calls) = jwt_server_with(0);
-        let app = App::new(resource_server.layer());
+        let app = App::new(resource_server.require_token());
         let token = authority.token().sign();
 
         for _ in 0..3 {
@@ -200,7 +201,7 @@ mod a_hot_token {
     #[tokio::test]
     async fn passes_while_the_authorization_server_is_down() {
         let (authority, resource_server, _) = jwt_server();
-        let app = App::new(resource_server.layer());
+        let app = App::new(resource_server.require_token());
         let token = authority.token().sign();
         app.present(&token).await.assert_pass();
 
@@ -216,8 +217,8 @@ mod scopes {
     #[tokio::test]
     async fn of_a_cached_token_are_checked_on_each_route() {
         let (authority, resource_server, calls) = jwt_server();
-        let reading = App::new(resource_server.require(READ));
-        let writing = App::new(resource_server.require(WRITE));
+        let reading = App::new(resource_server.require_scopes(READ));
+        let writing = App::new(resource_server.require_scopes(WRITE));
         let token = authority.token().scope("orders:read").sign();
 
         reading.present(&token).await.assert_pass();
@@ -232,11 +233,11 @@ mod scopes {
         let (authority, resource_server, calls) = jwt_server();
         let token = authority.token().scope("orders:read").sign();
 
-        App::new(resource_server.require(WRITE))
+        App::new(resource_server.require_scopes(WRITE))
             .present(&token)
             .await
             .assert_insufficient_scope("orders:write");
-        App::new(resource_server.require(READ)).present(&token).await.assert_pass();
+        App::new(resource_server.require_scopes(READ)).present(&token).await.assert_pass();
 
         assert_eq!(calls.take(), 1);
     }
@@ -249,7 +250,8 @@ mod scopes {
         let inner = tower::service_fn(|_: http::Request<()>| async {
             Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
         });
-        let service = resource_server.require(READ).layer(resource_server.require(WRITE).layer(inner));
+        let service =
+            resource_server.require_scopes(READ).layer(resource_server.require_scopes(WRITE).layer(inner));
         let token = authority.token().scope("orders:read").sign();
 
         for _ in 0..2 {
@@ -269,7 +271,7 @@ mod expiry {
     #[tokio::test]
     async fn ends_a_cached_verdict_at_the_second() {
         let (authority, resource_server, calls) = jwt_server();
-        let app = App::new(resource_server.layer());
+        let app = App::new(resource_server.require_token());
         let token = authority.token().sign();
         app.present(&token).await.assert_pass();
 
@@ -286,7 +288,7 @@ mod expiry {
     #[tokio::test]
     async fn of_an_optional_route_does_not_make_the_caller_anonymous() {
         let (authority, resource_server, _) = jwt_server();
-        let app = App::new(resource_server.optional());
+        let app = App::new(resource_server.allow_anonymous());
         let token = authority.token().sign();
         app.present(&token).await.assert_pass();
 
@@ -299,18 +301,18 @@ mod expiry {
     async fn comes_before_scopes_for_a_cached_token() {
         let (authority, resource_server, _) = jwt_server();
         let token = authority.token().scope("orders:read").sign();
-        App::new(resource_server.require(READ)).present(&token).await.assert_pass();
+        App::new(resource_server.require_scopes(READ)).present(&token).await.assert_pass();
 
         authority.clock().advance(LIFETIME + CLOCK_SKEW);
 
-        App::new(resource_server.require(WRITE)).present(&token).await.assert_invalid_token();
+        App::new(resource_server.require_scopes(WRITE)).present(&token).await.assert_invalid_token();
     }
 
     #[tokio::test]
     async fn by_maximum_age_ends_a_cached_verdict() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let validator = authority.jwt_validator(RESOURCE).max_age(60 * SECOND).build().unwrap();
-        let app = App::new(authority.resource_server_with(validator).build().unwrap().layer());
+        let app = App::new(authority.resource_server_with(validator).build().unwrap().require_token());
         let token = authority.token().sign();
         app.present(&token).await.assert_pass();
 
@@ -325,7 +327,8 @@ mod expiry {
     async fn is_checked_where_a_validator_forgets_it() {
         let clock = ManualClock::default();
         let exp = clock.now();
-        let (app, _) = custom(&clock, move |_| Ok(ValidatedToken::assertion(alice().with_expiry(exp))));
+        let (app, _) =
+            custom(&clock, move |_| Ok(ValidatedToken::from_trusted_claims(alice().with_expiry(exp))));
 
         let answer = app.present("token").await;
 
@@ -338,7 +341,7 @@ mod expiry {
         let clock = ManualClock::default();
         let exp = clock.now().saturating_add(5 * SECOND);
         let (app, calls) = custom(&clock, move |_| {
-            Ok(ValidatedToken::assertion(alice().with_expiry(exp)).reusable_for(60 * SECOND))
+            Ok(ValidatedToken::from_trusted_claims(alice().with_expiry(exp)).reusable_for(60 * SECOND))
         });
         app.present("token").await.assert_pass();
 
@@ -357,7 +360,7 @@ mod keys {
     /// An app with verdicts for a token of each of two keys.
     async fn two_keys() -> (TestAuthorizationServer, App, Calls, [(SigningKey, String); 2]) {
         let (authority, resource_server, calls) = jwt_server();
-        let app = App::new(resource_server.layer());
+        let app = App::new(resource_server.require_token());
         authority.rotate_keys();
         let keys = authority.keys();
         let tokens = [0, 1].map(|index| {
@@ -513,7 +516,7 @@ mod keys {
             inner: Held { inner: authority.jwt_validator(RESOURCE).build().unwrap(), gate: gate.clone() },
             calls,
         };
-        let held = App::new(authority.resource_server_with(validator).build().unwrap().layer());
+        let held = App::new(authority.resource_server_with(validator).build().unwrap().require_token());
         let token = authority.token().expires_in(60 * LIFETIME).key(&key).sign();
         gate.open();
         held.present(&authority.token().sign()).await.assert_pass();
@@ -597,13 +600,13 @@ mod memory {
         let validator = Counting {
             inner: Custom(move |token: &str| {
                 let claims = alice().with_claim("filler", &filler)?.with_token_id(token);
-                Ok(ValidatedToken::assertion(claims).reusable_for(3_600 * SECOND))
+                Ok(ValidatedToken::from_trusted_claims(claims).reusable_for(3_600 * SECOND))
             }),
             calls: calls.clone(),
         };
         let resource_server =
             ResourceServer::builder(validator).clock(clock).verdict_cache_bytes(BYTES).build().unwrap();
-        let app = App::new(resource_server.layer());
+        let app = App::new(resource_server.require_token());
         let tokens: Vec<_> = (0..2_000).map(|number| format!("token-{number}")).collect();
         for token in &tokens {
             app.present(token).await.assert_pass();
@@ -628,7 +631,7 @@ mod memory {
     #[tokio::test]
     async fn is_not_taken_by_a_verdict_larger_than_the_cache() {
         let (authority, resource_server, calls) = jwt_server_with(1_024);
-        let app = App::new(resource_server.layer());
+        let app = App::new(resource_server.require_token());
         let token = authority.token().claim("filler", "x".repeat(4 * 1024)).sign();
 
         for _ in 0..3 {
@@ -641,7 +644,7 @@ mod memory {
     #[tokio::test]
     async fn is_not_taken_by_junk() {
         let (authority, resource_server, calls) = jwt_server_with(256 * 1024);
-        let app = App::new(resource_server.layer());
+        let app = App::new(resource_server.require_token());
         let good: Vec<_> = (0..100).map(|_| authority.token().sign()).collect();
         for token in &good {
             app.present(token).await.assert_pass();
@@ -673,7 +676,8 @@ mod custom_verdicts {
     async fn serve_one_request() {
         let clock = ManualClock::default();
         let exp = clock.now().saturating_add(LIFETIME);
-        let (app, calls) = custom(&clock, move |_| Ok(ValidatedToken::assertion(alice().with_expiry(exp))));
+        let (app, calls) =
+            custom(&clock, move |_| Ok(ValidatedToken::from_trusted_claims(alice().with_expiry(exp))));
 
         for _ in 0..3 {
             app.present("token").await.assert_pass();
@@ -686,7 +690,7 @@ mod custom_verdicts {
     async fn serve_for_the_time_that_they_say() {
         let clock = ManualClock::default();
         let (app, calls) =
-            custom(&clock, |_| Ok(ValidatedToken::assertion(alice()).reusable_for(10 * SECOND)));
+            custom(&clock, |_| Ok(ValidatedToken::from_trusted_claims(alice()).reusable_for(10 * SECOND)));
 
         app.present("token").await.assert_pass();
         clock.advance(10 * SECOND - Duration::from_millis(1));
@@ -702,7 +706,7 @@ mod custom_verdicts {
     async fn that_say_no_time_serve_one_request() {
         let clock = ManualClock::default();
         let (app, calls) =
-            custom(&clock, |_| Ok(ValidatedToken::assertion(alice()).reusable_for(Duration::ZERO)));
+            custom(&clock, |_| Ok(ValidatedToken::from_trusted_claims(alice()).reusable_for(Duration::ZERO)));
 
         app.present("token").await.assert_pass();
         app.present("token").await.assert_pass();
@@ -735,7 +739,7 @@ mod custom_verdicts {
             inner: authority.jwt_validator(RESOURCE).build().unwrap(),
             withdrawn: Arc::clone(&withdrawn),
         };
-        let app = App::new(authority.resource_server_with(validator).build().unwrap().layer());
+        let app = App::new(authority.resource_server_with(validator).build().unwrap().require_token());
         let token = authority.token().claim("jti", "lost").sign();
         app.present(&token).await.assert_pass();
 
@@ -748,7 +752,7 @@ mod custom_verdicts {
     async fn that_are_bad_are_not_remembered() {
         let clock = ManualClock::default();
         let answers = Mutex::new(vec![
-            Ok(ValidatedToken::assertion(alice())),
+            Ok(ValidatedToken::from_trusted_claims(alice())),
             Err(ValidationError::unavailable("the table is locked")),
             Err(ValidationError::Inactive),
         ]);
@@ -764,8 +768,9 @@ mod custom_verdicts {
     #[tokio::test]
     async fn for_a_sender_constrained_token_are_refused() {
         let clock = ManualClock::default();
-        let (app, _) =
-            custom(&clock, |_| Ok(ValidatedToken::assertion(ClaimsSet::parse(br#"{"cnf":{"jkt":"x"}}"#)?)));
+        let (app, _) = custom(&clock, |_| {
+            Ok(ValidatedToken::from_trusted_claims(ClaimsSet::parse(br#"{"cnf":{"jkt":"x"}}"#)?))
+        });
 
         let answer = app.present("token").await;
 
@@ -787,7 +792,7 @@ mod introspected_verdicts {
     fn app() -> (TestAuthorizationServer, App) {
         let authority = TestAuthorizationServer::new(ISSUER);
         let validator = authority.introspection_validator(RESOURCE).build().unwrap();
-        let app = App::new(authority.resource_server_with(validator).build().unwrap().layer());
+        let app = App::new(authority.resource_server_with(validator).build().unwrap().require_token());
         (authority, app)
     }
 
@@ -929,7 +934,7 @@ mod a_validator_that_panics {
         async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
             tokio::task::yield_now().await;
             assert_ne!(token.expose(), "bad", "on purpose");
-            Ok(ValidatedToken::assertion(alice()))
+            Ok(ValidatedToken::from_trusted_claims(alice()))
         }
 
         fn shares_calls(&self, _: &AccessToken) -> bool {
@@ -941,7 +946,7 @@ mod a_validator_that_panics {
     async fn is_answered_with_500_and_the_service_goes_on() {
         for shares_calls in [true, false] {
             let resource_server = ResourceServer::builder(Panicking { shares_calls }).build().unwrap();
-            let app = App::new(resource_server.layer());
+            let app = App::new(resource_server.require_token());
 
             let answer = app.present("bad").await;
 
@@ -955,7 +960,7 @@ mod a_validator_that_panics {
     #[tokio::test]
     async fn leaves_nobody_waiting() {
         let resource_server = ResourceServer::builder(Panicking { shares_calls: true }).build().unwrap();
-        let app = App::new(resource_server.layer());
+        let app = App::new(resource_server.require_token());
         let waiting: Vec<_> = (0..100)
             .map(|_| {
                 let app = app.clone();
@@ -982,7 +987,7 @@ mod a_shared_call {
         async fn validate(&self, _: &AccessToken) -> Result<ValidatedToken, ValidationError> {
             self.calls.count();
             self.go.clone().wait_for(|go| *go).await.map_err(|_| ValidationError::Inactive)?;
-            Ok(ValidatedToken::assertion(alice()).reusable_for(60 * SECOND))
+            Ok(ValidatedToken::from_trusted_claims(alice()).reusable_for(60 * SECOND))
         }
 
         fn shares_calls(&self, _: &AccessToken) -> bool {
@@ -996,7 +1001,7 @@ mod a_shared_call {
         let calls = Calls::default();
         let resource_server =
             ResourceServer::builder(Slow { calls: calls.clone(), go: receiver }).build().unwrap();
-        let app = App::new(resource_server.layer());
+        let app = App::new(resource_server.require_token());
         let present = |number: usize| {
             let app = app.clone();
             tokio::spawn(async move { app.present(&format!("token-{number}")).await })
@@ -1033,7 +1038,7 @@ impl TokenValidator for Hanging {
 
 #[tokio::test(start_paused = true)]
 async fn a_shared_call_that_hangs_is_ended_though_nobody_waits_for_it() {
-    let app = App::new(ResourceServer::builder(Hanging).build().unwrap().layer());
+    let app = App::new(ResourceServer::builder(Hanging).build().unwrap().require_token());
     for index in 0..1_024 {
         let token = format!("token-{index}");
         tokio::time::timeout(Duration::from_millis(1), app.present(&token)).await.unwrap_err();

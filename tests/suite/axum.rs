@@ -118,9 +118,9 @@ mod extractors {
 
     fn routes(resource_server: &ResourceServer) -> Router {
         Router::new()
-            .route("/me", get(show).layer(resource_server.require(READ)))
-            .route("/", get(greet).layer(resource_server.optional()))
-            .route("/tenant", get(tenant).layer(resource_server.layer()))
+            .route("/me", get(show).layer(resource_server.require_scopes(READ)))
+            .route("/", get(greet).layer(resource_server.allow_anonymous()))
+            .route("/tenant", get(tenant).layer(resource_server.require_token()))
             .route("/forgotten", get(show))
             .route("/forgotten-claims", get(tenant))
     }
@@ -268,7 +268,7 @@ mod extractors {
         }
         let service = Service::start(|resource_server| {
             Router::new()
-                .route("/orders/{number}", post(order).layer(resource_server.require(READ)))
+                .route("/orders/{number}", post(order).layer(resource_server.require_scopes(READ)))
                 .with_state("shop")
         })
         .await;
@@ -285,7 +285,7 @@ mod extractors {
             format!("{:?}", headers.get(header::AUTHORIZATION))
         }
         let service = Service::start(|resource_server| {
-            Router::new().route("/", get(headers)).layer(resource_server.layer())
+            Router::new().route("/", get(headers)).layer(resource_server.require_token())
         })
         .await;
 
@@ -308,8 +308,8 @@ mod routers {
     async fn merge_methods_with_a_guard_each() {
         let service = Service::start(|resource_server| {
             let methods = get(list)
-                .layer(resource_server.require(READ))
-                .merge(put(change).layer(resource_server.require([READ, WRITE])));
+                .layer(resource_server.require_scopes(READ))
+                .merge(put(change).layer(resource_server.require_scopes([READ, WRITE])));
             Router::new().route("/orders", methods)
         })
         .await;
@@ -332,7 +332,7 @@ mod routers {
     async fn leave_a_method_open_that_is_added_behind_the_layer() {
         // This is axum's rule, and the reason for the warning in the documentation.
         let service = Service::start(|resource_server| {
-            Router::new().route("/orders", get(list).layer(resource_server.layer()).put(change))
+            Router::new().route("/orders", get(list).layer(resource_server.require_token()).put(change))
         })
         .await;
 
@@ -347,7 +347,7 @@ mod routers {
                 .route("/orders", get(list))
                 .route("/orders/{id}", put(change))
                 .fallback(|| async { (StatusCode::NOT_FOUND, "nothing here") })
-                .layer(resource_server.require(READ));
+                .layer(resource_server.require_scopes(READ));
             Router::new().nest("/api", guarded).route("/health", get(|| async { "ok" }))
         })
         .await;
@@ -365,7 +365,7 @@ mod routers {
     #[tokio::test]
     async fn take_a_route_layer_that_lets_unknown_paths_be_unknown() {
         let service = Service::start(|resource_server| {
-            Router::new().route("/orders", get(list)).route_layer(resource_server.layer())
+            Router::new().route("/orders", get(list)).route_layer(resource_server.require_token())
         })
         .await;
 
@@ -377,8 +377,8 @@ mod routers {
     async fn validate_once_where_layers_are_nested() {
         let service = Service::start(|resource_server| {
             Router::new()
-                .route("/orders", get(list).layer(resource_server.require(WRITE)))
-                .layer(resource_server.require(READ))
+                .route("/orders", get(list).layer(resource_server.require_scopes(WRITE)))
+                .layer(resource_server.require_scopes(READ))
         })
         .await;
 
@@ -394,7 +394,7 @@ mod routers {
     async fn take_layers_of_tower_http_around_ours() {
         let service = Service::start(|resource_server| {
             Router::new()
-                .route("/orders", get(list).layer(resource_server.require(READ)))
+                .route("/orders", get(list).layer(resource_server.require_scopes(READ)))
                 .layer(CorsLayer::permissive())
                 .layer(TraceLayer::new_for_http())
         })
@@ -407,7 +407,7 @@ mod routers {
     #[tokio::test]
     async fn answer_head_without_a_body() {
         let service = Service::start(|resource_server| {
-            Router::new().route("/orders", get(list).layer(resource_server.layer()))
+            Router::new().route("/orders", get(list).layer(resource_server.require_token()))
         })
         .await;
 
@@ -423,8 +423,8 @@ mod metadata {
     use super::*;
 
     fn routes(resource_server: &ResourceServer) -> Router {
-        let mut router =
-            Router::new().route("/api/orders", get(|| async { "list" }).layer(resource_server.require(READ)));
+        let mut router = Router::new()
+            .route("/api/orders", get(|| async { "list" }).layer(resource_server.require_scopes(READ)));
         for path in resource_server.metadata_paths() {
             router = router.route_service(path, resource_server.metadata_service());
         }
@@ -480,7 +480,7 @@ mod metadata {
         let without = authority.resource_server_with(validator.clone()).build().unwrap();
         let with = authority
             .resource_server_with(validator)
-            .resource_metadata(ProtectedResourceMetadata::new(RESOURCE).unwrap())
+            .resource_metadata(ProtectedResourceMetadata::new(RESOURCE))
             .build()
             .unwrap();
 
@@ -499,7 +499,7 @@ mod origins {
             .allow_origin(http::HeaderValue::from_static(ORIGIN))
             .allow_headers([header::AUTHORIZATION]);
         Router::new()
-            .route("/orders", get(|| async { "list" }).layer(resource_server.require(READ)))
+            .route("/orders", get(|| async { "list" }).layer(resource_server.require_scopes(READ)))
             .layer(cors)
     }
 
@@ -563,7 +563,7 @@ async fn a_handler_asks_with_the_hierarchy_of_the_layer_in_front() {
             token.allows([READ, Scope::from_static("admin")])
         )
     };
-    let app = Router::new().route("/", get(allowed).layer(resource_server.layer()));
+    let app = Router::new().route("/", get(allowed).layer(resource_server.require_token()));
     let token = authority.token().scope("orders:write").sign();
     let request = http::Request::get("/").header("authorization", format!("Bearer {token}"));
 
@@ -572,7 +572,7 @@ async fn a_handler_asks_with_the_hierarchy_of_the_layer_in_front() {
     let body = axum::body::to_bytes(response.into_body(), 100).await.unwrap();
     assert_eq!(body, "true true false");
     // Without a layer there is no hierarchy.
-    let alone = ValidatedToken::assertion(ClaimsSet::new().with_scopes("orders:write"));
+    let alone = ValidatedToken::from_trusted_claims(ClaimsSet::new().with_scopes("orders:write"));
     assert!(alone.allows(WRITE) && !alone.allows(READ));
 }
 
@@ -593,7 +593,7 @@ async fn an_anonymous_request_to_a_handler_that_needs_a_token_is_challenged() {
         .route("/token", get(needs))
         .route("/claims", get(needs_claims))
         .route("/option", get(takes))
-        .layer(resource_server.optional());
+        .layer(resource_server.allow_anonymous());
     let get = |path: &str, token: Option<String>| {
         let request = http::Request::get(path);
         let request = match token {

@@ -290,7 +290,7 @@ mod refusals {
         let kit = Kit::serving(|kit| {
             let scopes = (0..500).map(|index| Scope::new(&format!("scope-of-some-length:{index}")).unwrap());
             let all: ScopeRequirement = scopes.collect();
-            let jobs = kit.resource_server().require(all).named_layer(JobsServer::new(Jenkins));
+            let jobs = kit.resource_server().require_scopes(all).named_layer(JobsServer::new(Jenkins));
             Routes::new(jobs)
         })
         .await;
@@ -318,7 +318,7 @@ mod passing {
         let probe = Probe::default();
         let kit = Kit::serving(|kit| {
             let jobs = JobsServer::new(probe.clone());
-            Routes::new(kit.resource_server().require(READ).named_layer(jobs))
+            Routes::new(kit.resource_server().require_scopes(READ).named_layer(jobs))
         })
         .await;
         let token = kit.mint(Minting { subject: "bob", ..kit.reading() });
@@ -347,7 +347,7 @@ mod passing {
         let probe = Probe::default();
         let kit = Kit::serving(|kit| {
             let jobs = JobsServer::new(probe.clone());
-            Routes::new(kit.resource_server().require(WRITE).named_layer(jobs))
+            Routes::new(kit.resource_server().require_scopes(WRITE).named_layer(jobs))
         })
         .await;
 
@@ -366,7 +366,7 @@ mod passing {
     async fn one_layer_guards_a_whole_server() {
         let kit = Kit::prepare().await;
         let routes = Routes::new(JobsServer::new(Jenkins)).add_service(BuildsServer::new(Jenkins));
-        let layer = kit.resource_server().layer();
+        let layer = kit.resource_server().require_token();
         let kit = kit
             .run(|incoming| Server::builder().layer(layer).add_routes(routes).serve_with_incoming(incoming));
         let kit = kit.await;
@@ -386,9 +386,9 @@ mod passing {
     async fn guard_of_a_service_takes_the_token_over_from_the_layer_of_the_server() {
         let kit = Kit::prepare().await;
         let resource_server = kit.introspecting(&Trouble::None);
-        let routes = Routes::new(resource_server.require(READ).named_layer(JobsServer::new(Jenkins)))
-            .add_service(resource_server.require(WRITE).named_layer(BuildsServer::new(Jenkins)));
-        let layer = resource_server.layer();
+        let routes = Routes::new(resource_server.require_scopes(READ).named_layer(JobsServer::new(Jenkins)))
+            .add_service(resource_server.require_scopes(WRITE).named_layer(BuildsServer::new(Jenkins)));
+        let layer = resource_server.require_token();
         let kit = kit
             .run(|incoming| Server::builder().layer(layer).add_routes(routes).serve_with_incoming(incoming));
         let kit = kit.await;
@@ -407,7 +407,7 @@ mod passing {
     async fn metadata_is_served_beside_the_services() {
         let kit = Kit::prepare().await;
         let validator = JwtValidator::builder(kit.issuer(), &*kit.resource).build().unwrap();
-        let metadata = ProtectedResourceMetadata::new_on_loopback(&kit.resource).unwrap();
+        let metadata = ProtectedResourceMetadata::new(&kit.resource).allow_http_on_loopback();
         let resource_server = ResourceServer::builder(validator).resource_metadata(metadata).build().unwrap();
         let routes = Routes::from(
             list_only(&resource_server)
@@ -473,7 +473,7 @@ struct Prepared {
 
 impl Prepared {
     fn issuer(&self) -> tower_bearer::AuthorizationServer {
-        tower_bearer::AuthorizationServer::discover_on_loopback(self.authority.issuer()).unwrap()
+        tower_bearer::AuthorizationServer::discover(self.authority.issuer()).allow_http_on_loopback()
     }
 
     /// The resource server of the example.
@@ -484,7 +484,7 @@ impl Prepared {
     /// A resource server that asks about every token.
     fn introspecting(&self, trouble: &Trouble) -> ResourceServer {
         let issuer = match trouble {
-            Trouble::Nonsense(endpoint) => self.issuer().introspection_endpoint(endpoint).unwrap(),
+            Trouble::Nonsense(endpoint) => self.issuer().introspection_endpoint(endpoint),
             Trouble::None | Trouble::Down | Trouble::WrongCredential => self.issuer(),
         };
         let secret = match trouble {
@@ -580,7 +580,7 @@ impl Kit {
 const EMPTY_MESSAGE: &[u8] = &[0; 5];
 
 fn list_only(resource_server: &ResourceServer) -> Routes {
-    Routes::new(resource_server.require(READ).named_layer(JobsServer::new(Jenkins)))
+    Routes::new(resource_server.require_scopes(READ).named_layer(JobsServer::new(Jenkins)))
 }
 
 fn app() -> StartRequest {

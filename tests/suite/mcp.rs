@@ -211,7 +211,7 @@ mod refusals {
     #[tokio::test]
     async fn rmcp_09_challenge_names_all_scopes_whatever_the_token_has() {
         let kit = Kit::serving(|resource_server| {
-            let guard = ServiceBuilder::new().layer(resource_server.require([READ, WRITE]));
+            let guard = ServiceBuilder::new().layer(resource_server.require_scopes([READ, WRITE]));
             Router::new().nest_service("/mcp", guard.service(mcp_server()))
         })
         .await;
@@ -303,7 +303,7 @@ mod passing {
                 seen.lock().unwrap().push((request.method().clone(), request.headers().clone()));
                 request
             };
-            let guard = ServiceBuilder::new().layer(resource_server.require(READ)).map_request(record);
+            let guard = ServiceBuilder::new().layer(resource_server.require_scopes(READ)).map_request(record);
             Router::new().nest_service("/mcp", guard.service(mcp_server()))
         })
         .await;
@@ -410,9 +410,9 @@ impl Kit {
     /// Starts another server.
     async fn serving(app: impl FnOnce(&ResourceServer) -> Router) -> Self {
         Self::run(|issuer, resource| {
-            let issuer = tower_bearer::AuthorizationServer::discover_on_loopback(issuer).unwrap();
+            let issuer = tower_bearer::AuthorizationServer::discover(issuer).allow_http_on_loopback();
             let validator = JwtValidator::builder(issuer, resource).build().unwrap();
-            let metadata = ProtectedResourceMetadata::new_on_loopback(resource).unwrap();
+            let metadata = ProtectedResourceMetadata::new(resource).allow_http_on_loopback();
             app(&ResourceServer::builder(validator).resource_metadata(metadata).build().unwrap())
         })
         .await

@@ -108,8 +108,8 @@ mod readiness {
         let resource_server = authority.resource_server(RESOURCE);
         let (strict, calls) = Strict::new();
         let mut service = ServiceBuilder::new()
-            .layer(resource_server.optional())
-            .layer(resource_server.optional())
+            .layer(resource_server.allow_anonymous())
+            .layer(resource_server.allow_anonymous())
             .service(strict);
         let token = authority.token().sign();
 
@@ -134,7 +134,7 @@ mod readiness {
     async fn a_handle_is_usable_again_before_its_earlier_requests_are_answered() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let (strict, calls) = Strict::new();
-        let mut service = authority.resource_server(RESOURCE).layer().layer(strict);
+        let mut service = authority.resource_server(RESOURCE).require_token().layer(strict);
         authority.hold(&authority.jwks_uri());
 
         let mut answers: Vec<_> = Vec::new();
@@ -170,7 +170,7 @@ mod readiness {
     impl TokenValidator for Slow {
         async fn validate(&self, _: &AccessToken) -> Result<ValidatedToken, ValidationError> {
             self.0.subscribe().wait_for(|go| *go).await.map_err(|_| ValidationError::Inactive)?;
-            Ok(ValidatedToken::assertion(ClaimsSet::new()))
+            Ok(ValidatedToken::from_trusted_claims(ClaimsSet::new()))
         }
     }
 
@@ -179,7 +179,7 @@ mod readiness {
         let slow = Slow::new();
         let resource_server = ResourceServer::builder(slow.clone()).build().unwrap();
         let mut service = ServiceBuilder::new()
-            .layer(resource_server.optional())
+            .layer(resource_server.allow_anonymous())
             .layer(ConcurrencyLimitLayer::new(1))
             .service_fn(orders::<Full<Bytes>>);
         let mut waiting = Box::pin(service.ready().await.unwrap().call(good("token")));
@@ -200,7 +200,7 @@ mod readiness {
         let slow = Slow::new();
         let resource_server = ResourceServer::builder(slow).build().unwrap();
         let mut service = ServiceBuilder::new()
-            .layer(resource_server.optional())
+            .layer(resource_server.allow_anonymous())
             .layer(ConcurrencyLimitLayer::new(1))
             .service_fn(orders::<Full<Bytes>>);
 
@@ -218,7 +218,7 @@ mod readiness {
         let hot = authority.token().sign();
         for request in [plain(), good("a b"), good("junk"), good(&hot), good(&hot)] {
             let mut service = ServiceBuilder::new()
-                .layer(resource_server.require(READ))
+                .layer(resource_server.require_scopes(READ))
                 .layer(ConcurrencyLimitLayer::new(1))
                 .service_fn(orders::<Full<Bytes>>);
             let refused = service.ready().await.unwrap().call(request);
@@ -248,7 +248,7 @@ mod readiness {
             })
         };
         let service = ServiceBuilder::new()
-            .layer(resource_server.layer())
+            .layer(resource_server.require_token())
             .layer(ConcurrencyLimitLayer::new(1))
             .service(inner);
         let present = || tokio::spawn(service.clone().oneshot(good(&authority.token().sign())));
@@ -277,7 +277,7 @@ mod readiness {
             let service = service.map_response(|response| response.status()).map_err(Into::into);
             BoxCloneSyncService::new(service)
         }
-        let layer = || resource_server.layer();
+        let layer = || resource_server.require_token();
         let limit = || ConcurrencyLimitLayer::new(1);
         let buffer = || BufferLayer::<Incoming>::new(1);
         let builder = ServiceBuilder::new;
@@ -376,7 +376,7 @@ mod readiness {
         let resource_server = ResourceServer::builder(slow.clone()).build().unwrap();
         let service = ServiceBuilder::new()
             .layer(BufferLayer::<Incoming>::new(1))
-            .layer(resource_server.optional())
+            .layer(resource_server.allow_anonymous())
             .layer(ConcurrencyLimitLayer::new(1))
             .service_fn(orders::<Full<Bytes>>);
         let waiting: Vec<_> = (0..100)
@@ -429,7 +429,7 @@ mod readiness {
             (1, good(&token), "failed"),
         ] {
             let inner = Failing { polls: Arc::default(), from };
-            let service = resource_server.layer().layer(inner);
+            let service = resource_server.require_token().layer(inner);
 
             assert_eq!(service.oneshot(request).await.unwrap_err(), error, "{from}");
         }
@@ -440,7 +440,7 @@ mod readiness {
         let authority = TestAuthorizationServer::new(ISSUER);
         let polls = Arc::<AtomicUsize>::default();
         let inner = Failing { polls: Arc::clone(&polls), from: 1 };
-        let service = authority.resource_server(RESOURCE).layer().layer(inner);
+        let service = authority.resource_server(RESOURCE).require_token().layer(inner);
 
         let response = service.oneshot(good("junk")).await.unwrap();
 
@@ -468,7 +468,7 @@ mod types {
                 }
             })
         };
-        let service = authority.resource_server(RESOURCE).layer().layer(inner);
+        let service = authority.resource_server(RESOURCE).require_token().layer(inner);
 
         let request = good(&authority.token().sign()).map(|_| Rc::from("body"));
         let response = service.oneshot(request).await.unwrap();
@@ -487,7 +487,7 @@ mod types {
             let length = request.into_body().len();
             async move { Ok::<_, Infallible>(Response::new(length)) }
         });
-        let service = authority.resource_server(RESOURCE).layer().layer(inner);
+        let service = authority.resource_server(RESOURCE).require_token().layer(inner);
 
         let request = good(&authority.token().sign()).map(|_| text.as_str());
         service.oneshot(request).await.unwrap();
@@ -525,7 +525,7 @@ mod types {
         }
 
         let authority = TestAuthorizationServer::new(ISSUER);
-        let service = authority.resource_server(RESOURCE).layer().layer(Immovable);
+        let service = authority.resource_server(RESOURCE).require_token().layer(Immovable);
 
         let response = service.oneshot(good(&authority.token().sign())).await.unwrap();
 
@@ -538,7 +538,7 @@ mod types {
         fn is_send_and_sync<T: Send + Sync>(_: &T) {}
 
         let authority = TestAuthorizationServer::new(ISSUER);
-        let layer = authority.resource_server(RESOURCE).layer();
+        let layer = authority.resource_server(RESOURCE).require_token();
         is_send_and_sync(&layer);
         let mut service = layer.layer(service_fn(orders::<Full<Bytes>>));
         is_send_and_sync(&service);
@@ -607,7 +607,7 @@ mod types {
     async fn a_response_body_of_any_data_passes_frame_by_frame() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let inner = service_fn(|_: Incoming| async { Ok::<_, Infallible>(Response::new(Chunks::default())) });
-        let service = authority.resource_server(RESOURCE).layer().layer(inner);
+        let service = authority.resource_server(RESOURCE).require_token().layer(inner);
 
         let response = service.oneshot(good(&authority.token().sign())).await.unwrap();
 
@@ -626,7 +626,7 @@ mod types {
     async fn a_refusal_has_a_body_of_the_same_data() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let inner = service_fn(|_: Incoming| async { Ok::<_, Infallible>(Response::new(Chunks::default())) });
-        let service = authority.resource_server(RESOURCE).layer().layer(inner);
+        let service = authority.resource_server(RESOURCE).require_token().layer(inner);
 
         let response = service.oneshot(plain()).await.unwrap();
 
@@ -656,7 +656,7 @@ mod types {
         }
 
         let authority = TestAuthorizationServer::new(ISSUER);
-        let service = authority.resource_server(RESOURCE).layer().layer(service_fn(orders::<Unread>));
+        let service = authority.resource_server(RESOURCE).require_token().layer(service_fn(orders::<Unread>));
 
         for request in [plain(), good("junk")] {
             let response = service.clone().oneshot(request.map(|_| Unread)).await.unwrap();
@@ -677,7 +677,7 @@ mod neighbours {
             .layer(TraceLayer::new_for_http())
             .layer(CorsLayer::permissive())
             .layer(timeout())
-            .layer(authority.resource_server(RESOURCE).layer())
+            .layer(authority.resource_server(RESOURCE).require_token())
             .layer(CorsLayer::permissive())
             .layer(timeout())
             .service_fn(orders::<Full<Bytes>>);
@@ -696,7 +696,7 @@ mod neighbours {
         let authority = TestAuthorizationServer::new(ISSUER);
         let service = ServiceBuilder::new()
             .layer(TraceLayer::new_for_http())
-            .layer(authority.resource_server(RESOURCE).layer())
+            .layer(authority.resource_server(RESOURCE).require_token())
             .layer(TraceLayer::new_for_http())
             .service_fn(orders::<Full<Bytes>>);
 
@@ -721,7 +721,7 @@ mod neighbours {
         let authority = TestAuthorizationServer::new(ISSUER);
         let service = ServiceBuilder::new()
             .layer(CorsLayer::permissive())
-            .layer(authority.resource_server(RESOURCE).layer())
+            .layer(authority.resource_server(RESOURCE).require_token())
             .service_fn(orders::<Full<Bytes>>);
 
         let response = service.oneshot(preflight()).await.unwrap();
@@ -738,7 +738,7 @@ mod neighbours {
             let resource_server =
                 authority.resource_server_with(validator).cors_preflight(passes).build().unwrap();
             let service = ServiceBuilder::new()
-                .layer(resource_server.layer())
+                .layer(resource_server.require_token())
                 .layer(CorsLayer::permissive())
                 .service_fn(|_: Incoming| async {
                     Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"from the service"))))
@@ -758,7 +758,7 @@ mod neighbours {
         let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_millis(50));
         let service = ServiceBuilder::new()
             .layer(timeout)
-            .layer(authority.resource_server(RESOURCE).layer())
+            .layer(authority.resource_server(RESOURCE).require_token())
             .service_fn(orders::<Full<Bytes>>);
         authority.hold(&authority.jwks_uri());
         let answer = service.clone().oneshot(good(&authority.token().sign())).await.unwrap();
@@ -792,7 +792,7 @@ mod over_a_socket {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = ServiceBuilder::new()
-            .layer(authority.resource_server(RESOURCE).layer())
+            .layer(authority.resource_server(RESOURCE).require_token())
             .service_fn(orders::<hyper::body::Incoming>);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -903,7 +903,7 @@ mod layers_inside_layers {
             self.calls.fetch_add(1, Ordering::SeqCst);
             match token.expose() {
                 "bad" => Err(ValidationError::Inactive),
-                _ => Ok(ValidatedToken::assertion(
+                _ => Ok(ValidatedToken::from_trusted_claims(
                     ClaimsSet::new().with_subject(self.subject).with_scopes(self.scopes),
                 )),
             }
@@ -945,10 +945,10 @@ mod layers_inside_layers {
         let resource_server = ResourceServer::builder(validator).build().unwrap();
         let (inner, seen) = recording();
         let service = ServiceBuilder::new()
-            .layer(resource_server.layer())
-            .layer(resource_server.require(READ))
-            .layer(resource_server.optional())
-            .layer(resource_server.clone().require(WRITE))
+            .layer(resource_server.require_token())
+            .layer(resource_server.require_scopes(READ))
+            .layer(resource_server.allow_anonymous())
+            .layer(resource_server.clone().require_scopes(WRITE))
             .service(inner);
 
         let response = service.oneshot(good("token")).await.unwrap();
@@ -964,10 +964,10 @@ mod layers_inside_layers {
         let (validator, _) = vouching("alice", "orders:read orders:write");
         let resource_server = ResourceServer::builder(validator).build().unwrap();
         let service = ServiceBuilder::new()
-            .layer(resource_server.require(WRITE))
-            .layer(resource_server.layer())
-            .layer(resource_server.require([READ, WRITE]))
-            .layer(resource_server.require(ScopeRequirement::any([ADMIN, READ]).and(ADMIN)))
+            .layer(resource_server.require_scopes(WRITE))
+            .layer(resource_server.require_token())
+            .layer(resource_server.require_scopes([READ, WRITE]))
+            .layer(resource_server.require_scopes(ScopeRequirement::any([ADMIN, READ]).and(ADMIN)))
             .service_fn(orders::<Full<Bytes>>);
 
         let response = service.oneshot(good("token")).await.unwrap();
@@ -982,8 +982,8 @@ mod layers_inside_layers {
         let (validator, _) = vouching("alice", "orders:write");
         let resource_server = ResourceServer::builder(validator).build().unwrap();
         let service = ServiceBuilder::new()
-            .layer(resource_server.require(READ))
-            .layer(resource_server.require(WRITE))
+            .layer(resource_server.require_scopes(READ))
+            .layer(resource_server.require_scopes(WRITE))
             .service_fn(orders::<Full<Bytes>>);
 
         let response = service.oneshot(good("token")).await.unwrap();
@@ -996,8 +996,8 @@ mod layers_inside_layers {
         let (validator, _) = vouching("alice", "orders:read");
         let resource_server = ResourceServer::builder(validator).build().unwrap();
         let service = ServiceBuilder::new()
-            .layer(resource_server.optional())
-            .layer(resource_server.require(READ))
+            .layer(resource_server.allow_anonymous())
+            .layer(resource_server.require_scopes(READ))
             .service_fn(orders::<Full<Bytes>>);
 
         let refused = service.clone().oneshot(plain()).await.unwrap();
@@ -1012,8 +1012,8 @@ mod layers_inside_layers {
         let (validator, _) = vouching("alice", "orders:read");
         let resource_server = ResourceServer::builder(validator).baseline_scopes([READ]).build().unwrap();
         let service = ServiceBuilder::new()
-            .layer(resource_server.layer())
-            .layer(resource_server.require(WRITE))
+            .layer(resource_server.require_token())
+            .layer(resource_server.require_scopes(WRITE))
             .service_fn(orders::<Full<Bytes>>);
 
         let response = service.oneshot(plain()).await.unwrap();
@@ -1026,8 +1026,8 @@ mod layers_inside_layers {
         let (outer, _) = vouching("outer", "");
         let (inner, calls) = vouching("inner", "");
         let service = ServiceBuilder::new()
-            .layer(ResourceServer::builder(outer).build().unwrap().layer())
-            .layer(ResourceServer::builder(inner).build().unwrap().layer())
+            .layer(ResourceServer::builder(outer).build().unwrap().require_token())
+            .layer(ResourceServer::builder(inner).build().unwrap().require_token())
             .service_fn(orders::<Full<Bytes>>);
 
         let response = service.oneshot(good("token")).await.unwrap();
@@ -1043,8 +1043,8 @@ mod layers_inside_layers {
         let (inner, inner_calls) = vouching("inner", "");
         let (recorder, seen) = recording();
         let service = ServiceBuilder::new()
-            .layer(ResourceServer::builder(outer).forward_credential().build().unwrap().layer())
-            .layer(ResourceServer::builder(inner).build().unwrap().layer())
+            .layer(ResourceServer::builder(outer).forward_credential().build().unwrap().require_token())
+            .layer(ResourceServer::builder(inner).build().unwrap().require_token())
             .service(recorder);
 
         let response = service.oneshot(good("token")).await.unwrap();
@@ -1063,7 +1063,10 @@ mod layers_inside_layers {
         let (recorder, seen) = recording();
 
         // The inner one lets anonymous callers pass: to it this is one.
-        let service = ServiceBuilder::new().layer(outer.layer()).layer(inner.optional()).service(recorder);
+        let service = ServiceBuilder::new()
+            .layer(outer.require_token())
+            .layer(inner.allow_anonymous())
+            .service(recorder);
         service.oneshot(good("token")).await.unwrap();
 
         assert_eq!(*seen.lock().unwrap(), [(None, None)]);
@@ -1075,7 +1078,7 @@ mod optional {
 
     fn app() -> (TestAuthorizationServer, App) {
         let authority = TestAuthorizationServer::new(ISSUER);
-        let app = App::new(authority.resource_server(RESOURCE).optional());
+        let app = App::new(authority.resource_server(RESOURCE).allow_anonymous());
         (authority, app)
     }
 
@@ -1138,7 +1141,7 @@ mod the_credential {
         let authority = TestAuthorizationServer::new(ISSUER);
         let builder = authority.resource_server_with(authority.jwt_validator(RESOURCE).build().unwrap());
         let builder = if forward { builder.forward_credential() } else { builder };
-        let app = App::new(builder.build().unwrap().layer());
+        let app = App::new(builder.build().unwrap().require_token());
         (authority, app)
     }
 
@@ -1172,7 +1175,7 @@ mod the_credential {
     #[tokio::test]
     async fn is_shown_by_no_debug_of_the_middleware() {
         let authority = TestAuthorizationServer::new(ISSUER);
-        let layer = authority.resource_server(RESOURCE).layer();
+        let layer = authority.resource_server(RESOURCE).require_token();
         let mut service = layer.layer(service_fn(orders::<Empty<Bytes>>));
         let token = authority.token().sign();
 
@@ -1189,7 +1192,7 @@ mod order_of_checks {
     #[tokio::test]
     async fn an_expired_token_without_the_scope_is_401() {
         let authority = TestAuthorizationServer::new(ISSUER);
-        let app = App::new(authority.resource_server(RESOURCE).require(READ));
+        let app = App::new(authority.resource_server(RESOURCE).require_scopes(READ));
 
         app.present(&authority.token().claim("exp", 1).sign()).await.assert_invalid_token();
     }
@@ -1197,7 +1200,7 @@ mod order_of_checks {
     #[tokio::test]
     async fn each_check_answers_before_the_later_ones() {
         let authority = TestAuthorizationServer::new(ISSUER);
-        let app = App::new(authority.resource_server(RESOURCE).require(READ));
+        let app = App::new(authority.resource_server(RESOURCE).require_scopes(READ));
         app.present(&authority.token().sign()).await.assert_insufficient_scope("orders:read");
         // Bad in every respect, and repaired from the first check to the last.
         let mut token = authority

@@ -66,8 +66,7 @@ impl Sides {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         authority.clock().set(UnixTime::from_secs(now.as_secs()));
         let jwks = json!({"keys": keys.iter().map(SigningKey::jwk).collect::<Vec<_>>()});
-        let server = AuthorizationServer::new(ISSUER)
-            .unwrap()
+        let server = AuthorizationServer::with_endpoints(ISSUER)
             .http_client(authority.clone())
             .keys(KeySet::from_jwks(&jwks.to_string()).unwrap());
         let builder = || JwtValidator::builder(server.clone(), RESOURCE).clock(authority.clock().clone());

@@ -28,7 +28,13 @@ async fn present(
     let inner =
         service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) });
     let request = Request::get("/").header("authorization", format!("Bearer {token}")).body(()).unwrap();
-    resource_server.require(Scope::new(scope).unwrap()).layer(inner).oneshot(request).await.unwrap().status()
+    resource_server
+        .require_scopes(Scope::new(scope).unwrap())
+        .layer(inner)
+        .oneshot(request)
+        .await
+        .unwrap()
+        .status()
 }
 
 fn validator(
@@ -232,8 +238,8 @@ mod entra_id {
     #[tokio::test]
     async fn v1_keys_are_where_the_configuration_says() {
         let authority = setup("https://sts.windows.net/9b6e/");
-        let server = AuthorizationServer::new("https://sts.windows.net/9b6e/").unwrap();
-        let server = server.jwks_uri(&authority.jwks_uri()).unwrap().http_client(authority.clone());
+        let server = AuthorizationServer::with_endpoints("https://sts.windows.net/9b6e/");
+        let server = server.jwks_uri(&authority.jwks_uri()).http_client(authority.clone());
         let access = claims(token(&authority, Some("JWT"), "api://orders")).claim("scp", "orders.read");
         let validator = validator(&authority, server);
 
@@ -300,8 +306,8 @@ mod ory_hydra {
 
     /// The endpoint is on the admin port and not in the metadata.
     fn introspecting(authority: &TestAuthorizationServer) -> IntrospectionValidator {
-        let server = AuthorizationServer::new(ISSUER).unwrap();
-        let server = server.introspection_endpoint(&authority.introspection_endpoint()).unwrap();
+        let server = AuthorizationServer::with_endpoints(ISSUER);
+        let server = server.introspection_endpoint(&authority.introspection_endpoint());
         IntrospectionValidator::builder(
             server.http_client(authority.clone()),
             ResourceServerCredential::secret_basic("resource-server", "resource-server-secret"),

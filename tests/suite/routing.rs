@@ -52,7 +52,7 @@ impl Servers {
     }
 
     fn app(&self) -> App {
-        App::new(self.one.resource_server_with(self.all()).build().unwrap().layer())
+        App::new(self.one.resource_server_with(self.all()).build().unwrap().require_token())
     }
 
     /// How many keys were fetched from each issuer of JWTs, and how many tokens the third was asked about.
@@ -117,7 +117,8 @@ mod by_issuer {
     #[tokio::test]
     async fn r8725_10_a_key_of_one_issuer_does_not_sign_for_the_other() {
         let servers = Servers::new();
-        let app = App::new(ResourceServer::builder(same_algorithm(&servers)).build().unwrap().layer());
+        let app =
+            App::new(ResourceServer::builder(same_algorithm(&servers)).build().unwrap().require_token());
         let key = servers.one.keys()[0].clone();
         app.present(&servers.one.token().sign()).await.assert_pass();
 
@@ -141,7 +142,8 @@ mod by_issuer {
     #[tokio::test]
     async fn the_same_kid_at_two_issuers_is_two_keys() {
         let servers = Servers::new();
-        let app = App::new(ResourceServer::builder(same_algorithm(&servers)).build().unwrap().layer());
+        let app =
+            App::new(ResourceServer::builder(same_algorithm(&servers)).build().unwrap().require_token());
         let (one, other) = (servers.one.token(), servers.other.token().audience(RESOURCE));
         app.present(&one.clone().sign()).await.assert_pass();
         app.present(&other.clone().sign()).await.assert_pass();
@@ -159,7 +161,8 @@ mod by_issuer {
     #[tokio::test]
     async fn a_token_that_names_two_issuers_goes_to_neither() {
         let servers = Servers::new();
-        let app = App::new(servers.one.resource_server_with(servers.jwt_only()).build().unwrap().layer());
+        let app =
+            App::new(servers.one.resource_server_with(servers.jwt_only()).build().unwrap().require_token());
         let claims = serde_json::to_string(servers.one.token().claims()).unwrap();
 
         for twice in [
@@ -177,7 +180,8 @@ mod by_issuer {
     #[tokio::test]
     async fn an_issuer_that_looks_like_a_configured_one_is_another() {
         let servers = Servers::new();
-        let app = App::new(servers.one.resource_server_with(servers.jwt_only()).build().unwrap().layer());
+        let app =
+            App::new(servers.one.resource_server_with(servers.jwt_only()).build().unwrap().require_token());
 
         for issuer in [
             json!("https://one.example/"),
@@ -202,7 +206,7 @@ mod by_issuer {
         let validator = RoutingValidator::new()
             .route(server.jwt_validator(RESOURCE).build().unwrap())
             .route(server.jwt_validator(ALIAS).build().unwrap());
-        let app = App::new(server.resource_server_with(validator).build().unwrap().layer());
+        let app = App::new(server.resource_server_with(validator).build().unwrap().require_token());
 
         app.present(&server.token().audience(RESOURCE).sign()).await.assert_pass();
         let answer = app.present(&server.token().audience(ALIAS).sign()).await;
@@ -308,7 +312,8 @@ mod otherwise {
     #[tokio::test]
     async fn without_such_a_validator_unknown_tokens_are_refused_and_nobody_is_asked() {
         let servers = Servers::new();
-        let app = App::new(servers.one.resource_server_with(servers.jwt_only()).build().unwrap().layer());
+        let app =
+            App::new(servers.one.resource_server_with(servers.jwt_only()).build().unwrap().require_token());
         let unknown = [
             servers.opaque.token().audience(RESOURCE).opaque(),
             servers.opaque.token().audience(RESOURCE).sign(),
@@ -327,7 +332,8 @@ mod otherwise {
     #[tokio::test]
     async fn without_any_route_every_token_is_refused() {
         let server = TestAuthorizationServer::new(ONE);
-        let app = App::new(server.resource_server_with(RoutingValidator::new()).build().unwrap().layer());
+        let app =
+            App::new(server.resource_server_with(RoutingValidator::new()).build().unwrap().require_token());
 
         app.present(&server.token().audience(RESOURCE).sign()).await.assert_invalid_token();
     }
@@ -364,7 +370,7 @@ mod a_choice_is_no_fallback {
     impl TokenValidator for Lenient {
         async fn validate(&self, _: &AccessToken) -> Result<ValidatedToken, ValidationError> {
             *self.asked.lock().unwrap() += 1;
-            Ok(ValidatedToken::assertion(ClaimsSet::new()))
+            Ok(ValidatedToken::from_trusted_claims(ClaimsSet::new()))
         }
     }
 
@@ -373,7 +379,7 @@ mod a_choice_is_no_fallback {
         let refusing = Refusing { issuer: Some(ONE), error, asked: Arc::default() };
         let lenient = Lenient::default();
         let validator = RoutingValidator::new().route(refusing.clone()).otherwise(lenient.clone());
-        let app = App::new(server.resource_server_with(validator).build().unwrap().layer());
+        let app = App::new(server.resource_server_with(validator).build().unwrap().require_token());
         let answer = app.present(&server.token().audience(RESOURCE).sign()).await;
         let asked = *refusing.asked.lock().unwrap();
         let others = *lenient.asked.lock().unwrap();
@@ -437,7 +443,7 @@ mod a_choice_is_no_fallback {
         let server = TestAuthorizationServer::new(ONE);
         let lenient = Lenient::default();
         let validator = RoutingValidator::new().route(lenient.clone());
-        let app = App::new(server.resource_server_with(validator).build().unwrap().layer());
+        let app = App::new(server.resource_server_with(validator).build().unwrap().require_token());
 
         app.present(&server.token().audience(RESOURCE).sign()).await.assert_invalid_token();
         app.present(&server.token().audience(RESOURCE).without_claim("iss").sign())
@@ -481,7 +487,7 @@ mod a_token_table {
             }
             let row = self.0.rows.lock().unwrap().get(&token.sha256()).cloned();
             let row = row.ok_or(ValidationError::Inactive)?;
-            Ok(ValidatedToken::assertion(
+            Ok(ValidatedToken::from_trusted_claims(
                 ClaimsSet::new().with_subject(row.user).with_scopes(row.scopes).with_expiry(row.expires_at),
             ))
         }
@@ -496,7 +502,7 @@ mod a_token_table {
         let validator = RoutingValidator::new()
             .route(server.jwt_validator(RESOURCE).build().unwrap())
             .otherwise(Shared(Arc::clone(&table)));
-        let app = App::new(server.resource_server_with(validator).build().unwrap().require(READ));
+        let app = App::new(server.resource_server_with(validator).build().unwrap().require_scopes(READ));
         (server, table, app)
     }
 
@@ -562,7 +568,7 @@ mod metadata {
         let servers = Servers::new();
         let again = servers.one.jwt_validator(RESOURCE).build().unwrap();
         let resource_server = ResourceServer::builder(servers.all().route(again))
-            .resource_metadata(ProtectedResourceMetadata::new(RESOURCE).unwrap())
+            .resource_metadata(ProtectedResourceMetadata::new(RESOURCE))
             .build()
             .unwrap();
 
@@ -582,7 +588,7 @@ mod metadata {
         }
 
         let resource_server = ResourceServer::builder(RoutingValidator::new().otherwise(Nobody))
-            .resource_metadata(ProtectedResourceMetadata::new(RESOURCE).unwrap())
+            .resource_metadata(ProtectedResourceMetadata::new(RESOURCE))
             .build()
             .unwrap();
 
@@ -595,7 +601,7 @@ mod metadata {
         let validator = RoutingValidator::new().route(servers.jwt_only());
 
         assert_eq!(validator.issuers(), [ONE, OTHER].map(|issuer| Issuer::new(issuer).unwrap()));
-        let app = App::new(servers.one.resource_server_with(validator).build().unwrap().layer());
+        let app = App::new(servers.one.resource_server_with(validator).build().unwrap().require_token());
         app.present(&servers.other.token().sign()).await.assert_pass();
     }
 }
@@ -605,11 +611,11 @@ async fn given_keys_count_for_their_issuer_only() {
     let servers = Servers::new();
     let server = |authority: &TestAuthorizationServer| {
         let keys = KeySet::from_jwks(&authority.jwks().to_string()).unwrap();
-        let server = AuthorizationServer::new(authority.issuer()).unwrap().keys(keys);
+        let server = AuthorizationServer::with_endpoints(authority.issuer()).keys(keys);
         JwtValidator::builder(server, RESOURCE).clock(servers.one.clock().clone()).build().unwrap()
     };
     let validator = RoutingValidator::new().route(server(&servers.one)).route(server(&servers.other));
-    let app = App::new(servers.one.resource_server_with(validator).build().unwrap().layer());
+    let app = App::new(servers.one.resource_server_with(validator).build().unwrap().require_token());
 
     app.present(&servers.one.token().audience(RESOURCE).sign()).await.assert_pass();
     app.present(&servers.other.token().audience(RESOURCE).sign()).await.assert_pass();

@@ -95,8 +95,8 @@ impl Outcome {
         let authority = TestAuthorizationServer::new(ISSUER);
         let validator = authority.introspection_validator(RESOURCE).build().unwrap();
         let server = authority.resource_server_with(validator);
-        let server = server.resource_metadata(ProtectedResourceMetadata::new(RESOURCE).unwrap());
-        let app = App::new(configure(server).build().unwrap().require(READ));
+        let server = server.resource_metadata(ProtectedResourceMetadata::new(RESOURCE));
+        let app = App::new(configure(server).build().unwrap().require_scopes(READ));
         let scope = if self == Self::Is { "orders:list" } else { "orders:read" };
         let token = authority.token().subject(CANARY).scope(scope).opaque();
         let endpoint = authority.introspection_endpoint();
@@ -141,7 +141,7 @@ impl Outcome {
         let fits = match reason {
             Some(ValidationError::NoCredentials) => self == Self::C0,
             Some(ValidationError::Inactive) => self == Self::It,
-            Some(ValidationError::SeveralCredentials { found: 2 }) => self == Self::Ir,
+            Some(ValidationError::MultipleAuthorizationHeaders { found: 2 }) => self == Self::Ir,
             Some(ValidationError::InsufficientScope { .. }) => self == Self::Is,
             Some(ValidationError::IntrospectionUnavailable { .. }) => self == Self::Ua,
             Some(ValidationError::IntrospectionMalformed { .. }) => self == Self::Bg,
@@ -234,7 +234,7 @@ async fn rhttp_03_the_wait_of_a_custom_validator_is_passed_on_within_reason() {
         (Duration::from_secs(u64::MAX), AN_HOUR),
         (Duration::MAX, AN_HOUR),
     ] {
-        let app = App::new(ResourceServer::builder(OutOfOrder(wait)).build().unwrap().layer());
+        let app = App::new(ResourceServer::builder(OutOfOrder(wait)).build().unwrap().require_token());
 
         let over_http = app.present("token").await;
         let mut request = with_authorization("Bearer token");
@@ -261,13 +261,14 @@ fn orders(
 ) -> (impl AsyncFn(Request<Full<Bytes>>) -> Response<Bytes> + use<>, Arc<AtomicUsize>) {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
-    let service =
-        ServiceBuilder::new().option_layer(outer).layer(server.require(READ)).option_layer(inner).service_fn(
-            move |_: Request<Full<Bytes>>| {
-                counted.fetch_add(1, Ordering::SeqCst);
-                async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"orders")))) }
-            },
-        );
+    let service = ServiceBuilder::new()
+        .option_layer(outer)
+        .layer(server.require_scopes(READ))
+        .option_layer(inner)
+        .service_fn(move |_: Request<Full<Bytes>>| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"orders")))) }
+        });
     let ask = async move |request| {
         let response = service.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
@@ -334,7 +335,7 @@ async fn rhttp_04_nothing_of_a_preflights_credential_gets_through() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
     let server = authority.resource_server_with(validator).cors_preflight(true).forward_credential();
-    let app = App::new(server.build().unwrap().require(READ));
+    let app = App::new(server.build().unwrap().require_scopes(READ));
     let mut request = preflight();
     request.headers_mut().insert("authorization", HeaderValue::from_static("Bearer junk"));
 
@@ -350,9 +351,11 @@ async fn rhttp_04_a_preflight_carries_no_token_of_another_resource_server() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
     let server = authority.resource_server_with(validator).cors_preflight(true).build().unwrap();
-    let app = App::new(server.require(READ));
+    let app = App::new(server.require_scopes(READ));
     let mut request = preflight();
-    request.extensions_mut().insert(ValidatedToken::assertion(ClaimsSet::new().with_subject("mallory")));
+    request
+        .extensions_mut()
+        .insert(ValidatedToken::from_trusted_claims(ClaimsSet::new().with_subject("mallory")));
 
     app.send(request).await.assert_pass();
 
@@ -428,7 +431,7 @@ impl Body for Upload {
 #[tokio::test]
 async fn rhttp_06_a_refusal_does_not_wait_for_the_body() {
     let authority = TestAuthorizationServer::new(ISSUER);
-    let service = authority.resource_server(RESOURCE).require(READ).layer(tower::service_fn(
+    let service = authority.resource_server(RESOURCE).require_scopes(READ).layer(tower::service_fn(
         |_: Request<Upload>| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) },
     ));
     let good = authority.token().scope("orders:read");
@@ -514,10 +517,9 @@ async fn a_body_of_ones_own_changes_neither_status_nor_headers() {
 #[tokio::test]
 async fn the_cause_is_in_the_extensions_of_a_refusal_and_of_nothing_else() {
     let authority = TestAuthorizationServer::new(ISSUER);
-    let service =
-        authority.resource_server(RESOURCE).require(READ).layer(tower::service_fn(|_: Request<()>| async {
-            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
-        }));
+    let service = authority.resource_server(RESOURCE).require_scopes(READ).layer(tower::service_fn(
+        |_: Request<()>| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) },
+    ));
     let token = authority.token().scope("orders:read").sign();
     let request = |token: &str| {
         Request::get("/orders").header("authorization", format!("Bearer {token}")).body(()).unwrap()
@@ -585,10 +587,9 @@ async fn rgrpc_03_the_message_is_one_of_a_few_and_needs_no_encoding() {
 #[tokio::test]
 async fn rgrpc_01_a_refusal_ends_its_stream_with_the_headers() {
     let authority = TestAuthorizationServer::new(ISSUER);
-    let service =
-        authority.resource_server(RESOURCE).require(READ).layer(tower::service_fn(|_: Request<()>| async {
-            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
-        }));
+    let service = authority.resource_server(RESOURCE).require_scopes(READ).layer(tower::service_fn(
+        |_: Request<()>| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) },
+    ));
     let request =
         Request::post("/orders.Orders/List").header("content-type", "application/grpc").body(()).unwrap();
 
@@ -637,7 +638,7 @@ async fn rgrpc_04_an_outage_says_when_to_come_again() {
 #[tokio::test]
 async fn rgrpc_07_authorization_metadata_is_one_text() {
     let authority = TestAuthorizationServer::new(ISSUER);
-    let app = App::new(authority.resource_server(RESOURCE).require(READ));
+    let app = App::new(authority.resource_server(RESOURCE).require_scopes(READ));
     let token = authority.token().scope("orders:read").sign();
     let field = format!("Bearer {token}");
     let joined = format!("{field},{field}");
@@ -693,7 +694,7 @@ async fn rgrpc_10_a_long_list_of_scopes_is_left_out_before_the_status_suffers() 
             .map(|number| Scope::new(&format!("https://orders.example.com/scope/{number}")).unwrap())
             .collect();
         let named = scopes.iter().map(Scope::as_str).collect::<Vec<_>>().join(" ");
-        let app = App::new(server.require(scopes.into_iter().collect::<ScopeRequirement>()));
+        let app = App::new(server.require_scopes(scopes.into_iter().collect::<ScopeRequirement>()));
         let mut request = with_authorization(&format!("Bearer {token}"));
         request.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
 
@@ -727,8 +728,8 @@ async fn nested_layers_answer_for_what_all_of_them_need() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = authority.resource_server(RESOURCE);
     let service = ServiceBuilder::new()
-        .layer(server.require(READ))
-        .layer(server.require(WRITE))
+        .layer(server.require_scopes(READ))
+        .layer(server.require_scopes(WRITE))
         .service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) });
     let request = |scope: &str| {
         let token = authority.token().scope(scope).sign();

@@ -337,7 +337,7 @@ async fn json_serialization_is_no_token68() {
 #[tokio::test]
 async fn nothing_malformed_causes_a_request() {
     let authority = TestAuthorizationServer::new("https://as.example.com");
-    let app = App::new(authority.resource_server("https://orders.example.com").layer());
+    let app = App::new(authority.resource_server("https://orders.example.com").require_token());
 
     for token in [
         authority.token().header("alg", "none").sign(),

@@ -366,9 +366,9 @@ async fn r7517_10_unknown_members_of_keys_and_sets_are_ignored() {
 /// A service whose keys are given, and a server that signs tokens for it and is never asked.
 fn given(keys: KeySet) -> (TestAuthorizationServer, App) {
     let authority = TestAuthorizationServer::new(ISSUER);
-    let server = AuthorizationServer::new(ISSUER).unwrap().http_client(authority.clone()).keys(keys);
+    let server = AuthorizationServer::with_endpoints(ISSUER).http_client(authority.clone()).keys(keys);
     let validator = JwtValidator::builder(server, RESOURCE).clock(authority.clock().clone()).build().unwrap();
-    let app = App::new(authority.resource_server_with(validator).build().unwrap().layer());
+    let app = App::new(authority.resource_server_with(validator).build().unwrap().require_token());
     (authority, app)
 }
 

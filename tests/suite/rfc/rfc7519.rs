@@ -458,7 +458,7 @@ async fn r7519_10_the_same_token_passes_twice() {
         let validator = authority.jwt_validator(RESOURCE).build().unwrap();
         let server =
             authority.resource_server_with(validator).verdict_cache_bytes(cache_bytes).build().unwrap();
-        let app = App::new(server.layer());
+        let app = App::new(server.require_token());
         let token = authority.token().claim("jti", "once").sign();
         let same_jti = authority.token().claim("jti", "once").subject("bob").sign();
 

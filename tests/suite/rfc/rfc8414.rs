@@ -10,7 +10,7 @@ use tower_bearer::{
     testing::{SigningKey, TestAuthorizationServer},
 };
 
-use crate::support::{Answer, App, ISSUER, RESOURCE, settle, until};
+use crate::support::{Answer, App, ISSUER, RESOURCE, check_server, settle, until};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -26,7 +26,7 @@ fn app() -> (TestAuthorizationServer, App) {
 
 fn app_of(issuer: &str) -> (TestAuthorizationServer, App) {
     let authority = TestAuthorizationServer::new(issuer);
-    let app = App::new(authority.resource_server(RESOURCE).layer());
+    let app = App::new(authority.resource_server(RESOURCE).require_token());
     (authority, app)
 }
 
@@ -78,6 +78,8 @@ fn assert_unknown_key(answer: &Answer) {
     assert!(matches!(answer.reason, Some(ValidationError::UnknownKey { .. })), "{:?}", answer.reason);
 }
 
+const JWKS: &str = "https://as.example.com/jwks";
+
 #[test]
 fn r8414_01_an_issuer_is_an_https_url_without_query_and_fragment() {
     for (issuer, is_accepted) in [
@@ -95,8 +97,12 @@ fn r8414_01_an_issuer_is_an_https_url_without_query_and_fragment() {
         ("as.example.com", false),
         ("", false),
     ] {
-        assert_eq!(AuthorizationServer::discover(issuer).is_ok(), is_accepted, "{issuer:?}");
-        assert_eq!(AuthorizationServer::new(issuer).is_ok(), is_accepted, "{issuer:?}");
+        assert_eq!(check_server(AuthorizationServer::discover(issuer)).is_ok(), is_accepted, "{issuer:?}");
+        assert_eq!(
+            check_server(AuthorizationServer::with_endpoints(issuer).jwks_uri(JWKS)).is_ok(),
+            is_accepted,
+            "{issuer:?}"
+        );
     }
 }
 
@@ -111,8 +117,17 @@ fn r8414_01_http_is_accepted_on_this_machine_by_a_named_call_only() {
         ("http://localhost@as.example.com", false),
         ("http://127.0.0.1:9797?x", false),
     ] {
-        assert_eq!(AuthorizationServer::discover_on_loopback(issuer).is_ok(), is_accepted, "{issuer}");
-        assert_eq!(AuthorizationServer::new_on_loopback(issuer).is_ok(), is_accepted, "{issuer}");
+        assert_eq!(
+            check_server(AuthorizationServer::discover(issuer).allow_http_on_loopback()).is_ok(),
+            is_accepted,
+            "{issuer}"
+        );
+        assert_eq!(
+            check_server(AuthorizationServer::with_endpoints(issuer).allow_http_on_loopback().jwks_uri(JWKS))
+                .is_ok(),
+            is_accepted,
+            "{issuer}"
+        );
     }
 }
 
@@ -367,7 +382,7 @@ async fn r8414_06_an_address_that_is_not_needed_is_in_nobodys_way() {
     authority
         .answer(&authority.metadata_url(), move |_| response(200, "application/json", document.to_string()));
     let validator = authority.introspection_validator(RESOURCE).build().unwrap();
-    let introspecting = App::new(authority.resource_server_with(validator).build().unwrap().layer());
+    let introspecting = App::new(authority.resource_server_with(validator).build().unwrap().require_token());
 
     app.present(&authority.token().sign()).await.assert_pass();
     introspecting.present(&authority.token().opaque()).await.assert_unavailable();
@@ -470,7 +485,7 @@ async fn r8414_08_building_asks_nothing() {
 async fn r8414_08_a_service_starts_while_its_authorization_server_is_down() {
     let authority = TestAuthorizationServer::new(ISSUER);
     authority.go_down();
-    let app = App::new(authority.resource_server(RESOURCE).layer());
+    let app = App::new(authority.resource_server(RESOURCE).require_token());
     let token = authority.token().sign();
 
     let refused = app.present(&token).await;
@@ -506,7 +521,7 @@ async fn r8414_08_first_requests_wait_no_longer_than_the_deadline_of_metadata_an
     for is_metadata in [true, false] {
         let authority = TestAuthorizationServer::new(ISSUER);
         let validator = authority.jwt_validator(RESOURCE).key_fetch_timeout(SHORT).build().unwrap();
-        let app = App::new(authority.resource_server_with(validator).build().unwrap().layer());
+        let app = App::new(authority.resource_server_with(validator).build().unwrap().require_token());
         authority.hold(&if is_metadata { authority.metadata_url() } else { authority.jwks_uri() });
         let started = std::time::Instant::now();
 
@@ -596,7 +611,7 @@ async fn r8414_09_metadata_is_asked_again_after_a_day_though_the_old_address_ans
 async fn r8414_10_a_client_that_panics_is_not_asked_again_at_once() {
     let authority = TestAuthorizationServer::new(ISSUER);
     authority.answer(&authority.metadata_url(), |_| panic!("on purpose"));
-    let app = App::new(authority.resource_server(RESOURCE).layer());
+    let app = App::new(authority.resource_server(RESOURCE).require_token());
     let token = authority.token().sign();
 
     for _ in 0..3 {
@@ -1035,13 +1050,11 @@ async fn bad_keys_are_left_out_one_by_one() {
 #[tokio::test]
 async fn a_key_set_address_that_is_given_needs_no_metadata() {
     let authority = TestAuthorizationServer::new(ISSUER);
-    let server = AuthorizationServer::new(ISSUER)
-        .unwrap()
+    let server = AuthorizationServer::with_endpoints(ISSUER)
         .jwks_uri(&authority.jwks_uri())
-        .unwrap()
         .http_client(authority.clone());
     let validator = JwtValidator::builder(server, RESOURCE).clock(authority.clock().clone()).build().unwrap();
-    let app = App::new(authority.resource_server_with(validator).build().unwrap().layer());
+    let app = App::new(authority.resource_server_with(validator).build().unwrap().require_token());
 
     app.present(&authority.token().audience(RESOURCE).sign()).await.assert_pass();
 
@@ -1137,8 +1150,8 @@ mod over_loopback {
         /// An app that finds its keys here, and a token of this issuer.
         fn app(&self, timeout: Duration) -> (App, TestAuthorizationServer, TokenBuilder) {
             let authority = TestAuthorizationServer::new(&self.issuer());
-            let server = AuthorizationServer::discover_on_loopback(&self.issuer())
-                .unwrap()
+            let server = AuthorizationServer::discover(&self.issuer())
+                .allow_http_on_loopback()
                 .http_client(ReqwestClient::from_builder(reqwest::Client::builder().no_proxy()).unwrap());
             let validator = JwtValidator::builder(server, RESOURCE)
                 .key_fetch_timeout(timeout)
@@ -1148,7 +1161,7 @@ mod over_loopback {
             let resource_server =
                 ResourceServer::builder(validator).clock(authority.clock().clone()).build().unwrap();
             let token = authority.token().audience(RESOURCE);
-            (App::new(resource_server.layer()), authority, token)
+            (App::new(resource_server.require_token()), authority, token)
         }
     }
 
@@ -1270,10 +1283,10 @@ mod over_loopback {
         drop(listener);
         let authority = TestAuthorizationServer::new(&issuer);
         let client = ReqwestClient::from_builder(reqwest::Client::builder().no_proxy()).unwrap();
-        let server = AuthorizationServer::discover_on_loopback(&issuer).unwrap().http_client(client);
+        let server = AuthorizationServer::discover(&issuer).allow_http_on_loopback().http_client(client);
         let validator =
             JwtValidator::builder(server, RESOURCE).clock(authority.clock().clone()).build().unwrap();
-        let app = App::new(ResourceServer::builder(validator).build().unwrap().layer());
+        let app = App::new(ResourceServer::builder(validator).build().unwrap().require_token());
 
         let answer = app.present(&authority.token().audience(RESOURCE).sign()).await;
 

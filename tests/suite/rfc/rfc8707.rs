@@ -17,7 +17,7 @@ fn app_of(authority: &TestAuthorizationServer, audience: impl Into<Audience>) ->
         .clock(authority.clock().clone())
         .build()
         .unwrap();
-    App::new(authority.resource_server_with(validator).build().unwrap().layer())
+    App::new(authority.resource_server_with(validator).build().unwrap().require_token())
 }
 
 async fn assert_refused(authority: &TestAuthorizationServer, app: &App, audience: &str) {

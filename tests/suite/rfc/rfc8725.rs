@@ -361,7 +361,7 @@ impl Two {
         let validator = RoutingValidator::new()
             .route(a.jwt_validator(RESOURCE).algorithms([Algorithm::RS256]).build().unwrap())
             .route(b.jwt_validator(RESOURCE).algorithms([Algorithm::ES256]).build().unwrap());
-        let app = App::new(a.resource_server_with(validator).build().unwrap().layer());
+        let app = App::new(a.resource_server_with(validator).build().unwrap().require_token());
         Self { a, b, app }
     }
 }
@@ -381,7 +381,7 @@ async fn r8725_10_key_must_belong_to_the_issuer_that_the_token_names() {
         let validator = RoutingValidator::new()
             .route(a.jwt_validator(RESOURCE).build().unwrap())
             .route(b.jwt_validator(RESOURCE).build().unwrap());
-        let app = App::new(a.resource_server_with(validator).build().unwrap().layer());
+        let app = App::new(a.resource_server_with(validator).build().unwrap().require_token());
 
         for (signs, named) in [(&a, &b), (&b, &a)] {
             app.present(&signs.token().sign()).await.assert_pass();
@@ -592,7 +592,7 @@ async fn r8725_15_other_kinds_of_jwt_are_refused_in_both_profiles() {
         );
         assert_invalid!(
             relaxed.present(&token(&authority)).await,
-            ValidationError::NoAccessToken { expected } if **expected == *r#"one of the claims ["scope", "scp"]"#,
+            ValidationError::NotAnAccessToken { expected } if **expected == *r#"one of the claims ["scope", "scp"]"#,
             "{kind}"
         );
     }

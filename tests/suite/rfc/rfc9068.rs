@@ -108,11 +108,11 @@ async fn r9068_02_the_rule_tells_access_tokens_in_the_lenient_profile() {
                 let answer =
                     app.present(&authority.token().header("typ", typ).claim(name, &value).sign()).await;
 
-                assert_invalid!(answer, ValidationError::NoAccessToken { .. }, "{rule:?}: {name} {value}");
+                assert_invalid!(answer, ValidationError::NotAnAccessToken { .. }, "{rule:?}: {name} {value}");
             }
         }
         let answer = app.present(&authority.token().header("typ", "JWT").sign()).await;
-        assert_invalid!(answer, ValidationError::NoAccessToken { .. }, "{rule:?}: none");
+        assert_invalid!(answer, ValidationError::NotAnAccessToken { .. }, "{rule:?}: none");
     }
 }
 
@@ -326,7 +326,7 @@ async fn r9068_10_token_under_another_scheme_is_no_credential() {
 #[tokio::test]
 async fn r9068_11_scope_is_a_string_of_words_and_other_entitlements_are_data() {
     let authority = TestAuthorizationServer::new(ISSUER);
-    let app = App::new(authority.resource_server(RESOURCE).require(READ));
+    let app = App::new(authority.resource_server(RESOURCE).require_scopes(READ));
 
     for scope in ["orders:read", "profile orders:read email", " orders:read  "] {
         app.present(&authority.token().scope(scope).sign()).await.assert_pass();
@@ -413,7 +413,7 @@ async fn r9068_13_keys_are_those_at_the_jwks_uri_of_the_metadata() {
 async fn r9068_14_rs256_is_accepted_by_default() {
     let authority = TestAuthorizationServer::new(ISSUER);
     authority.publish_keys([rsa_key()]);
-    let app = App::new(authority.resource_server(RESOURCE).layer());
+    let app = App::new(authority.resource_server(RESOURCE).require_token());
 
     app.present(&authority.token().sign()).await.assert_pass();
     assert!(Algorithm::ALL.contains(&Algorithm::RS256));

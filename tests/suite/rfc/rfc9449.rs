@@ -23,7 +23,7 @@ async fn r9449_14_bound_token_is_refused_under_bearer() {
 #[tokio::test]
 async fn r9449_14_bound_token_is_refused_where_a_token_is_optional() {
     let authority = TestAuthorizationServer::new(ISSUER);
-    let app = App::new(authority.resource_server(RESOURCE).optional());
+    let app = App::new(authority.resource_server(RESOURCE).allow_anonymous());
     app.present(&authority.token().sign()).await.assert_pass();
 
     let answer = app.present(&authority.token().claim("cnf", json!({"jkt": "0ZcO"})).sign()).await;
@@ -65,7 +65,7 @@ async fn r9449_31_cnf_that_nobody_checks_refuses_the_token() {
 async fn r9449_31_cnf_of_an_introspected_token_refuses_it() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.introspection_validator(RESOURCE).build().unwrap();
-    let app = App::new(authority.resource_server_with(validator).build().unwrap().layer());
+    let app = App::new(authority.resource_server_with(validator).build().unwrap().require_token());
     app.present(&authority.token().opaque()).await.assert_pass();
 
     for cnf in [json!({"jkt": "0ZcO"}), json!({}), json!(null), json!("x"), json!(0), json!({"foo": 1})] {
@@ -83,10 +83,12 @@ async fn r9449_31_cnf_from_a_validator_of_ones_own_refuses_the_token() {
 
     impl TokenValidator for Bound {
         async fn validate(&self, _: &AccessToken) -> Result<ValidatedToken, ValidationError> {
-            Ok(ValidatedToken::assertion(ClaimsSet::new().with_claim("cnf", &json!({"jkt": "0ZcO"}))?))
+            Ok(ValidatedToken::from_trusted_claims(
+                ClaimsSet::new().with_claim("cnf", &json!({"jkt": "0ZcO"}))?,
+            ))
         }
     }
-    let app = App::new(ResourceServer::builder(Bound).build().unwrap().layer());
+    let app = App::new(ResourceServer::builder(Bound).build().unwrap().require_token());
 
     assert_invalid!(app.present("any").await, ValidationError::SenderConstraintNotProved);
 }

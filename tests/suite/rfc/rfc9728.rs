@@ -12,7 +12,9 @@ use tower_bearer::{
 };
 use url::Url;
 
-use crate::support::{App, ISSUER, Log, METADATA_URL, READ, RESOURCE, WRITE, plain, with_authorization};
+use crate::support::{
+    App, ISSUER, Log, METADATA_URL, READ, RESOURCE, WRITE, check_metadata, plain, with_authorization,
+};
 
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
@@ -22,7 +24,7 @@ struct AnyToken;
 
 impl TokenValidator for AnyToken {
     async fn validate(&self, _: &AccessToken) -> Result<ValidatedToken, ValidationError> {
-        Ok(ValidatedToken::assertion(ClaimsSet::new()))
+        Ok(ValidatedToken::from_trusted_claims(ClaimsSet::new()))
     }
 
     fn issuers(&self) -> Vec<Issuer> {
@@ -31,7 +33,7 @@ impl TokenValidator for AnyToken {
 }
 
 fn metadata() -> ProtectedResourceMetadata {
-    ProtectedResourceMetadata::new(RESOURCE).unwrap()
+    ProtectedResourceMetadata::new(RESOURCE)
 }
 
 fn server_of(metadata: ProtectedResourceMetadata) -> ResourceServer {
@@ -39,7 +41,7 @@ fn server_of(metadata: ProtectedResourceMetadata) -> ResourceServer {
 }
 
 fn server(resource: &str) -> ResourceServer {
-    server_of(ProtectedResourceMetadata::new_on_loopback(resource).unwrap())
+    server_of(ProtectedResourceMetadata::new(resource).allow_http_on_loopback())
 }
 
 async fn ask(server: &ResourceServer, request: Request<()>) -> Response<Bytes> {
@@ -156,7 +158,7 @@ async fn r9728_06_members_without_a_value_are_left_out() {
         }
     }
 
-    let metadata = metadata().scopes_supported([]).unwrap();
+    let metadata = metadata().scopes_supported([]);
     let server = ResourceServer::builder(TokenTable).resource_metadata(metadata).build().unwrap();
 
     let expected = json!({"resource": RESOURCE, "bearer_methods_supported": ["header"]});
@@ -166,7 +168,7 @@ async fn r9728_06_members_without_a_value_are_left_out() {
 #[test]
 fn r9728_06_a_member_of_no_value_is_refused() {
     for value in [json!(null), json!([]), json!("")] {
-        let error = metadata().member("resource_tos_uri#de", value).unwrap_err().to_string();
+        let error = check_metadata(metadata().member("resource_tos_uri#de", value)).unwrap_err().to_string();
 
         assert!(error.contains("\"resource_tos_uri#de\""), "{error}");
     }
@@ -186,14 +188,15 @@ fn r9728_07_a_resource_is_an_https_url_without_fragment() {
         "https://h/a b",
         "",
     ] {
-        let error = ProtectedResourceMetadata::new(resource).unwrap_err().to_string();
+        let error = check_metadata(ProtectedResourceMetadata::new(resource)).unwrap_err().to_string();
 
         assert!(error.starts_with("resource") && !error.contains("secret"), "{error}");
     }
     for resource in ["http://127.0.0.1:3000/mcp", "http://localhost:3000", "http://[::1]:3000", "https://h"] {
-        assert!(ProtectedResourceMetadata::new_on_loopback(resource).is_ok(), "{resource}");
+        let metadata = ProtectedResourceMetadata::new(resource).allow_http_on_loopback();
+        assert!(check_metadata(metadata).is_ok(), "{resource}");
     }
-    assert!(ProtectedResourceMetadata::new_on_loopback("http://h/a").is_err());
+    assert!(check_metadata(ProtectedResourceMetadata::new("http://h/a").allow_http_on_loopback()).is_err());
 }
 
 #[tokio::test]
@@ -202,7 +205,7 @@ async fn r9728_07_a_query_is_kept_behind_the_path_and_warned_about() {
     let server = server("https://h/a?t=1");
     assert!(log.text().contains("WARN") && log.text().contains("with a query"), "{}", log.text());
 
-    let answer = App::new(server.layer()).send(plain()).await;
+    let answer = App::new(server.require_token()).send(plain()).await;
 
     let url = "https://h/.well-known/oauth-protected-resource/a?t=1";
     answer.assert_challenge(&format!("Bearer resource_metadata=\"{url}\""));
@@ -235,7 +238,7 @@ async fn r9728_09_the_header_is_the_one_method() {
 #[test]
 fn r9728_09_what_follows_from_the_configuration_cannot_be_contradicted() {
     for name in ["resource", "authorization_servers", "bearer_methods_supported", "scopes_supported"] {
-        let error = metadata().member(name, json!(["query"])).unwrap_err().to_string();
+        let error = check_metadata(metadata().member(name, json!(["query"]))).unwrap_err().to_string();
 
         assert!(error.contains(name), "{error}");
     }
@@ -259,7 +262,7 @@ async fn r9728_10_nothing_is_said_of_sender_constraints_that_are_not_checked() {
 #[test]
 fn r9728_10_sender_constraints_that_are_not_checked_cannot_be_promised() {
     for name in OF_SENDER_CONSTRAINTS {
-        assert!(metadata().member(name, true).is_err(), "{name}");
+        assert!(check_metadata(metadata().member(name, true)).is_err(), "{name}");
     }
 }
 
@@ -273,10 +276,10 @@ async fn r9728_11_scopes_are_those_of_the_baseline_and_the_guards() {
         .unwrap();
     // Taken before the guards are made, as routers do.
     let service = server.metadata_service();
-    let _ = server.require(READ);
-    let _ = server.require(ScopeRequirement::any([WRITE, READ]));
-    let _ = server.require(Scope::from_static("offline_access"));
-    let _ = server.layer();
+    let _ = server.require_scopes(READ);
+    let _ = server.require_scopes(ScopeRequirement::any([WRITE, READ]));
+    let _ = server.require_scopes(Scope::from_static("offline_access"));
+    let _ = server.require_token();
 
     let response = service.oneshot(Request::get(WELL_KNOWN).body(()).unwrap()).await.unwrap();
 
@@ -286,8 +289,8 @@ async fn r9728_11_scopes_are_those_of_the_baseline_and_the_guards() {
 
 #[tokio::test]
 async fn r9728_11_scopes_that_were_listed_stay_as_they_are() {
-    let server = server_of(metadata().scopes_supported([READ]).unwrap());
-    let _ = server.require(WRITE);
+    let server = server_of(metadata().scopes_supported([READ]));
+    let _ = server.require_scopes(WRITE);
 
     assert_eq!(document(&server).await["scopes_supported"], json!(["orders:read"]));
 }
@@ -296,7 +299,7 @@ async fn r9728_11_scopes_that_were_listed_stay_as_they_are() {
 fn r9728_11_offline_access_is_no_scope_of_a_resource() {
     let offline_access = Scope::from_static("offline_access");
 
-    let listed = metadata().scopes_supported([READ, offline_access.clone()]).unwrap_err();
+    let listed = check_metadata(metadata().scopes_supported([READ, offline_access.clone()])).unwrap_err();
     let named = ResourceServer::builder(AnyToken).baseline_scopes([offline_access]).build().unwrap_err();
 
     assert!(listed.to_string().starts_with("scopes_supported \"offline_access\""), "{listed}");
@@ -306,9 +309,9 @@ fn r9728_11_offline_access_is_no_scope_of_a_resource() {
 #[tokio::test]
 async fn r9728_12_every_challenge_names_the_configured_address() {
     let server = server(RESOURCE);
-    let app = App::new(server.require(READ));
+    let app = App::new(server.require_scopes(READ));
     let refused = TestAuthorizationServer::new(ISSUER);
-    let refusing = App::new(refused.resource_server(RESOURCE).require(READ));
+    let refusing = App::new(refused.resource_server(RESOURCE).require_scopes(READ));
     let to = |mut request: Request<Full<Bytes>>| {
         for name in ["host", "x-forwarded-host"] {
             request.headers_mut().insert(name, "evil.example.com".parse().unwrap());
@@ -392,7 +395,7 @@ async fn r9728_14_a_document_that_has_not_changed_is_not_sent_again() {
         assert_eq!(response.body().is_empty(), status == 304);
     }
     // A guard that is made later changes the document, and its tag.
-    let _ = server.require(READ);
+    let _ = server.require_scopes(READ);
     assert_ne!(get(&server, WELL_KNOWN).await.headers()["etag"], etag);
 }
 
@@ -411,10 +414,9 @@ async fn r9728_16_members_for_people_are_published_in_each_language() {
         .resource_name_in("de", "Bestellungen")
         .resource_name_in("ja-Kana-JP", "\u{6ce8}\u{6587}")
         .resource_documentation("https://orders.example.com/docs")
-        .and_then(|metadata| metadata.resource_policy_uri("https://orders.example.com/policy"))
-        .and_then(|metadata| metadata.resource_tos_uri("https://orders.example.com/tos"))
-        .and_then(|metadata| metadata.member("resource_tos_uri#de", "https://orders.example.com/agb"))
-        .unwrap();
+        .resource_policy_uri("https://orders.example.com/policy")
+        .resource_tos_uri("https://orders.example.com/tos")
+        .member("resource_tos_uri#de", "https://orders.example.com/agb");
 
     assert_eq!(
         document(&server_of(metadata)).await,
@@ -445,7 +447,7 @@ fn well_known_url(resource: &str) -> String {
 async fn assert_found_by_a_client(resource: &str) {
     let server = server(resource);
 
-    let answer = App::new(server.layer()).send(plain()).await;
+    let answer = App::new(server.require_token()).send(plain()).await;
 
     let found = answer.challenges[0].param("resource_metadata").unwrap();
     assert_eq!(found, well_known_url(resource), "{resource}");

@@ -1,5 +1,7 @@
 //! What every module here needs: a request, a service behind a layer that records what reached it, and an answer.
 
+mod config;
+
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex, OnceLock},
@@ -15,6 +17,8 @@ use tower_bearer::{
     ValidationError,
     testing::{ParsedChallenge, SigningKey, TestAuthorizationServer, TokenBuilder, challenges},
 };
+
+pub(crate) use self::config::{check_metadata, check_server};
 
 pub(crate) const ISSUER: &str = "https://as.example.com";
 pub(crate) const RESOURCE: &str = "https://orders.example.com";
@@ -234,7 +238,7 @@ impl std::io::Write for Log {
 /// met by the rule that it breaks.
 pub(crate) async fn good() -> (TestAuthorizationServer, App) {
     let authority = TestAuthorizationServer::new(ISSUER);
-    let app = App::new(authority.resource_server(RESOURCE).layer());
+    let app = App::new(authority.resource_server(RESOURCE).require_token());
     app.present(&authority.token().sign()).await.assert_pass();
     (authority, app)
 }
@@ -255,7 +259,7 @@ pub(crate) fn app_with(
     configure: impl FnOnce(JwtValidatorBuilder) -> JwtValidatorBuilder,
 ) -> App {
     let validator = configure(authority.jwt_validator(RESOURCE)).build().unwrap();
-    App::new(authority.resource_server_with(validator).build().unwrap().layer())
+    App::new(authority.resource_server_with(validator).build().unwrap().require_token())
 }
 
 /// Serves this text as the key set of a server.

@@ -33,7 +33,7 @@ pub enum ValidationError {
     NoCredentials,
     /// The request has more than one `Authorization` field.
     #[error("{found} authorization fields, expected one (RFC 9110 section 5.3)")]
-    SeveralCredentials {
+    MultipleAuthorizationHeaders {
         /// How many there are.
         found: usize,
     },
@@ -105,7 +105,7 @@ pub enum ValidationError {
     MissingClaim(&'static str),
     /// A claim has another JSON type or range than it must have, or the claims are no JSON object.
     #[error(transparent)]
-    Claims(#[from] crate::ClaimError),
+    Claims(#[from] super::ClaimError),
     /// The token has expired.
     #[error("token expired, exp {exp}, now {now}, clock skew {clock_skew:?} (RFC 7519 section 4.1.4)")]
     Expired {
@@ -151,7 +151,7 @@ pub enum ValidationError {
     },
     /// The token is of another kind, such as an ID token or a refresh token.
     #[error("no access token: expected {expected} (RFC 8725 section 3.12)")]
-    NoAccessToken {
+    NotAnAccessToken {
         /// The rule that tells an access token.
         expected: Box<str>,
     },
@@ -225,7 +225,7 @@ impl ValidationError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::NoCredentials => "no_credentials",
-            Self::SeveralCredentials { .. } => "several_credentials",
+            Self::MultipleAuthorizationHeaders { .. } => "multiple_authorization_headers",
             Self::MalformedCredentials => "malformed_credentials",
             Self::TokenTooLong { .. } => "token_too_long",
             Self::MalformedToken(_) => "malformed_token",
@@ -242,7 +242,7 @@ impl ValidationError {
             Self::NotYetValid { .. } => "not_yet_valid",
             Self::TooOld { .. } => "too_old",
             Self::AudienceMismatch { .. } => "audience_mismatch",
-            Self::NoAccessToken { .. } => "no_access_token",
+            Self::NotAnAccessToken { .. } => "not_an_access_token",
             Self::SenderConstraintNotProved => "sender_constraint_not_proved",
             Self::Inactive => "inactive",
             Self::InsufficientScope { .. } => "insufficient_scope",

@@ -4,7 +4,8 @@
 
 use http::HeaderValue;
 
-use crate::{ErrorCode, Rejection, Scope, scope_requirement::scope_list};
+use super::{ErrorCode, Rejection};
+use crate::{Scope, requirement::scope_list};
 
 /// What every challenge of a resource server says.
 #[derive(Clone, Debug, Default)]

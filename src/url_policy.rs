@@ -2,7 +2,7 @@
 
 use url::{Host, Url};
 
-use crate::resource_server::Problem;
+use crate::config_error::Problem;
 
 /// What becomes of an `http` URL on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +28,7 @@ pub(crate) fn check_url(setting: &'static str, text: &str, loopback: Loopback) -
         "https" => {}
         "http" if is_loopback(&url) && loopback == Loopback::Accept => {}
         "http" if is_loopback(&url) => {
-            return problem(
-                "expected https; for a server on this machine there is a constructor ..._on_loopback",
-            );
+            return problem("expected https; for a server on this machine call allow_http_on_loopback()");
         }
         "http" => return problem("expected https; http is possible on this machine only"),
         _ => return problem("expected an https URL"),

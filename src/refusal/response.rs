@@ -1,6 +1,6 @@
 //! From a [`Rejection`] to bytes: an HTTP response, or a trailers-only gRPC answer where the request was gRPC.
 //!
-//! Needs the `http` crate only, and one look at the request before the request moves on ([`Asked`]).
+//! Needs the `http` crate only, and one look at the request before the request moves on ([`RequestKind`]).
 
 use bytes::Bytes;
 use http::{
@@ -11,11 +11,11 @@ use http::{
     },
 };
 
-use crate::{Rejection, error::DEFAULT_RETRY_AFTER};
+use super::{DEFAULT_RETRY_AFTER, Rejection};
 
 /// What a refusal must know of the request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct RequestKind {
     protocol: Protocol,
     is_head: bool,
     has_origin: bool,
@@ -46,7 +46,7 @@ impl RejectionBody {
 /// Writes the body of a refusal.
 pub(crate) type WriteBody = dyn Fn(Rejection) -> RejectionBody + Send + Sync;
 
-impl Asked {
+impl RequestKind {
     pub(crate) fn new(method: &Method, headers: &HeaderMap) -> Self {
         Self {
             protocol: Protocol::of(headers),
@@ -103,7 +103,7 @@ pub(crate) fn refusal(
     rejection: Rejection,
     challenge: Option<HeaderValue>,
     short_challenge: impl FnOnce() -> Option<HeaderValue>,
-    asked: Asked,
+    kind: RequestKind,
     grpc_status: u8,
     write_body: &WriteBody,
 ) -> Response<Bytes> {
@@ -114,7 +114,7 @@ pub(crate) fn refusal(
             Some(retry_after.as_secs().clamp(1, MAX_RETRY_AFTER) + jitter())
         }
         // gRPC has one status for both, and clients look for a wait wherever it stands. HTTP says nothing of a 502.
-        Rejection::BadGateway if asked.is_grpc() => Some(DEFAULT_RETRY_AFTER.as_secs() + jitter()),
+        Rejection::BadGateway if kind.is_grpc() => Some(DEFAULT_RETRY_AFTER.as_secs() + jitter()),
         Rejection::Unauthorized
         | Rejection::InvalidRequest
         | Rejection::InvalidToken
@@ -122,7 +122,7 @@ pub(crate) fn refusal(
         | Rejection::BadGateway
         | Rejection::Internal => None,
     };
-    match asked.protocol {
+    match kind.protocol {
         Protocol::Http => {
             *response.status_mut() = rejection.status();
             let body = write_body(rejection);
@@ -132,13 +132,13 @@ pub(crate) fn refusal(
             if let Some(seconds) = retry_after {
                 headers.insert(RETRY_AFTER, seconds.into());
             }
-            if !asked.is_head {
+            if !kind.is_head {
                 *response.body_mut() = body.bytes;
             }
         }
         Protocol::Grpc | Protocol::GrpcWeb(_) => {
             *response.status_mut() = StatusCode::OK;
-            let content_type = match asked.protocol {
+            let content_type = match kind.protocol {
                 Protocol::GrpcWeb(content_type) => content_type,
                 Protocol::Grpc | Protocol::Http => "application/grpc",
             };
@@ -153,7 +153,7 @@ pub(crate) fn refusal(
         }
     }
     let challenge = match challenge {
-        Some(long) if asked.is_grpc() && long.len() > MAX_GRPC_CHALLENGE => {
+        Some(long) if kind.is_grpc() && long.len() > MAX_GRPC_CHALLENGE => {
             short_challenge().filter(|short| short.len() <= MAX_GRPC_CHALLENGE)
         }
         other => other,
@@ -163,10 +163,10 @@ pub(crate) fn refusal(
         headers.insert(WWW_AUTHENTICATE, challenge);
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if asked.has_origin {
+    if kind.has_origin {
         headers.insert(
             ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static(match asked.protocol {
+            HeaderValue::from_static(match kind.protocol {
                 Protocol::Http => "WWW-Authenticate, Retry-After",
                 Protocol::Grpc | Protocol::GrpcWeb(_) => {
                     "WWW-Authenticate, grpc-status, grpc-message, grpc-retry-pushback-ms"
@@ -252,9 +252,9 @@ mod tests {
         {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-            let asked = Asked::new(&Method::GET, &headers);
+            let kind = RequestKind::new(&Method::GET, &headers);
 
-            let response = refusal(rejection, None, || None, asked, 14, &json_body);
+            let response = refusal(rejection, None, || None, kind, 14, &json_body);
 
             let wait: i32 = response.headers()[header].to_str().unwrap().parse().unwrap();
             assert!((3_600..=longest).contains(&wait), "{wait}");

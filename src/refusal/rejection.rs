@@ -24,7 +24,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
 
-use crate::ValidationError;
+use super::ValidationError;
 
 /// An answer that refuses a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +134,7 @@ impl From<&ValidationError> for Rejection {
         match error {
             // RFC 6750 section 3.1: without any credentials, no error code at all.
             NoCredentials => Self::Unauthorized,
-            SeveralCredentials { .. } | MalformedCredentials => Self::InvalidRequest,
+            MultipleAuthorizationHeaders { .. } | MalformedCredentials => Self::InvalidRequest,
             TokenTooLong { .. }
             | MalformedToken(_)
             | TypeNotAccepted { .. }
@@ -150,7 +150,7 @@ impl From<&ValidationError> for Rejection {
             | NotYetValid { .. }
             | TooOld { .. }
             | AudienceMismatch { .. }
-            | NoAccessToken { .. }
+            | NotAnAccessToken { .. }
             | SenderConstraintNotProved
             | Inactive => Self::InvalidToken,
             InsufficientScope { .. } => Self::InsufficientScope,

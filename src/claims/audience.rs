@@ -11,7 +11,7 @@
 
 use url::Url;
 
-use crate::resource_server::Problem;
+use crate::config_error::Problem;
 
 /// The identifiers under which tokens may name this resource server; each is compared character by character.
 ///

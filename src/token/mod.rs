@@ -4,85 +4,34 @@
 //! use tower_bearer::{ClaimsSet, ValidatedToken};
 //!
 //! // What a handler gets; a test of a handler may make one itself.
-//! let token = ValidatedToken::assertion(ClaimsSet::new().with_subject("alice").with_scopes("orders:read"));
+//! let token = ValidatedToken::from_trusted_claims(ClaimsSet::new().with_subject("alice").with_scopes("orders:read"));
 //!
 //! assert_eq!(token.subject(), Some("alice"));
 //! assert_eq!(token.scopes().to_string(), "orders:read");
 //! ```
 
-use std::{
-    fmt, ops,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+mod key_validity;
+mod passed_guards;
+mod verdict;
 
-use crate::{
-    ClaimsSet, ScopeHierarchy, ScopeRequirement, UnixTime, scope_requirement::ScopeCheck,
-    validate_token::Passed,
+use std::{fmt, ops, sync::Arc, time::Duration};
+
+pub(crate) use self::{
+    key_validity::{KeyValidity, RefreshHook},
+    passed_guards::{PassedGuards, ServerId},
+    verdict::{Reuse, Verdict},
 };
+use crate::{ClaimsSet, ScopeHierarchy, ScopeRequirement, UnixTime, requirement::ScopeCheck};
 
 /// A token that a validator found good, with its claims. Free to clone.
 ///
 /// It stands in the extensions of the request; with the feature `axum` it is an extractor too. Dereferences to its
 /// [`ClaimsSet`]. There are two ways to get one: through a validator of this crate, or through
-/// [`assertion`](Self::assertion), the one word to search for when you want to know who else vouches for tokens.
+/// [`from_trusted_claims`](Self::from_trusted_claims), the one word to search for when you want to know who else vouches for tokens.
 #[derive(Clone)]
 pub struct ValidatedToken {
     verdict: Arc<Verdict>,
-    passed: Option<Arc<Passed>>,
-}
-
-/// What was found out about a token; shared by all requests that carry it.
-#[derive(Clone)]
-pub(crate) struct Verdict {
-    claims: ClaimsSet,
-    /// The first moment at which the token is refused: `exp`, with the clock skew of whoever checked it.
-    expired_from: Option<UnixTime>,
-    reuse: Reuse,
-    voucher: Option<Voucher>,
-}
-
-/// How long a verdict may serve further requests with the same token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reuse {
-    Never,
-    UntilExpiry,
-    For(Duration),
-}
-
-/// What a verdict rests on besides time: a key. Withdrawn when the key leaves its set.
-#[derive(Clone, Default)]
-pub(crate) struct Voucher {
-    is_withdrawn: Arc<AtomicBool>,
-    keeper: Option<Arc<dyn KeepFresh>>,
-}
-
-/// Who finds out that a key was withdrawn. Told of each use of a verdict: where all tokens have been seen before, nobody else
-/// would make it look.
-pub(crate) trait KeepFresh: Send + Sync {
-    /// Looks anew if it is time, without making anybody wait.
-    fn keep_fresh(&self);
-}
-
-impl Voucher {
-    pub(crate) fn withdraw(&self) {
-        self.is_withdrawn.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn kept_fresh_by(self, keeper: Arc<dyn KeepFresh>) -> Self {
-        Self { keeper: Some(keeper), ..self }
-    }
-
-    /// Tells whether it still counts.
-    pub(crate) fn is_good(&self) -> bool {
-        if let Some(keeper) = &self.keeper {
-            keeper.keep_fresh();
-        }
-        !self.is_withdrawn.load(Ordering::Acquire)
-    }
+    passed: Option<Arc<PassedGuards>>,
 }
 
 impl ValidatedToken {
@@ -91,9 +40,9 @@ impl ValidatedToken {
     /// The layer still refuses it when its `exp` has passed, when it is bound to a key that nobody checks (`cnf`), and
     /// when its scopes do not suffice. Nothing else is checked: **issuer and audience are yours to compare.** The
     /// verdict serves this one request unless you say [`reusable_for`](Self::reusable_for).
-    pub fn assertion(claims: ClaimsSet) -> Self {
+    pub fn from_trusted_claims(claims: ClaimsSet) -> Self {
         let expired_from = claims.expires_at();
-        Self::new(Verdict { claims, expired_from, reuse: Reuse::Never, voucher: None })
+        Self::new(Verdict { claims, expired_from, reuse: Reuse::Never, key: None })
     }
 
     /// Lets the verdict serve later requests with the same token for this long, `exp` at most; a token withdrawn in the
@@ -113,18 +62,18 @@ impl ValidatedToken {
     }
 
     /// Vouches for a JWT whose every rule was checked: good until `exp`, or until its key is withdrawn.
-    pub(crate) fn verified(claims: ClaimsSet, expired_from: UnixTime, voucher: Voucher) -> Self {
+    pub(crate) fn verified(claims: ClaimsSet, expired_from: UnixTime, key: KeyValidity) -> Self {
         Self::new(Verdict {
             claims,
             expired_from: Some(expired_from),
             reuse: Reuse::UntilExpiry,
-            voucher: Some(voucher),
+            key: Some(key),
         })
     }
 
     /// Vouches for what the authorization server called active.
     pub(crate) fn introspected(claims: ClaimsSet, expired_from: Option<UnixTime>, reuse: Reuse) -> Self {
-        Self::new(Verdict { claims, expired_from, reuse, voucher: None })
+        Self::new(Verdict { claims, expired_from, reuse, key: None })
     }
 
     pub(crate) fn from_verdict(verdict: Arc<Verdict>) -> Self {
@@ -136,11 +85,11 @@ impl ValidatedToken {
     }
 
     /// Remembers the guard that let the request pass.
-    pub(crate) fn having_passed(self, passed: Arc<Passed>) -> Self {
+    pub(crate) fn having_passed(self, passed: Arc<PassedGuards>) -> Self {
         Self { passed: Some(passed), ..self }
     }
 
-    pub(crate) fn passed(&self) -> Option<&Arc<Passed>> {
+    pub(crate) fn passed(&self) -> Option<&Arc<PassedGuards>> {
         self.passed.as_ref()
     }
 
@@ -150,32 +99,13 @@ impl ValidatedToken {
     /// A guard on the route is better where there can be one: its refusal tells the caller which scopes to ask for.
     pub fn allows(&self, scopes: impl Into<ScopeRequirement>) -> bool {
         let none = ScopeHierarchy::default();
-        let hierarchy = self.passed.as_ref().map_or(&none, |passed| passed.hierarchy());
+        let hierarchy = self.passed.as_ref().map_or(&none, |passed| &passed.hierarchy);
         ScopeCheck::new(scopes.into(), hierarchy).is_met_by(self.scopes())
     }
 
     /// Returns the claims; the token dereferences to them as well.
     pub fn claims(&self) -> &ClaimsSet {
         &self.verdict.claims
-    }
-}
-
-impl Verdict {
-    pub(crate) fn claims(&self) -> &ClaimsSet {
-        &self.claims
-    }
-
-    pub(crate) fn expired_from(&self) -> Option<UnixTime> {
-        self.expired_from
-    }
-
-    pub(crate) fn reuse(&self) -> Reuse {
-        self.reuse
-    }
-
-    /// Tells whether what it rests on, besides time, still holds.
-    pub(crate) fn is_vouched_for(&self) -> bool {
-        self.voucher.as_ref().is_none_or(Voucher::is_good)
     }
 }
 

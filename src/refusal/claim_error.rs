@@ -14,7 +14,7 @@ impl ClaimError {
         Self { claim: Some(claim.into()), what: format!("wrong type or range, expected {expected}").into() }
     }
 
-    pub(super) fn of_claim(claim: &str, error: &serde_json::Error) -> Self {
+    pub(crate) fn of_claim(claim: &str, error: &serde_json::Error) -> Self {
         Self { claim: Some(claim.into()), ..Self::json(error) }
     }
 

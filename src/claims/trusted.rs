@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::{
-    ClaimError, ClaimsSet,
+    ClaimsSet,
     parse::{json_string, push_name},
 };
-use crate::{Scopes, UnixTime, strict_json::Members};
+use crate::{ClaimError, Scopes, UnixTime, strict_json::Members};
 
 /// For a [`TokenValidator`](crate::TokenValidator) of your own; a claim that is set twice has the last value.
 impl ClaimsSet {

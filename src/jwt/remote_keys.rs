@@ -16,12 +16,12 @@ use arc_swap::ArcSwapOption;
 use moka::sync::Cache;
 use url::Url;
 
-use super::{Algorithm, KeySet};
 use crate::{
-    AuthorizationServer, Clock, HttpClient, ValidationError,
-    authorization_server::metadata::{FetchError, ServerMetadata, check_status, get},
-    token::KeepFresh,
-    validator::SingleFlight,
+    Algorithm, Clock, HttpClient, Issuer, KeySet, ValidationError,
+    authorization_server::{CheckedAuthorizationServer, metadata::ServerMetadata},
+    http_client::fetch::{FetchError, check_status, get},
+    single_flight::SingleFlight,
+    token::RefreshHook,
 };
 
 /// How often keys are fetched.
@@ -66,7 +66,7 @@ const MAX_ABSENT: u64 = 1_024;
 pub(crate) struct RemoteKeys {
     /// For fetches in tasks of their own.
     this: Weak<Self>,
-    server: AuthorizationServer,
+    server: CheckedAuthorizationServer,
     client: Arc<dyn HttpClient>,
     clock: Arc<dyn Clock>,
     refresh: KeyRefresh,
@@ -102,7 +102,7 @@ struct History {
 
 impl RemoteKeys {
     pub(crate) fn new(
-        server: AuthorizationServer,
+        server: CheckedAuthorizationServer,
         client: Arc<dyn HttpClient>,
         clock: Arc<dyn Clock>,
         refresh: KeyRefresh,
@@ -126,7 +126,7 @@ impl RemoteKeys {
     /// Returns the keys there are. Where they are old it starts a fetch, which goes on by itself.
     pub(crate) fn current(&self) -> Option<Arc<KeySet>> {
         let keys = self.current.load_full()?;
-        self.keep_fresh();
+        self.refresh_if_due();
         Some(keys)
     }
 
@@ -222,7 +222,7 @@ impl RemoteKeys {
         let retry_after = self.wait_before_attempt(Duration::ZERO);
         let reason =
             self.history().last_error.clone().unwrap_or_else(|| "the fetch ended without an answer".into());
-        ValidationError::KeysUnavailable { issuer: self.server.issuer().as_str().into(), reason, retry_after }
+        ValidationError::KeysUnavailable { issuer: self.server.issuer.as_str().into(), reason, retry_after }
     }
 
     /// Fetches, or waits for the fetch under way.
@@ -235,7 +235,7 @@ impl RemoteKeys {
         // here is for callers whose runtime is alive when that of the fetch is not.
         let flight = tokio::time::timeout(self.refresh.timeout.saturating_mul(2), self.flight.run((), fetch));
         if !matches!(flight.await, Ok(Ok(()))) {
-            tracing::error!(issuer = %self.server.issuer(), "fetch of keys lost");
+            tracing::error!(issuer = %self.server.issuer, "fetch of keys lost");
         }
     }
 
@@ -264,7 +264,7 @@ impl RemoteKeys {
             }
             Err(error) => {
                 let keeps = self.current.load().is_some();
-                tracing::warn!(issuer = %self.server.issuer(), %error, keeps_old_keys = keeps, "keys not fetched");
+                tracing::warn!(issuer = %self.server.issuer, %error, keeps_old_keys = keeps, "keys not fetched");
                 let mut history = self.history();
                 history.last_error = Some(error.to_string().into());
                 history.jwks_uri = None;
@@ -278,8 +278,8 @@ impl RemoteKeys {
             Some(older) => newer.succeeding(older),
             None => newer,
         });
-        newer.warn_of_several_algorithms(self.server.issuer(), &self.algorithms, older.as_deref());
-        tracing::debug!(issuer = %self.server.issuer(), keys = newer.len(), "keys fetched");
+        warn_about_unpinned_keys(&self.server.issuer, &newer, &self.algorithms, older.as_deref());
+        tracing::debug!(issuer = %self.server.issuer, keys = newer.len(), "keys fetched");
         self.current.store(Some(Arc::clone(&newer)));
         if let Some(older) = older {
             older.retire_in_favour_of(&newer);
@@ -295,7 +295,7 @@ impl RemoteKeys {
 
     /// Returns where the keys are: as configured, as metadata said before, or as it says now.
     async fn locate(&self) -> Result<Url, FetchError> {
-        if let Some(given) = self.server.given_jwks_uri() {
+        if let Some(given) = &self.server.jwks_uri {
             return Ok(given.clone());
         }
         let now = self.clock.monotonic();
@@ -305,7 +305,7 @@ impl RemoteKeys {
             return Ok(known);
         }
         let metadata =
-            ServerMetadata::fetch(&*self.client, self.server.issuer(), self.refresh.timeout).await?;
+            ServerMetadata::fetch(&*self.client, &self.server.issuer, self.refresh.timeout).await?;
         let url = metadata.jwks_uri?;
         self.history().jwks_uri = Some((url.clone(), now));
         Ok(url)
@@ -317,8 +317,8 @@ impl RemoteKeys {
     }
 }
 
-impl KeepFresh for RemoteKeys {
-    fn keep_fresh(&self) {
+impl RefreshHook for RemoteKeys {
+    fn refresh_if_due(&self) {
         if self.clock.monotonic().as_millis() < u128::from(self.due.load(Ordering::Relaxed)) {
             return;
         }
@@ -334,5 +334,23 @@ impl std::fmt::Debug for RemoteKeys {
             .field("server", &self.server)
             .field("refresh", &self.refresh)
             .finish_non_exhaustive()
+    }
+}
+
+/// Warns about each key that `older` did not have and that can be used with several of the configured algorithms because it
+/// declares none.
+///
+/// RFC 8725 section 3.1 wants one algorithm for each key. Only the server or our configuration can name it.
+pub(super) fn warn_about_unpinned_keys(
+    issuer: &Issuer,
+    keys: &KeySet,
+    allowed: &[Algorithm],
+    older: Option<&KeySet>,
+) {
+    for kid in keys.unpinned_kids(allowed, older) {
+        tracing::warn!(
+            %issuer, ?kid,
+            "key declares no alg and fits several of the configured algorithms; configure the one in use"
+        );
     }
 }

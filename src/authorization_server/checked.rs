@@ -1,0 +1,79 @@
+//! The settings of an authorization server after their check: [`CheckedAuthorizationServer`].
+
+use std::sync::Arc;
+
+use url::Url;
+
+use super::{AuthorizationServer, Issuer};
+#[cfg(feature = "jwt")]
+use crate::KeySet;
+use crate::{
+    HttpClient,
+    config_error::Problem,
+    url_policy::{Loopback, check_url},
+};
+
+/// An authorization server whose settings were checked.
+#[derive(Clone, Debug)]
+pub(crate) struct CheckedAuthorizationServer {
+    pub(crate) issuer: Issuer,
+    /// Whether metadata tells the endpoints that are not given.
+    pub(crate) discovered: bool,
+    pub(crate) jwks_uri: Option<Url>,
+    pub(crate) introspection_endpoint: Option<Url>,
+    #[cfg(feature = "jwt")]
+    pub(crate) keys: Option<KeySet>,
+    loopback: Loopback,
+    http_client: Option<Arc<dyn HttpClient>>,
+}
+
+impl AuthorizationServer {
+    /// Checks all settings and adds what is wrong to `problems`.
+    pub(crate) fn check(self, problems: &mut Vec<Problem>) -> Option<CheckedAuthorizationServer> {
+        let mut url = |setting, text: Option<&str>| {
+            let checked = text.map(|text| check_url(setting, text, self.loopback)).transpose();
+            checked.map_err(|problem| problems.push(problem))
+        };
+        let jwks_uri = url("jwks_uri", self.jwks_uri.as_deref());
+        let introspection_endpoint = url("introspection_endpoint", self.introspection_endpoint.as_deref());
+        let issuer = Issuer::check(&self.issuer, self.loopback).map_err(|problem| problems.push(problem));
+        Some(CheckedAuthorizationServer {
+            issuer: issuer.ok()?,
+            discovered: self.discovered,
+            jwks_uri: jwks_uri.ok()?,
+            introspection_endpoint: introspection_endpoint.ok()?,
+            #[cfg(feature = "jwt")]
+            keys: self.keys,
+            loopback: self.loopback,
+            http_client: self.http_client,
+        })
+    }
+}
+
+impl CheckedAuthorizationServer {
+    /// Returns the client that was set, or makes the default one.
+    pub(crate) fn client(&self) -> Result<Arc<dyn HttpClient>, Problem> {
+        if let Some(client) = &self.http_client {
+            return Ok(Arc::clone(client));
+        }
+        #[cfg(feature = "reqwest")]
+        return match self.default_client() {
+            Ok(client) => Ok(Arc::new(client)),
+            Err(error) => Err(Problem::new("http_client", error.to_string(), "expected a TLS stack")),
+        };
+        #[cfg(not(feature = "reqwest"))]
+        Err(Problem::without_value(
+            "http_client",
+            "expected an HttpClient, or the feature reqwest, to talk to the authorization server",
+        ))
+    }
+
+    /// Makes a `ReqwestClient`. A proxy named by the environment cannot reach this machine's loopback, so none is used there.
+    #[cfg(feature = "reqwest")]
+    fn default_client(&self) -> Result<crate::ReqwestClient, crate::HttpError> {
+        match self.loopback {
+            Loopback::Accept => crate::ReqwestClient::for_loopback(),
+            Loopback::Refuse => crate::ReqwestClient::new(),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What a validator found out about a token: [`Verdict`].
+
+use std::time::Duration;
+
+use super::KeyValidity;
+use crate::{ClaimsSet, UnixTime};
+
+/// A good verdict, shared by all requests that carry the token.
+#[derive(Clone)]
+pub(crate) struct Verdict {
+    pub(super) claims: ClaimsSet,
+    /// The first moment at which the token is refused: `exp` plus the clock skew of the validator that checked it.
+    pub(super) expired_from: Option<UnixTime>,
+    pub(super) reuse: Reuse,
+    pub(super) key: Option<KeyValidity>,
+}
+
+/// How long a verdict may serve further requests with the same token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reuse {
+    Never,
+    UntilExpiry,
+    For(Duration),
+}
+
+impl Verdict {
+    pub(crate) fn claims(&self) -> &ClaimsSet {
+        &self.claims
+    }
+
+    pub(crate) fn expired_from(&self) -> Option<UnixTime> {
+        self.expired_from
+    }
+
+    pub(crate) fn reuse(&self) -> Reuse {
+        self.reuse
+    }
+
+    /// Tells whether the key that verified the token, if one did, is still published.
+    pub(crate) fn has_valid_key(&self) -> bool {
+        self.key.as_ref().is_none_or(KeyValidity::is_valid)
+    }
+}
