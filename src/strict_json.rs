@@ -1,29 +1,29 @@
-//! One JSON object, read strictly: [`Members`].
+//! Strict reading of one JSON object: [`Members`].
 //!
-//! JSON parsers disagree on a name that stands twice, and that has let tokens through that one reader took for good and
-//! the next for something else. Here a name stands once, compared after unescaping, or the object is refused (RFC 7515
-//! section 4, RFC 7519 section 4). Values stay text until a rule asks for one, so nothing is parsed twice and nothing is
-//! allocated for what nobody reads.
+//! JSON parsers disagree on which of two members with the same name counts, and tokens have passed checks because two
+//! parsers read them differently. Here an object in which a name appears twice, compared after unescaping, is refused
+//! (RFC 7515 section 4, RFC 7519 section 4). Values stay text until they are needed, so nothing is parsed twice and unused
+//! values are never allocated.
 
 use std::{borrow::Cow, fmt};
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Most members in one object: a token that lists dozens of claims is large.
+/// Maximum number of members in one object. A token with dozens of claims is already large.
 const MAX_MEMBERS: usize = 256;
 
-/// Up to here names are compared pair by pair; beyond, they are sorted.
+/// Maximum number of members whose names are compared pair by pair; the names of larger objects are sorted.
 const FEW_MEMBERS: usize = 16;
 
-/// Deepest nesting, the object itself counted. No claim that a standard defines goes beyond five.
+/// Maximum nesting depth, counting the object itself. Claims defined by standards use at most five levels.
 const MAX_DEPTH: usize = 16;
 
-/// The members of one JSON object: names unescaped, none twice, bounded in number and depth.
+/// The members of one JSON object: names are unescaped and unique, number and depth are bounded.
 #[derive(Debug)]
 pub(crate) struct Members<'a>(Vec<Member<'a>>);
 
-/// One name with the text of its value.
+/// A member name and the text of its value.
 #[derive(Debug)]
 pub(crate) struct Member<'a> {
     pub(crate) name: Cow<'a, str>,
@@ -31,17 +31,17 @@ pub(crate) struct Member<'a> {
 }
 
 impl<'a> Members<'a> {
-    /// Parses one object and nothing after it.
+    /// Parses one object. Anything after it is an error.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
         Self::parse_up_to(MAX_MEMBERS, bytes)
     }
 
-    /// Parses an object with few members, such as a JOSE header: cheap to refuse before anything is verified.
+    /// Parses an object with few members, such as a JOSE header, which is read before any signature is verified.
     pub(crate) fn parse_few(max_members: usize, bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
         Self::parse_up_to(max_members, bytes)
     }
 
-    /// Parses an object that was written here, however many members it has got.
+    /// Parses an object that this crate wrote, with any number of members.
     pub(crate) fn parse_our_own(json: &'a str) -> Result<Self, serde_json::Error> {
         Self::parse_up_to(usize::MAX, json.as_bytes())
     }
@@ -58,7 +58,7 @@ impl<'a> Members<'a> {
         self.0.iter().find(|member| member.name == name).map(|member| member.value)
     }
 
-    /// Leaves out the members whose value is `null`, but for one.
+    /// Removes the members whose value is `null`, except the named one.
     pub(crate) fn without_nulls_but(mut self, name: &str) -> Self {
         self.0.retain(|member| member.value != "null" || member.name == name);
         self
@@ -100,7 +100,7 @@ impl<'de> Visitor<'de> for InOrder {
             members.push(Member { name, value: value.get() });
         }
         if has_name_twice(&members) {
-            return Err(A::Error::custom("a member name stands twice"));
+            return Err(A::Error::custom("a member name appears twice"));
         }
         Ok(Members(members))
     }
@@ -122,54 +122,101 @@ fn has_name_twice(members: &[Member<'_>]) -> bool {
     names.windows(2).any(|pair| pair[0] == pair[1])
 }
 
-/// How the names begin that serde_json keeps for itself. It reads an object with such a member as what the member's string
-/// says: text would become claims, behind every check of names.
+/// The prefix of member names that serde_json reserves. It reads an object with such a member as the text of the member's
+/// string, so text would become claims after the names were checked.
 const RESERVED: &str = "$serde_json::private::";
 
 fn check_name(name: &str) -> Result<(), &'static str> {
     if name.starts_with(RESERVED) { Err("a member name that serde_json reserves") } else { Ok(()) }
 }
 
-/// Looks into what serde_json skips when it hands out raw text: how deep it goes, whether its escapes are text, and
-/// whether serde_json would read all of it as it stands.
+/// Checks what serde_json does not look at when it returns raw text.
+///
+/// A claim that is kept can be read later: escapes are characters, numbers fit into an `f64`, nesting is bounded. This
+/// scans the text instead of reading values with serde_json, because serde_json presents numbers in another way as soon as
+/// any crate of the build turns on `arbitrary_precision`.
 fn check_value(value: &str) -> Result<(), &'static str> {
-    if value.starts_with(['{', '[']) && 1 + depth(value) > MAX_DEPTH {
-        return Err("nested deeper than 16 levels");
+    match value.as_bytes().first() {
+        Some(b'"') => check_string(value),
+        Some(b'{' | b'[') => check_nested(value),
+        _ => check_number(value),
     }
-    // A lone surrogate passes as raw text and would fail in whoever reads the value later. Rare enough for a full parse,
-    // whose recursion the depth above bounds.
-    if (value.contains("\\u") || value.contains(RESERVED)) && serde_json::from_str::<Plain>(value).is_err() {
-        return Err("an escape that is no character, or a member name that serde_json reserves");
+}
+
+/// Checks an array or object. The text is valid JSON.
+fn check_nested(value: &str) -> Result<(), &'static str> {
+    let mut depth = 1; // of the object that contains this value
+    let mut rest = value;
+    while let Some(first) = rest.bytes().next() {
+        let (token, after) = split_token(rest);
+        match first {
+            b'"' => {
+                check_string(token)?;
+                if after.trim_ascii_start().starts_with(':') {
+                    check_name(&string(token).unwrap_or_default())?;
+                }
+            }
+            b'-' | b'0'..=b'9' => check_number(token)?,
+            b'{' | b'[' if depth == MAX_DEPTH => return Err("nested deeper than 16 levels"),
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+        rest = after;
     }
     Ok(())
 }
 
-/// Counts how deep arrays and objects nest in valid JSON text.
-fn depth(value: &str) -> usize {
-    let (mut deepest, mut open) = (0, 0_usize);
-    let (mut in_string, mut escaped) = (false, false);
-    for byte in value.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
-                open += 1;
-                deepest = deepest.max(open);
-            }
-            b'}' | b']' if !in_string => open = open.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
+/// Splits off the first string, number or other byte of valid JSON text, in which only strings contain non-ASCII bytes.
+fn split_token(text: &str) -> (&str, &str) {
+    let length = match text.bytes().next() {
+        Some(b'"') => string_len(text),
+        Some(b'-' | b'0'..=b'9') => number_len(text),
+        _ => 1,
+    };
+    text.split_at_checked(length).unwrap_or((text, ""))
 }
 
-/// Parses the text of a JSON string; borrows where there is no escape. Any other type is `None`.
+/// A lone surrogate is valid in raw text, and would fail when the value is read.
+fn check_string(text: &str) -> Result<(), &'static str> {
+    if text.contains("\\u") && string(text).is_none() {
+        Err("an escape that is not a character")
+    } else {
+        Ok(())
+    }
+}
+
+// RFC 8259 section 6 lets an implementation limit the range. Without this check, one such claim would make every attempt to
+// read or write all claims fail. Literals (`true`, `null`) are not numbers and pass.
+fn check_number(text: &str) -> Result<(), &'static str> {
+    match text.parse::<f64>() {
+        Ok(number) if !number.is_finite() => Err("a number that an f64 cannot hold"),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Returns the length of the string with which valid JSON text begins, quotation marks included.
+fn string_len(text: &str) -> usize {
+    let mut escaped = false;
+    let end = text.bytes().skip(1).position(|byte| {
+        let is_end = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        is_end
+    });
+    end.map_or(text.len(), |end| end + 2)
+}
+
+/// Returns the length of the number with which valid JSON text begins.
+fn number_len(text: &str) -> usize {
+    text.bytes().take_while(|byte| matches!(byte, b'-' | b'+' | b'.' | b'0'..=b'9' | b'e' | b'E')).count()
+}
+
+/// Parses the text of a JSON string, borrowing it if it has no escapes. Any other type is `None`.
 pub(crate) fn string(value: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Name<'_>>(value).ok().map(|Name(text)| text)
 }
 
-/// Parses the text of a JSON array of strings, or of one string as an array of one. Any other type is `None`.
+/// Parses the text of a JSON string or of an array of strings. Any other type is `None`.
 pub(crate) fn one_or_many(value: &str) -> Option<Vec<Cow<'_, str>>> {
     if let Some(one) = string(value) {
         return Some(vec![one]);
@@ -179,62 +226,7 @@ pub(crate) fn one_or_many(value: &str) -> Option<Vec<Cow<'_, str>>> {
         .map(|many| many.into_iter().map(|Name(text)| text).collect())
 }
 
-/// Any JSON value whose strings are text and whose names are nobody's secret sign; keeps nothing of it.
-struct Plain;
-
-impl<'de> Deserialize<'de> for Plain {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Through;
-
-        impl<'de> Visitor<'de> for Through {
-            type Value = Plain;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("JSON")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Plain, A::Error> {
-                while let Some((Name(name), Plain)) = map.next_entry()? {
-                    check_name(&name).map_err(A::Error::custom)?;
-                }
-                Ok(Plain)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Plain, A::Error> {
-                while elements.next_element::<Plain>()?.is_some() {}
-                Ok(Plain)
-            }
-
-            fn visit_str<E>(self, _: &str) -> Result<Plain, E> {
-                Ok(Plain)
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Plain, E> {
-                Ok(Plain)
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Plain, E> {
-                Ok(Plain)
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<Plain, E> {
-                Ok(Plain)
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Plain, E> {
-                Ok(Plain)
-            }
-
-            fn visit_unit<E>(self) -> Result<Plain, E> {
-                Ok(Plain)
-            }
-        }
-
-        deserializer.deserialize_any(Through)
-    }
-}
-
-/// A string, borrowed where it has no escapes (serde's own `Cow` always copies).
+/// A string, borrowed if it has no escapes (serde's own `Cow` always copies).
 #[derive(serde::Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -264,14 +256,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_stands_twice_is_refused() {
+    fn a_name_that_appears_twice_is_refused() {
         for text in [r#"{"aud":1,"aud":1}"#, r#"{"aud":1,"\u0061ud":2}"#, r#"{"":1,"":1}"#] {
             assert!(parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn a_name_that_stands_twice_among_many_is_refused() {
+    fn a_name_that_appears_twice_among_many_is_refused() {
         for count in [15, 16, 17, 100, 255] {
             let members: Vec<_> = (0..count).map(|index| format!("\"{index}\":0")).collect();
 
@@ -286,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_object_is_refused() {
+    fn anything_but_one_object_is_refused() {
         for text in [
             "",
             "[]",
@@ -330,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn lone_surrogates_are_refused_wherever_they_stand() {
+    fn lone_surrogates_are_refused_at_any_depth() {
         assert!(parse(r#"{"a":"\ud83d\ude00"}"#).is_ok());
         for text in [r#"{"\ud800":1}"#, r#"{"a":"\ud800"}"#, r#"{"a":{"b":["\udc00"]}}"#] {
             assert!(parse(text).is_err(), "{text}");
@@ -338,7 +330,38 @@ mod tests {
     }
 
     #[test]
-    fn names_that_serde_json_reserves_are_refused_wherever_they_stand() {
+    fn numbers_beside_escapes_are_accepted_in_every_form() {
+        for number in ["0", "-0", "-0.0", "0.5", "1e3", "1.5E-2", "18446744073709551616", "1e308", "1e-999"] {
+            for text in [
+                format!(r#"{{"a":{number},"b":"\u0041"}}"#),
+                format!(r#"{{"a":[{number},"\u0041"]}}"#),
+                format!(r#"{{"a":{{"\u0041":{number}, "b" : [ {number} , "\\\"\u0041" ] }}}}"#),
+            ] {
+                assert!(parse(&text).is_ok(), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn r7519_12_numbers_beyond_f64_are_refused_at_any_depth() {
+        let many_digits = "9".repeat(400);
+        for number in ["1e400", "-1e400", "1E+309", "17976931348623157e293", &many_digits] {
+            for text in [
+                format!(r#"{{"a":{number}}}"#),
+                format!(r#"{{"a":[0,{number}]}}"#),
+                format!(r#"{{"a":{{"b":"\\","c":{{"d":{number}}}}}}}"#),
+            ] {
+                assert!(parse(&text).is_err(), "{text}");
+            }
+            assert!(
+                parse(&format!(r#"{{"a":"{number}","b":["\"{number}"],"{number}":0}}"#)).is_ok(),
+                "{number}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_that_serde_json_reserves_are_refused_at_any_depth() {
         for name in [
             "$serde_json::private::RawValue",
             "$serde_json::private::Number",
@@ -352,7 +375,7 @@ mod tests {
             ] {
                 assert!(parse(&text).is_err(), "{text}");
             }
-            // As a text it means nothing.
+            // As a string value it is not special.
             assert!(
                 parse(&format!(r#"{{"a":["{name}",1,-1,0.5,true,null,{{"b":"{name}"}}]}}"#)).is_ok(),
                 "{name}"

@@ -18,6 +18,7 @@
 
 mod audience;
 mod client_identity;
+mod json_value;
 mod parse;
 mod trusted;
 
@@ -36,7 +37,11 @@ use crate::{ClaimError, Scopes, UnixTime, strict_json::Members};
 /// The claims of a validated token.
 ///
 /// `Debug` shows who issued it, for whom, when and with which scopes, and only the names of all other claims; neither
-/// `sub` nor a claim of a provider's own gets into a log that way. [`Serialize`] writes all claims that were kept.
+/// `sub` nor a claim of a provider's own gets into a log that way.
+///
+/// [`Serialize`] writes all claims that were kept, in any format. A number is written as `u64`, `i64` or `f64` if that is
+/// exact. Where another crate of the build turns on the feature `arbitrary_precision` of `serde_json`, a number that none of
+/// these represents exactly is written as [`serde_json::Number`], which only `serde_json` writes as a number.
 #[derive(Clone)]
 #[must_use]
 pub struct ClaimsSet {
@@ -73,8 +78,9 @@ impl ClaimsSet {
     /// Parses a JSON object. Nothing is compared: not the times, not the issuer, not the audience.
     ///
     /// # Errors
-    /// When it is not one JSON object, a name stands twice, it is nested deeper than 16 levels, has more than 256
-    /// members, or a registered claim has the wrong type (RFC 7519 section 4.1): `iss`, `sub`, `jti` and `scope` are
+    /// When it is not one JSON object, a name appears twice, it is nested deeper than 16 levels, has more than 256
+    /// members, contains a number that an `f64` cannot hold, such as `1e400` (RFC 8259 section 6 allows such a limit), or
+    /// a registered claim has the wrong type (RFC 7519 section 4.1): `iss`, `sub`, `jti` and `scope` are
     /// strings, `aud` and `scp` a string or an array of strings, `exp`, `nbf` and `iat` numbers from 0 to the end of
     /// the year 9999, `act`, `may_act` objects.
     pub fn parse(json: &[u8]) -> Result<Self, ClaimError> {
@@ -210,7 +216,7 @@ impl Serialize for ClaimsSet {
         let mut map = serializer.serialize_map(None)?;
         for member in members.iter() {
             let value: serde_json::Value = serde_json::from_str(member.value).map_err(S::Error::custom)?;
-            map.serialize_entry(&member.name, &value)?;
+            map.serialize_entry(&member.name, &json_value::Portable(&value))?;
         }
         map.end()
     }
