@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "jsonwebtoken is the other side")]
 
 #[path = "../../examples/authorization_server/mod.rs"]
-mod authorization_server;
+mod example;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,7 +12,7 @@ use reqwest::{Response, StatusCode, header, redirect};
 use serde_json::{Value, json};
 use url::Url;
 
-use authorization_server::{
+use example::{
     AuthorizationServer, DEMONSTRATION_USER, Minting, ResourceCredential, SigningAlgorithm, TokenFormat,
 };
 

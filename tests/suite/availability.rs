@@ -16,7 +16,7 @@ use tower_bearer::{
     testing::{ManualClock, SigningKey, TestAuthorizationServer, challenges},
 };
 
-use crate::support::{App, ISSUER, READ, RESOURCE, WRITE, settle, until, with_authorization};
+use crate::support::{App, ISSUER, READ, RESOURCE, WRITE, assert_reason, settle, until, with_authorization};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -100,6 +100,12 @@ fn jwt_server_with(cache_bytes: u64) -> (TestAuthorizationServer, ResourceServer
     (authority, resource_server, calls)
 }
 
+/// The same behind a layer that asks for any good token.
+fn jwt_app() -> (TestAuthorizationServer, App, Calls) {
+    let (authority, resource_server, calls) = jwt_server();
+    (authority, App::new(resource_server.require_token()), calls)
+}
+
 fn custom(
     clock: &ManualClock,
     validate: impl Fn(&str) -> Result<ValidatedToken, ValidationError> + Send + Sync + 'static,
@@ -115,8 +121,7 @@ mod a_hot_token {
 
     #[tokio::test]
     async fn is_validated_once() {
-        let (authority, resource_server, calls) = jwt_server();
-        let app = App::new(resource_server.require_token());
+        let (authority, app, calls) = jwt_app();
         let token = authority.token().sign();
 
         for _ in 0..100 {
@@ -157,8 +162,7 @@ mod a_hot_token {
 
     #[tokio::test]
     async fn shows_the_same_claims_as_a_new_one() {
-        let (authority, resource_server, _) = jwt_server();
-        let app = App::new(resource_server.require_token());
+        let (authority, app, _) = jwt_app();
         let token = authority.token().scope("a b").claim("tenant", "north").sign();
 
         app.present(&token).await.assert_pass();
@@ -175,8 +179,7 @@ mod a_hot_token {
 
     #[tokio::test]
     async fn with_another_signature_is_another_token() {
-        let (authority, resource_server, calls) = jwt_server();
-        let app = App::new(resource_server.require_token());
+        let (authority, app, calls) = jwt_app();
         let token = authority.token();
         app.present(&token.clone().sign()).await.assert_pass();
 
@@ -200,8 +203,7 @@ mod a_hot_token {
 
     #[tokio::test]
     async fn passes_while_the_authorization_server_is_down() {
-        let (authority, resource_server, _) = jwt_server();
-        let app = App::new(resource_server.require_token());
+        let (authority, app, _) = jwt_app();
         let token = authority.token().sign();
         app.present(&token).await.assert_pass();
 
@@ -270,8 +272,7 @@ mod expiry {
 
     #[tokio::test]
     async fn ends_a_cached_verdict_at_the_second() {
-        let (authority, resource_server, calls) = jwt_server();
-        let app = App::new(resource_server.require_token());
+        let (authority, app, calls) = jwt_app();
         let token = authority.token().sign();
         app.present(&token).await.assert_pass();
 
@@ -282,7 +283,7 @@ mod expiry {
         let answer = app.present(&token).await;
 
         answer.assert_invalid_token();
-        assert!(matches!(answer.reason, Some(ValidationError::Expired { .. })), "{:?}", answer.reason);
+        assert_reason!(answer, ValidationError::Expired { .. });
     }
 
     #[tokio::test]
@@ -320,7 +321,7 @@ mod expiry {
 
         let answer = app.present(&token).await;
         answer.assert_invalid_token();
-        assert!(matches!(answer.reason, Some(ValidationError::TooOld { .. })), "{:?}", answer.reason);
+        assert_reason!(answer, ValidationError::TooOld { .. });
     }
 
     #[tokio::test]
@@ -333,7 +334,7 @@ mod expiry {
         let answer = app.present("token").await;
 
         answer.assert_invalid_token();
-        assert!(matches!(answer.reason, Some(ValidationError::Expired { .. })), "{:?}", answer.reason);
+        assert_reason!(answer, ValidationError::Expired { .. });
     }
 
     #[tokio::test]
@@ -359,8 +360,7 @@ mod keys {
 
     /// An app with verdicts for a token of each of two keys.
     async fn two_keys() -> (TestAuthorizationServer, App, Calls, [(SigningKey, String); 2]) {
-        let (authority, resource_server, calls) = jwt_server();
-        let app = App::new(resource_server.require_token());
+        let (authority, app, calls) = jwt_app();
         authority.rotate_keys();
         let keys = authority.keys();
         let tokens = [0, 1].map(|index| {
@@ -396,7 +396,7 @@ mod keys {
         let answer = app.present(&gone).await;
 
         answer.assert_invalid_token();
-        assert!(matches!(answer.reason, Some(ValidationError::UnknownKey { .. })), "{:?}", answer.reason);
+        assert_reason!(answer, ValidationError::UnknownKey { .. });
         assert_eq!(calls.take(), 1);
     }
 
@@ -488,7 +488,7 @@ mod keys {
         let answer = app.present(&token).await;
 
         answer.assert_invalid_token();
-        assert!(matches!(answer.reason, Some(ValidationError::BadSignature)), "{:?}", answer.reason);
+        assert_reason!(answer, ValidationError::BadSignature);
     }
 
     #[tokio::test]
@@ -775,11 +775,7 @@ mod custom_verdicts {
         let answer = app.present("token").await;
 
         answer.assert_invalid_token();
-        assert!(
-            matches!(answer.reason, Some(ValidationError::SenderConstraintNotProved)),
-            "{:?}",
-            answer.reason
-        );
+        assert_reason!(answer, ValidationError::SenderConstraintNotProved);
     }
 }
 
@@ -951,7 +947,7 @@ mod a_validator_that_panics {
             let answer = app.present("bad").await;
 
             answer.assert_refused(StatusCode::INTERNAL_SERVER_ERROR, None);
-            assert!(matches!(answer.reason, Some(ValidationError::Internal(_))), "{:?}", answer.reason);
+            assert_reason!(answer, ValidationError::Internal(_));
             app.present("good").await.assert_pass();
             app.present("bad").await.assert_refused(StatusCode::INTERNAL_SERVER_ERROR, None);
         }

@@ -1,10 +1,5 @@
 //! Extractors and layers in an axum application, asked over a socket.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
-
 use axum::{
     Extension, Json, Router,
     extract::{Path, State},
@@ -14,7 +9,6 @@ use axum::{
 use http::{HeaderMap, Method, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tower::ServiceExt as _;
 use tower_bearer::{
     Claims, ClaimsSet, ProtectedResourceMetadata, ResourceServer, Scope, ScopeHierarchy, ScopeRequirement,
@@ -22,7 +16,8 @@ use tower_bearer::{
     testing::{TestAuthorizationServer, TokenBuilder, bearer, challenges},
 };
 use tower_http::{cors::CorsLayer, trace::TraceLayer};
-use tracing_subscriber::fmt::MakeWriter;
+
+use crate::support::{Log, http_client, serve};
 
 const ISSUER: &str = "https://as.example.com";
 const RESOURCE: &str = "https://orders.example.com/api/";
@@ -40,10 +35,8 @@ impl Service {
     async fn start(routes: impl FnOnce(&ResourceServer) -> Router) -> Self {
         let authority = TestAuthorizationServer::new(ISSUER);
         let app = routes(&authority.resource_server(RESOURCE));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { url, client: reqwest::Client::builder().no_proxy().build().unwrap(), authority }
+        let url = format!("http://{}", serve(app).await);
+        Self { url, client: http_client(), authority }
     }
 
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
@@ -185,51 +178,11 @@ mod extractors {
         }
     }
 
-    /// What is logged while it listens.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl MakeWriter<'_> for Log {
-        type Writer = Self;
-
-        fn make_writer(&self) -> Self {
-            self.clone()
-        }
-    }
-
-    impl Log {
-        /// Listens to this thread, which is the only one of the test's runtime.
-        fn listen() -> (Self, tracing::subscriber::DefaultGuard) {
-            let log = Self::default();
-            let subscriber = tracing_subscriber::fmt()
-                .with_max_level(tracing::Level::ERROR)
-                .with_ansi(false)
-                .with_writer(log.clone())
-                .finish();
-            (log, tracing::subscriber::set_default(subscriber))
-        }
-
-        fn text(&self) -> String {
-            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-        }
-    }
-
     #[tokio::test]
     async fn without_a_layer_in_front_answer_500_and_log_an_error() {
         for path in ["/forgotten", "/forgotten-claims"] {
             let service = Service::start(routes).await;
-            let (log, _guard) = Log::listen();
+            let (log, _guard) = Log::record_from(tracing::Level::ERROR);
 
             let answer = service.get(path, Some(service.token())).await;
 
@@ -244,12 +197,16 @@ mod extractors {
     #[tokio::test]
     async fn with_a_layer_in_front_log_no_error() {
         let service = Service::start(routes).await;
-        let (log, _guard) = Log::listen();
+        let (log, _guard) = Log::record_from(tracing::Level::ERROR);
 
-        service.get("/me", Some(service.token())).await;
-        service.get("/me", None).await;
-        service.get("/tenant", Some(service.token())).await;
-        service.get("/", None).await;
+        for (path, token, status) in [
+            ("/me", Some(service.token()), StatusCode::OK),
+            ("/me", None, StatusCode::UNAUTHORIZED),
+            ("/tenant", Some(service.token()), StatusCode::FORBIDDEN),
+            ("/", None, StatusCode::OK),
+        ] {
+            assert_eq!(service.get(path, token).await.status, status, "{path}");
+        }
 
         assert_eq!(log.text(), "");
     }

@@ -28,6 +28,8 @@ use tower_bearer::{
     ResourceServerCredential, Scope, ScopeRequirement, ValidatedToken,
 };
 
+use crate::support::{http_client, serve};
+
 use self::example::{
     Jenkins,
     authorization_server::{
@@ -158,7 +160,7 @@ mod refusals {
     async fn rgrpc_02_trouble_that_is_not_the_callers_has_a_status_of_its_own_and_no_challenge() {
         // The authorization server is down, talks nonsense, or does not know us.
         let nonsense = Router::new().route("/", post(|| async { "active, I think" }));
-        let nonsense = format!("http://{}/", serve_http(nonsense).await);
+        let nonsense = format!("http://{}/", serve(nonsense).await);
         for (trouble, expected) in [
             (Trouble::Down, Code::Unavailable),
             (Trouble::Nonsense(nonsense), Code::Unavailable),
@@ -421,7 +423,7 @@ mod passing {
 
         let refused = kit.client.list(Request::new(ListRequest {})).await.unwrap_err();
         let url = challenge_of(&refused).split('"').find(|part| part.starts_with("http://")).unwrap();
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let http = http_client();
         let document: serde_json::Value = http.get(url).send().await.unwrap().json().await.unwrap();
 
         assert_eq!(url, format!("{}/.well-known/oauth-protected-resource", kit.resource));
@@ -596,11 +598,4 @@ fn challenge_of(status: &Status) -> &str {
     let challenge = challenges.next().expect("a challenge").to_str().unwrap();
     assert!(challenges.next().is_none(), "two challenges");
     challenge
-}
-
-async fn serve_http(router: Router) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(axum::serve(listener, router).into_future());
-    address
 }

@@ -3,6 +3,7 @@
 //! A test that counts the allocations or records the logs of the whole process has a binary of its own beside this folder.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+#![allow(clippy::duplicate_mod, reason = "each example has the authorization server as a module of its own")]
 #![allow(clippy::needless_pass_by_value, reason = "tests are easier to read without a borrow")]
 
 mod support;

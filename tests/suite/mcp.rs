@@ -27,6 +27,8 @@ use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 use tower_bearer::{JwtValidator, ProtectedResourceMetadata, ResourceServer, Scope};
 
+use crate::support::http_client;
+
 use self::example::{
     Jenkins,
     authorization_server::{AuthorizationServer, Minting, SigningAlgorithm, TokenFormat},
@@ -424,7 +426,7 @@ impl Kit {
         let resource = format!("http://{}/mcp", listener.local_addr().unwrap());
         authority.add_resource(&resource, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);
         tokio::spawn(axum::serve(listener, app(authority.issuer(), &resource)).into_future());
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let http = http_client();
         Self { authority, resource, http }
     }
 

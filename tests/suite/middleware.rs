@@ -30,24 +30,12 @@ use tower_bearer::{
 };
 use tower_http::{cors::CorsLayer, timeout::TimeoutLayer, trace::TraceLayer};
 
-use crate::support::{App, ISSUER, READ, RESOURCE, WRITE, plain, settle, until, with_authorization};
+use crate::support::{
+    App, DEADLOCK, ISSUER, READ, RESOURCE, UnreadBody, WRITE, http_client, plain, poll_once, settle, soon,
+    until, with_authorization,
+};
 
 type Incoming = Request<Full<Bytes>>;
-
-/// Longest that a test may take before it counts as a deadlock. Nothing waits for it to pass.
-const DEADLOCK: Duration = Duration::from_secs(20);
-
-/// Fails a test that would hang.
-#[track_caller]
-fn soon<F: Future>(future: F) -> impl Future<Output = F::Output> {
-    let caller = std::panic::Location::caller();
-    async move {
-        match tokio::time::timeout(DEADLOCK, future).await {
-            Ok(output) => output,
-            Err(_) => panic!("deadlock at {caller}"),
-        }
-    }
-}
 
 fn good(token: &str) -> Incoming {
     with_authorization(&format!("Bearer {token}"))
@@ -55,11 +43,6 @@ fn good(token: &str) -> Incoming {
 
 async fn orders<B>(_: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(Response::new(Full::new(Bytes::from_static(b"orders"))))
-}
-
-/// Polls a future once.
-async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
-    std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx))).await
 }
 
 mod readiness {
@@ -640,26 +623,12 @@ mod types {
 
     #[tokio::test]
     async fn a_refusal_does_not_touch_the_request_body() {
-        /// A body that nobody may read.
-        struct Unread;
-
-        impl Body for Unread {
-            type Data = Bytes;
-            type Error = Infallible;
-
-            fn poll_frame(
-                self: Pin<&mut Self>,
-                _: &mut Context<'_>,
-            ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-                panic!("the body of a refused request was read")
-            }
-        }
-
         let authority = TestAuthorizationServer::new(ISSUER);
-        let service = authority.resource_server(RESOURCE).require_token().layer(service_fn(orders::<Unread>));
+        let service =
+            authority.resource_server(RESOURCE).require_token().layer(service_fn(orders::<UnreadBody>));
 
         for request in [plain(), good("junk")] {
-            let response = service.clone().oneshot(request.map(|_| Unread)).await.unwrap();
+            let response = service.clone().oneshot(request.map(|_| UnreadBody)).await.unwrap();
 
             assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         }
@@ -808,17 +777,13 @@ mod over_a_socket {
         address
     }
 
-    fn client() -> reqwest::Client {
-        reqwest::Client::builder().no_proxy().build().unwrap()
-    }
-
     #[tokio::test]
     async fn hyper_serves_it() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let url = format!("http://{}/", serve(&authority).await);
 
-        let refused = client().get(&url).send().await.unwrap();
-        let passed = client().get(&url).bearer_auth(authority.token().sign()).send().await.unwrap();
+        let refused = http_client().get(&url).send().await.unwrap();
+        let passed = http_client().get(&url).bearer_auth(authority.token().sign()).send().await.unwrap();
 
         assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
         assert!(refused.headers()["www-authenticate"].to_str().unwrap().starts_with("Bearer "));

@@ -1,12 +1,12 @@
 //! The story of `examples/quickstart`, told into memory: it goes as it should, and tells when it does not.
 
 #[path = "../../examples/quickstart/main.rs"]
-#[allow(dead_code, reason = "nobody calls its `main`")]
-mod quickstart;
+#[allow(dead_code, reason = "`main` is for the example")]
+mod example;
 
 use std::time::Duration;
 
-use quickstart::{
+use example::{
     EACH_TIME,
     cast::Cast,
     narrative::{Story, Verdict},
@@ -24,7 +24,8 @@ async fn whole_story_goes_as_it_should() {
 
 #[tokio::test]
 async fn no_secret_is_told_in_full() {
-    let (_, text) = whole_story(EACH_TIME).await;
+    let (verdict, text) = whole_story(EACH_TIME).await;
+    assert_eq!(verdict, Verdict::AsItShould, "{text}");
 
     // Codes, tokens and identifiers have 43 characters at least.
     let is_secret = |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);

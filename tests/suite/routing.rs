@@ -14,7 +14,7 @@ use tower_bearer::{
     testing::{SigningKey, TestAuthorizationServer, TokenBuilder},
 };
 
-use crate::support::{Answer, App, READ, RESOURCE};
+use crate::support::{Answer, App, READ, RESOURCE, assert_reason};
 
 const ONE: &str = "https://one.example";
 const OTHER: &str = "https://other.example";
@@ -59,12 +59,6 @@ impl Servers {
     fn asked(&self) -> [usize; 3] {
         [self.one.key_fetches(), self.other.key_fetches(), self.opaque.introspections()]
     }
-}
-
-macro_rules! assert_reason {
-    ($answer:expr, $pattern:pat) => {
-        assert!(matches!($answer.reason, Some($pattern)), "{:?}", $answer.reason)
-    };
 }
 
 fn subject(app: &App) -> String {

@@ -3,18 +3,16 @@
 use std::{
     collections::BTreeSet,
     convert::Infallible,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
 use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
 use tower::{Layer as _, ServiceBuilder, ServiceExt as _};
@@ -27,7 +25,8 @@ use tower_bearer::{
 use tower_http::cors::{Any, CorsLayer};
 
 use crate::support::{
-    Answer, App, ISSUER, METADATA_URL, READ, RESOURCE, WRITE, plain, with_authorization, with_authorizations,
+    Answer, App, ISSUER, METADATA_URL, READ, RESOURCE, UnreadBody, WRITE, plain, with_authorization,
+    with_authorizations,
 };
 
 /// Every way to be refused, in the words of the outcomes.
@@ -409,30 +408,11 @@ async fn rhttp_05_a_refused_head_has_the_headers_of_a_get_and_no_body() {
     }
 }
 
-/// A body of a gibibyte that must not be read.
-struct Upload;
-
-impl Body for Upload {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        panic!("the body was read")
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(1 << 30)
-    }
-}
-
 #[tokio::test]
 async fn rhttp_06_a_refusal_does_not_wait_for_the_body() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let service = authority.resource_server(RESOURCE).require_scopes(READ).layer(tower::service_fn(
-        |_: Request<Upload>| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) },
+        |_: Request<UnreadBody>| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) },
     ));
     let good = authority.token().scope("orders:read");
 
@@ -443,7 +423,7 @@ async fn rhttp_06_a_refusal_does_not_wait_for_the_body() {
         (Some(format!("Bearer {}", good.clone().signature([0; 64]).sign())), 401),
         (Some(format!("Bearer {}", good.scope("orders:list").sign())), 403),
     ] {
-        let mut request = Request::put("/orders").body(Upload).unwrap();
+        let mut request = Request::put("/orders").body(UnreadBody).unwrap();
         if let Some(value) = &authorization {
             request.headers_mut().insert("authorization", value.parse().unwrap());
         }

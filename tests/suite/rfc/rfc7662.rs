@@ -401,7 +401,7 @@ async fn r7662_08_an_answer_without_our_audience_is_refused() {
 #[tokio::test]
 async fn r7662_08_the_operator_learns_the_name_of_the_setting() {
     let (authority, app) = app();
-    let (log, _listening) = Log::listen();
+    let (log, _recording) = Log::record();
     answer_with(&authority, active_but(&authority, "aud", None));
 
     app.present(&good(&authority)).await.assert_invalid_token();
@@ -456,7 +456,7 @@ async fn r7662_10_scope_is_a_string_and_by_option_an_array() {
 
 #[tokio::test]
 async fn r7662_11_who_the_client_is_cannot_be_learned() {
-    let (log, _listening) = Log::listen();
+    let (log, _recording) = Log::record();
     let (authority, app) = app();
     let canary = "canary-4711";
     let identifying = ["client_id", "username", "azp", "cid", "appid", "client_name"];
@@ -609,7 +609,7 @@ async fn r7662_14_a_refused_credential_is_our_own_fault() {
 #[tokio::test]
 async fn r7662_14_a_400_is_nonsense_and_the_log_hints_at_the_credential() {
     let (authority, app) = app();
-    let (log, _listening) = Log::listen();
+    let (log, _recording) = Log::record();
     authority.answer(ENDPOINT, |_| response(400, "application/json", r#"{"error":"invalid_request"}"#));
 
     assert_malformed(&app.present(&good(&authority)).await);
@@ -817,7 +817,7 @@ async fn r7662_19_two_resource_servers_do_not_share_a_verdict() {
 
 #[tokio::test]
 async fn r7662_19_neither_the_token_nor_our_credential_can_be_seen() {
-    let (log, _listening) = Log::listen();
+    let (log, _recording) = Log::record();
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.introspection_validator(RESOURCE).build().unwrap();
     let server = authority.resource_server_with(validator.clone()).build().unwrap();

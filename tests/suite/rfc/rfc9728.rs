@@ -201,7 +201,7 @@ fn r9728_07_a_resource_is_an_https_url_without_fragment() {
 
 #[tokio::test]
 async fn r9728_07_a_query_is_kept_behind_the_path_and_warned_about() {
-    let (log, _listening) = Log::listen();
+    let (log, _recording) = Log::record();
     let server = server("https://h/a?t=1");
     assert!(log.text().contains("WARN") && log.text().contains("with a query"), "{}", log.text());
 

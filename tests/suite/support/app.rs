@@ -1,0 +1,216 @@
+//! A service behind a layer that records what reaches it, and assertions about what it answers.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
+use tower_bearer::{
+    JwtValidatorBuilder, RejectionReason, ResponseBody, ValidateTokenLayer, ValidatedToken, ValidationError,
+    testing::{ParsedChallenge, TestAuthorizationServer, challenges},
+};
+
+use super::{ISSUER, RESOURCE, with_authorization};
+
+/// A service behind a layer. Clones share what was recorded.
+#[derive(Clone)]
+pub(crate) struct App {
+    service: BoxCloneSyncService<Request<Full<Bytes>>, Response<Bytes>, Infallible>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+/// What reached the inner service.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) headers: HeaderMap,
+    pub(crate) token: Option<ValidatedToken>,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) challenges: Vec<ParsedChallenge>,
+    /// Why it is a refusal.
+    pub(crate) reason: Option<ValidationError>,
+    /// How often the inner service was called for it.
+    pub(crate) calls: usize,
+}
+
+impl App {
+    pub(crate) fn new(layer: ValidateTokenLayer) -> Self {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let inner = {
+            let seen = Arc::clone(&seen);
+            tower::service_fn(move |request: Request<Full<Bytes>>| {
+                let token = request.extensions().get::<ValidatedToken>().cloned();
+                seen.lock().unwrap().push(Seen { headers: request.headers().clone(), token });
+                async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"orders")))) }
+            })
+        };
+        let service =
+            layer.layer(inner).and_then(|response: Response<ResponseBody<Full<Bytes>>>| async move {
+                let (parts, body) = response.into_parts();
+                Ok(Response::from_parts(parts, body.collect().await.unwrap().to_bytes()))
+            });
+        Self { service: BoxCloneSyncService::new(service), seen }
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        let before = self.seen.lock().unwrap().len();
+        let response = self.service.clone().oneshot(request).await.unwrap();
+        let challenges = challenges(&response);
+        let reason = response.extensions().get::<RejectionReason>().map(|reason| reason.error().clone());
+        let (parts, body) = response.into_parts();
+        let calls = self.seen.lock().unwrap().len() - before;
+        Answer { status: parts.status, headers: parts.headers, body, challenges, reason, calls }
+    }
+
+    /// Presents a token: `Authorization: Bearer …`.
+    pub(crate) async fn present(&self, token: &str) -> Answer {
+        self.send(with_authorization(&format!("Bearer {token}"))).await
+    }
+
+    /// Returns what reached the inner service last.
+    pub(crate) fn last_seen(&self) -> Seen {
+        self.seen.lock().unwrap().last().cloned().expect("the inner service was called")
+    }
+}
+
+impl Answer {
+    /// Asserts `PASS`: the inner service answered.
+    #[track_caller]
+    pub(crate) fn assert_pass(&self) {
+        assert_eq!((self.status, self.calls), (StatusCode::OK, 1), "{:?}", self.reason);
+        assert_eq!(self.body, "orders");
+    }
+
+    /// Asserts a refusal with this status and, in the one challenge, this error; that the inner service was not called
+    /// and that nobody may store the answer.
+    #[track_caller]
+    pub(crate) fn assert_refused(&self, status: StatusCode, error: Option<&str>) {
+        assert_eq!((self.status, self.calls), (status, 0), "{:?}", self.reason);
+        assert_eq!(self.headers["cache-control"], "no-store");
+        assert!(self.reason.is_some(), "the cause is kept in the extensions");
+        let errors: Vec<_> = self.challenges.iter().map(|challenge| challenge.param("error")).collect();
+        let is_challenge = matches!(status.as_u16(), 400 | 401 | 403);
+        let expected = if is_challenge { vec![error] } else { Vec::new() };
+        assert_eq!(errors, expected, "{:?}", self.reason);
+    }
+
+    /// Asserts `IT`: 401 `invalid_token`.
+    #[track_caller]
+    pub(crate) fn assert_invalid_token(&self) {
+        self.assert_refused(StatusCode::UNAUTHORIZED, Some("invalid_token"));
+    }
+
+    /// Asserts `IR`: 400 `invalid_request`.
+    #[track_caller]
+    pub(crate) fn assert_invalid_request(&self) {
+        self.assert_refused(StatusCode::BAD_REQUEST, Some("invalid_request"));
+    }
+
+    /// Asserts `IS`: 403 `insufficient_scope` with exactly these scopes.
+    #[track_caller]
+    pub(crate) fn assert_insufficient_scope(&self, scope: &str) {
+        self.assert_refused(StatusCode::FORBIDDEN, Some("insufficient_scope"));
+        assert_eq!(self.challenges[0].param("scope"), Some(scope));
+    }
+
+    /// Asserts `C0`: 401 without any error.
+    #[track_caller]
+    pub(crate) fn assert_unauthorized(&self) {
+        self.assert_refused(StatusCode::UNAUTHORIZED, None);
+        assert_eq!(self.challenges[0].param("error_description"), None);
+    }
+
+    /// Asserts `UA`: 503 with `Retry-After` in seconds.
+    #[track_caller]
+    pub(crate) fn assert_unavailable(&self) {
+        self.assert_refused(StatusCode::SERVICE_UNAVAILABLE, None);
+        assert!(self.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
+    }
+
+    /// Asserts `BG`: 502.
+    #[track_caller]
+    pub(crate) fn assert_bad_gateway(&self) {
+        self.assert_refused(StatusCode::BAD_GATEWAY, None);
+    }
+
+    /// Asserts the one challenge, character by character.
+    #[track_caller]
+    pub(crate) fn assert_challenge(&self, expected: &str) {
+        assert_eq!(self.headers.get_all("www-authenticate").iter().collect::<Vec<_>>(), [expected]);
+    }
+
+    /// Asserts `CF`: 500.
+    #[track_caller]
+    pub(crate) fn assert_internal(&self) {
+        self.assert_refused(StatusCode::INTERNAL_SERVER_ERROR, None);
+    }
+}
+
+/// Asserts which error an answer was refused for.
+macro_rules! assert_reason {
+    ($answer:expr, $pattern:pat $(if $guard:expr)?) => {
+        match &$answer.reason {
+            Some($pattern) $(if $guard)? => {}
+            other => panic!("refused for {other:?}, expected {}", stringify!($pattern $(if $guard)?)),
+        }
+    };
+}
+pub(crate) use assert_reason;
+
+/// A server, and a service that asks for its tokens. One of them has passed, so the keys are there: what a test breaks is
+/// met by the rule that it breaks.
+pub(crate) async fn good() -> (TestAuthorizationServer, App) {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let app = App::new(authority.resource_server(RESOURCE).require_token());
+    app.present(&authority.token().sign()).await.assert_pass();
+    (authority, app)
+}
+
+/// The same with a validator that a test configures.
+pub(crate) async fn good_with(
+    configure: impl FnOnce(JwtValidatorBuilder) -> JwtValidatorBuilder,
+) -> (TestAuthorizationServer, App) {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let app = app_with(&authority, configure);
+    app.present(&authority.token().sign()).await.assert_pass();
+    (authority, app)
+}
+
+/// A service that asks for tokens of a server, with a validator that a test configures.
+pub(crate) fn app_with(
+    authority: &TestAuthorizationServer,
+    configure: impl FnOnce(JwtValidatorBuilder) -> JwtValidatorBuilder,
+) -> App {
+    let validator = configure(authority.jwt_validator(RESOURCE)).build().unwrap();
+    App::new(authority.resource_server_with(validator).build().unwrap().require_token())
+}
+
+/// Asserts `IT`, and the shape of the reason that operators see.
+macro_rules! assert_invalid {
+    ($answer:expr, $reason:pat $(if $guard:expr)? $(,)?) => {
+        assert_invalid!($answer, $reason $(if $guard)?, "")
+    };
+    ($answer:expr, $reason:pat $(if $guard:expr)?, $($context:tt)+) => {{
+        let answer = &$answer;
+        let context = format!($($context)+);
+        assert!(
+            matches!(answer.reason.as_ref(), Some($reason) $(if $guard)?),
+            "{context}: {:?} instead of {}",
+            answer.reason,
+            stringify!($reason)
+        );
+        answer.assert_invalid_token();
+    }};
+}
+pub(crate) use assert_invalid;
