@@ -409,22 +409,23 @@ async fn claims_from_a_validator_of_ones_own_do_not_tell_who_the_client_is() {
     show(&ResourceServer::builder(Talkative).build().unwrap(), "canary-token-of-ones-own").await;
 }
 
-/// serde_json has a name of its own for raw text inside a value: an object with that member *is* the JSON in its text.
+/// serde_json reads an object with this member as the JSON in its text. Read that way, it would bring back what was
+/// left out, so such a token is refused.
 #[tokio::test]
-async fn text_is_not_read_as_claims_under_any_name() {
+async fn token_that_hides_claims_in_a_reserved_name_is_refused() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = authority.resource_server(RESOURCE);
     let shown = Shown::default();
     let app = app(&server, &shown);
-    let smuggled = Value::from(json!({"client_id": CLIENT}).to_string());
+    let hidden = Value::from(json!({"client_id": CLIENT}).to_string());
     let raw_value = "$serde_json::private::RawValue";
 
     for name in [raw_value.to_owned(), escaped(raw_value)] {
         for claim in ["act", "may_act", "foo"] {
             for value in [
-                format!(r#"{{"{name}":{smuggled}}}"#),
-                format!(r#"[{{"a":{{"{name}":{smuggled}}}}}]"#),
-                format!(r#"{{"act":{{"{name}":{smuggled}}}}}"#),
+                format!(r#"{{"{name}":{hidden}}}"#),
+                format!(r#"[{{"a":{{"{name}":{hidden}}}}}]"#),
+                format!(r#"{{"act":{{"{name}":{hidden}}}}}"#),
             ] {
                 let token = authority.token().scope("orders:read");
                 let claims = Value::from(token.claims().clone()).to_string();
@@ -432,16 +433,13 @@ async fn text_is_not_read_as_claims_under_any_name() {
                 let token = token.raw_payload(claims).sign();
                 for path in ["/request", "/value", "/token"] {
                     let response = app.clone().oneshot(request(path, &token)).await.unwrap();
-                    Canaries::all().assert_absent_in_answer(path, response).await;
+                    let (status, _) = Canaries::all().assert_absent_in_answer(path, response).await;
+                    assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}, {claim}: {value}");
                 }
             }
         }
     }
-
-    for text in shown.lock().unwrap().iter() {
-        assert!(!text.contains(&format!("\"client_id\":\"{CLIENT}\"")), "text has become a claim: {text}");
-        assert!(!text.contains("String(\"canary-client-4711\")"), "text has become a claim: {text}");
-    }
+    assert!(shown.lock().unwrap().is_empty(), "a handler was called");
 }
 
 /// Debugs everything public that holds, or has held, a token.

@@ -151,3 +151,30 @@ mod tests { pub fn client() {} }
         ]
     );
 }
+
+/// A resource server does not register clients, does not run OAuth flows and does not get tokens for other APIs.
+#[test]
+fn rmcp_28_public_api_has_no_word_for_getting_tokens() {
+    // Without underscores, so that each also matches the name of a type.
+    const FORBIDDEN: [&str; 9] = [
+        "register",
+        "registration",
+        "pkce",
+        "codeverifier",
+        "codechallenge",
+        "redirecturi",
+        "authorizationcode",
+        "tokenexchange",
+        "upstream",
+    ];
+    let mut items = Vec::new();
+    all_public_items(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut items);
+    assert!(items.len() > 150, "{} public items", items.len());
+
+    for item in &items {
+        let text = item.text.to_lowercase().replace('_', "");
+        for word in FORBIDDEN {
+            assert!(!text.contains(word), "{word} in {item}");
+        }
+    }
+}

@@ -1,7 +1,6 @@
 //! RFC 7662: asking the authorization server, and what its answers are worth.
 
 use std::{
-    collections::BTreeSet,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -185,44 +184,6 @@ fn r7662_03_a_credential_that_no_header_can_hold_is_refused() {
         .to_string();
 
     assert!(error.contains("credential") && !error.contains("s3cret"), "{error}");
-}
-
-/// The library has no notion of a client: what it exports names none but HTTP's.
-#[test]
-fn r7662_04_no_exported_name_speaks_of_a_client() {
-    let of_http = ["HttpClient", "ReqwestClient", "http_client", "with_reqwest"];
-    let exported = exported_names(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
-
-    assert!(exported.len() > 100 && exported.contains("ResourceServerCredential"), "{exported:?}");
-    let clients: Vec<_> = exported
-        .iter()
-        .filter(|name| name.to_ascii_lowercase().contains("client") && !of_http.contains(&name.as_str()))
-        .collect();
-    assert!(clients.is_empty(), "{clients:?}");
-}
-
-/// Finds the names behind `pub`, however far they are visible.
-fn exported_names(folder: &std::path::Path) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            names.extend(exported_names(&path));
-            continue;
-        }
-        for line in std::fs::read_to_string(path).unwrap().lines() {
-            let Some(item) = line.trim_start().strip_prefix("pub ") else { continue };
-            let item = item.trim_start_matches("const ").trim_start_matches("async ");
-            let name = match item.split_once(' ') {
-                Some(("fn" | "struct" | "enum" | "trait" | "type" | "mod" | "static", name)) => name,
-                // A constant, whose keyword was taken off above, or a field.
-                _ => item,
-            };
-            let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
-            names.insert(name[..end].to_owned());
-        }
-    }
-    names
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use aws_lc_rs::hmac;
 use http::HeaderValue;
 use serde_json::{Value, json};
 use tower_bearer::{
-    AccessToken, AccessTokenRule, Algorithm, JwtValidator, KeySet, RoutingValidator, TokenValidator as _,
-    ValidationError,
+    AccessToken, AccessTokenRule, Algorithm, Audience, AuthorizationServer, JwtValidator,
+    JwtValidatorBuilder, KeySet, RoutingValidator, TokenValidator as _, ValidationError,
     testing::{SigningKey, TestAuthorizationServer, TokenBuilder},
 };
 
@@ -753,7 +753,12 @@ async fn r8725_20_algorithms_are_a_property_of_each_issuer() {
 }
 
 #[test]
-fn a_validator_cannot_be_had_without_issuer_and_audience() {
-    let _: fn(tower_bearer::AuthorizationServer, &'static str) -> tower_bearer::JwtValidatorBuilder =
-        JwtValidator::builder;
+fn validator_without_an_audience_is_refused_at_build() {
+    // The type asks for both an issuer and an audience; an empty list would be a way around the audience.
+    let builder: fn(AuthorizationServer, Audience) -> JwtValidatorBuilder = JwtValidator::builder;
+    let authority = TestAuthorizationServer::new(ISSUER);
+
+    let error = builder(authority.authorization_server(), Audience::from([""; 0])).build().unwrap_err();
+
+    assert!(error.to_string().contains("audience: expected at least one identifier"), "{error}");
 }

@@ -35,10 +35,18 @@ async fn r9068_01_typ_is_at_jwt_and_nothing_else() {
     assert_invalid!(answer, ValidationError::TypeNotAccepted { found: None, expected: "at+jwt" });
 }
 
-#[test]
-fn r9068_02_the_lenient_profile_cannot_be_had_without_a_rule() {
-    let _: fn(JwtValidatorBuilder, AccessTokenRule) -> JwtValidatorBuilder =
+#[tokio::test]
+async fn r9068_02_typ_jwt_is_refused_without_an_access_token_rule() {
+    // The only setting that accepts `typ: JWT` takes a rule.
+    let accept: fn(JwtValidatorBuilder, AccessTokenRule) -> JwtValidatorBuilder =
         JwtValidatorBuilder::accept_typ_jwt;
+    let (strict_server, strict) = good().await;
+    let (server, with_rule) =
+        good_with(|validator| accept(validator, AccessTokenRule::audience_is_only_in_access_tokens())).await;
+
+    let answer = strict.present(&strict_server.token().header("typ", "JWT").sign()).await;
+    assert_invalid!(answer, ValidationError::TypeNotAccepted { found: Some(_), expected: "at+jwt" });
+    with_rule.present(&server.token().header("typ", "JWT").sign()).await.assert_pass();
 }
 
 #[tokio::test]
