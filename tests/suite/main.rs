@@ -1,4 +1,4 @@
-//! All integration tests that can share a process, in one binary: it links once instead of eleven times.
+//! All integration tests that can share a process, in one binary instead of twelve.
 //!
 //! A test that counts the allocations or records the logs of the whole process has a binary of its own beside this folder.
 
