@@ -239,7 +239,7 @@ mod entra_id {
     async fn v1_keys_are_where_the_configuration_says() {
         let authority = setup("https://sts.windows.net/9b6e/");
         let server = AuthorizationServer::with_endpoints("https://sts.windows.net/9b6e/");
-        let server = server.jwks_uri(&authority.jwks_uri()).http_client(authority.clone());
+        let server = server.jwks_uri(authority.jwks_uri()).http_client(authority.clone());
         let access = claims(token(&authority, Some("JWT"), "api://orders")).claim("scp", "orders.read");
         let validator = validator(&authority, server);
 
@@ -307,7 +307,7 @@ mod ory_hydra {
     /// The endpoint is on the admin port and not in the metadata.
     fn introspecting(authority: &TestAuthorizationServer) -> IntrospectionValidator {
         let server = AuthorizationServer::with_endpoints(ISSUER);
-        let server = server.introspection_endpoint(&authority.introspection_endpoint());
+        let server = server.introspection_endpoint(authority.introspection_endpoint());
         IntrospectionValidator::builder(
             server.http_client(authority.clone()),
             ResourceServerCredential::secret_basic("resource-server", "resource-server-secret"),

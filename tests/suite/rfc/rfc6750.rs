@@ -643,7 +643,7 @@ proptest! {
         if let Some(uri) = &error_uri {
             server = server.error_uri(uri.as_str());
         }
-        let metadata = ProtectedResourceMetadata::new(&format!("https://orders.example.com/{path}"));
+        let metadata = ProtectedResourceMetadata::new(format!("https://orders.example.com/{path}"));
         let server = server.resource_metadata(metadata).build().unwrap();
         let requirement: ScopeRequirement = scopes.iter().map(|scope| Scope::new(scope).unwrap()).collect();
         let mut named: Vec<&str> = Vec::new();

@@ -1051,7 +1051,7 @@ async fn bad_keys_are_left_out_one_by_one() {
 async fn a_key_set_address_that_is_given_needs_no_metadata() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = AuthorizationServer::with_endpoints(ISSUER)
-        .jwks_uri(&authority.jwks_uri())
+        .jwks_uri(authority.jwks_uri())
         .http_client(authority.clone());
     let validator = JwtValidator::builder(server, RESOURCE).clock(authority.clock().clone()).build().unwrap();
     let app = App::new(authority.resource_server_with(validator).build().unwrap().require_token());
@@ -1150,7 +1150,7 @@ mod over_loopback {
         /// An app that finds its keys here, and a token of this issuer.
         fn app(&self, timeout: Duration) -> (App, TestAuthorizationServer, TokenBuilder) {
             let authority = TestAuthorizationServer::new(&self.issuer());
-            let server = AuthorizationServer::discover(&self.issuer())
+            let server = AuthorizationServer::discover(self.issuer())
                 .allow_http_on_loopback()
                 .http_client(ReqwestClient::from_builder(reqwest::Client::builder().no_proxy()).unwrap());
             let validator = JwtValidator::builder(server, RESOURCE)
