@@ -137,6 +137,7 @@ mod url_policy;
 mod single_flight;
 mod strict_json;
 pub mod clock;
+mod heap_size;
 
 // Frameworks and tests
 #[cfg(feature = "axum")]

@@ -20,6 +20,7 @@ mod audience;
 mod client_identity;
 mod json_value;
 mod parse;
+mod texts;
 mod trusted;
 
 use std::fmt;
@@ -31,8 +32,9 @@ use serde::{
 };
 
 pub use self::audience::Audience;
+use self::texts::Texts;
 pub(crate) use self::{client_identity::is_client_identifier, parse::ScopeArray};
-use crate::{ClaimError, Scopes, UnixTime, strict_json::Members};
+use crate::{ClaimError, Scopes, UnixTime, heap_size::heap_size, strict_json::Members};
 
 /// The claims of a validated token.
 ///
@@ -46,10 +48,10 @@ use crate::{ClaimError, Scopes, UnixTime, strict_json::Members};
 #[must_use]
 pub struct ClaimsSet {
     /// A JSON object with every claim that was kept, the typed ones below included.
-    json: String,
+    json: Box<str>,
     issuer: Option<Box<str>>,
     subject: Option<Box<str>>,
-    audience: Vec<Box<str>>,
+    audience: Texts,
     expires_at: Option<UnixTime>,
     not_before: Option<UnixTime>,
     issued_at: Option<UnixTime>,
@@ -65,7 +67,7 @@ impl ClaimsSet {
             json: "{}".into(),
             issuer: None,
             subject: None,
-            audience: Vec::new(),
+            audience: Texts::default(),
             expires_at: None,
             not_before: None,
             issued_at: None,
@@ -106,7 +108,7 @@ impl ClaimsSet {
 
     /// Returns whom the token is for (`aud`), in the order of the token.
     pub fn audience(&self) -> impl Iterator<Item = &str> {
-        self.audience.iter().map(|audience| &**audience)
+        self.audience.iter()
     }
 
     /// Returns the first moment at which the token has expired (`exp`).
@@ -163,16 +165,15 @@ impl ClaimsSet {
         self.is_sender_constrained
     }
 
-    /// Estimates the memory the claims take, in bytes.
-    pub(crate) fn weight(&self) -> usize {
-        let boxed = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
-        size_of::<Self>()
-            + self.json.capacity()
-            + boxed(&self.issuer)
-            + boxed(&self.subject)
-            + boxed(&self.token_id)
-            + self.audience.iter().map(|audience| audience.len() + size_of::<Box<str>>()).sum::<usize>()
-            + self.scopes.len_bytes()
+    /// Returns the bytes of heap the claims take, beside the `ClaimsSet` itself.
+    pub(crate) fn heap_size(&self) -> usize {
+        let text = |text: &Option<Box<str>>| text.as_deref().map_or(0, |text| heap_size(text.len()));
+        heap_size(self.json.len())
+            + text(&self.issuer)
+            + text(&self.subject)
+            + text(&self.token_id)
+            + self.audience.heap_size()
+            + heap_size(self.scopes.len_bytes())
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{
     ClaimsSet,
     client_identity::{is_client_identifier, push_actor},
+    texts::Texts,
 };
 use crate::{
     ClaimError, Scopes, UnixTime,
@@ -56,7 +57,7 @@ impl ClaimsSet {
             }
         }
         json.push('}');
-        claims.json = json;
+        claims.json = json.into_boxed_str();
         if let Some(scp) = scp
             && members.find("scope").is_none()
         {
@@ -91,10 +92,10 @@ fn text(claim: &str, value: &str) -> Result<Box<str>, ClaimError> {
 }
 
 // RFC 7519 section 4.1.3: "aud" is an array of strings or, with one audience, a string.
-fn texts(claim: &str, value: &str) -> Result<Vec<Box<str>>, ClaimError> {
+fn texts(claim: &str, value: &str) -> Result<Texts, ClaimError> {
     let texts = strict_json::one_or_many(value)
         .ok_or_else(|| ClaimError::wrong_type(claim, "a string or an array of strings"))?;
-    Ok(texts.into_iter().map(Into::into).collect())
+    Ok(texts.into_iter().collect())
 }
 
 // RFC 7519 section 2: a NumericDate is a JSON number.

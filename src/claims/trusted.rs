@@ -28,8 +28,8 @@ impl ClaimsSet {
 
     /// Sets `aud`.
     pub fn with_audience<A: Into<String>>(mut self, audience: impl IntoIterator<Item = A>) -> Self {
-        self.audience = audience.into_iter().map(|each| each.into().into()).collect();
-        let all: Vec<_> = self.audience.iter().map(|audience| json_string(audience)).collect();
+        self.audience = audience.into_iter().map(Into::<String>::into).collect();
+        let all: Vec<_> = self.audience.iter().map(json_string).collect();
         self.set("aud", &format!("[{}]", all.join(",")));
         self
     }
@@ -98,7 +98,7 @@ impl ClaimsSet {
         push_name(&mut json, name);
         json.push_str(value);
         json.push('}');
-        self.json = json;
+        self.json = json.into_boxed_str();
     }
 }
 

@@ -48,7 +48,8 @@ impl VerdictCache {
             Cache::builder()
                 .max_capacity(max_bytes)
                 .weigher(|_, entry: &Entry| {
-                    u32::try_from(OVERHEAD + entry.verdict.claims().weight()).unwrap_or(u32::MAX)
+                    u32::try_from(OVERHEAD + size_of::<Verdict>() + entry.verdict.claims().heap_size())
+                        .unwrap_or(u32::MAX)
                 })
                 .expire_after(KeepFor)
                 .build_with_hasher(BuildTokenHasher::default())
