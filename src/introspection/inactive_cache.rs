@@ -1,33 +1,35 @@
-//! Tokens that the authorization server called inactive, for some seconds: who repeats a dead token asks it nothing.
+//! Remembers for some seconds which tokens the authorization server called inactive, so that repeating one costs no call.
 
 use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::error::Unspecified;
-use moka::sync::Cache;
+use quick_cache::{
+    UnitWeighter,
+    sync::{Cache, DefaultLifecycle},
+};
 
 use crate::{
     AccessToken, Clock,
     validator::{BuildTokenHasher, TokenHash, TokenHasher},
 };
 
-/// Most tokens remembered; about a megabyte. Junk fills it, and pushes out nothing but junk.
-const MAX_ENTRIES: u64 = 10_000;
+/// Maximum number of tokens remembered; they take about a megabyte. Junk fills the cache and evicts nothing but junk. A
+/// token that is repeated stays longer than one that came once.
+const MAX_ENTRIES: usize = 10_000;
 
 pub(super) struct InactiveCache {
     hasher: TokenHasher,
     clock: Arc<dyn Clock>,
     ttl: Duration,
-    /// The moment until which an entry counts, on the monotonic clock; moka's own time only frees the memory.
-    entries: Option<Cache<TokenHash, Duration, BuildTokenHasher>>,
+    /// The moment until which an entry counts, on the monotonic clock. `None` if the time to live is zero.
+    entries: Option<Cache<TokenHash, Duration, UnitWeighter, BuildTokenHasher>>,
 }
 
 impl InactiveCache {
     pub(super) fn new(ttl: Duration, clock: Arc<dyn Clock>) -> Result<Self, Unspecified> {
         let entries = (!ttl.is_zero()).then(|| {
-            Cache::builder()
-                .max_capacity(MAX_ENTRIES)
-                .time_to_live(ttl)
-                .build_with_hasher(BuildTokenHasher::default())
+            let (hasher, lifecycle) = (BuildTokenHasher::default(), DefaultLifecycle::default());
+            Cache::with(MAX_ENTRIES, MAX_ENTRIES as u64, UnitWeighter, hasher, lifecycle)
         });
         Ok(Self { hasher: TokenHasher::new()?, clock, ttl, entries })
     }
@@ -53,16 +55,36 @@ mod tests {
     use super::*;
     use crate::SystemClock;
 
+    fn hash(cache: &InactiveCache, number: usize) -> TokenHash {
+        cache.hash(&AccessToken::new(format!("junk-{number}")))
+    }
+
     #[test]
     fn r7662_20_junk_takes_no_more_than_its_share_of_memory() {
         let cache = InactiveCache::new(Duration::from_secs(60), Arc::new(SystemClock)).unwrap();
 
         for number in 0..3 * MAX_ENTRIES {
-            cache.insert(cache.hash(&AccessToken::new(format!("junk-{number}"))));
+            cache.insert(hash(&cache, number));
         }
 
         let entries = cache.entries.unwrap();
-        entries.run_pending_tasks();
-        assert!(entries.entry_count() <= MAX_ENTRIES, "{}", entries.entry_count());
+        let memory = entries.memory_used().total();
+        // Each shard has its share of the entries, rounded up.
+        assert!(entries.len() <= MAX_ENTRIES + entries.num_shards(), "{}", entries.len());
+        assert!(memory <= 2 * 1_024 * 1_024, "{memory}");
+    }
+
+    #[test]
+    fn a_dead_token_in_use_stays_known_through_a_flood_of_junk() {
+        let cache = InactiveCache::new(Duration::from_secs(60), Arc::new(SystemClock)).unwrap();
+        let dead = cache.hash(&AccessToken::new("dead"));
+        cache.insert(dead);
+        assert!(cache.contains(dead));
+
+        for number in 0..3 * MAX_ENTRIES {
+            cache.insert(hash(&cache, number));
+        }
+
+        assert!(cache.contains(dead));
     }
 }

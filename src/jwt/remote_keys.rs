@@ -13,7 +13,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 use url::Url;
 
 use crate::{
@@ -60,7 +60,7 @@ const LOCATED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long a `kid` that a fresh set did not have causes no further fetch, and how many of them are remembered.
 const ABSENT_FOR: Duration = Duration::from_secs(30);
-const MAX_ABSENT: u64 = 1_024;
+const MAX_ABSENT: usize = 1_024;
 
 /// The key set of an authorization server.
 pub(crate) struct RemoteKeys {

@@ -87,8 +87,19 @@ impl ResourceServerBuilder {
         self
     }
 
-    /// Sets how much memory good verdicts may take, in bytes; when it is full, tokens seen rarely are validated again.
-    /// Zero switches the cache off: every request has its token validated. Default: 32 MiB.
+    /// Sets how much memory the verdicts on good tokens may take, in bytes. Zero switches the cache off, so that every
+    /// request has its token validated. Default: 32 MiB, enough for about 30,000 tokens with a dozen claims.
+    ///
+    /// The bound holds within 10 % on a 64-bit system, whatever the tokens look like: an entry counts with all that it
+    /// takes, and room is made before it enters. A request that goes on with a verdict keeps it in memory until it is
+    /// done, even if the cache has evicted it. A verdict of more than 200 KiB, or of three quarters of a smaller
+    /// cache, is not kept.
+    ///
+    /// When the cache is full, tokens that were used once are evicted first. A new token is kept at once. If it is not
+    /// used again before about a tenth of the cache has been filled with other new tokens, it is evicted, and its next use
+    /// costs a second validation (with introspection, a call). Tokens in use survive any number of good tokens that are
+    /// used once, and tokens that are refused evict nothing. Memory of expired verdicts is reused, and released within
+    /// minutes if new tokens arrive.
     pub fn verdict_cache_bytes(mut self, bytes: u64) -> Self {
         self.cache_bytes = bytes;
         self

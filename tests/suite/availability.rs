@@ -619,8 +619,7 @@ mod memory {
             hot += usize::from(calls.take() == 0);
         }
 
-        // Beside the bound, some entries wait in moka's queues before they count.
-        let bound = usize::try_from(BYTES / ENTRY).unwrap() + 64;
+        let bound = usize::try_from(BYTES / ENTRY).unwrap();
         assert!(
             hot > 0 && hot <= bound,
             "{hot} of {} tokens are hot, expected at most {bound}",
