@@ -50,7 +50,7 @@ async fn with_keys(authority: &TestAuthorizationServer) -> ResourceServer {
 }
 
 #[tokio::test]
-async fn a_token_seen_before_allocates_three_times() {
+async fn cached_token_allocates_at_most_three_times() {
     let authority = TestAuthorizationServer::new("https://as.example.com");
     let resource_server = with_keys(&authority).await;
     let token = authority.token().scope("orders:read").sign();
@@ -63,7 +63,7 @@ async fn a_token_seen_before_allocates_three_times() {
 }
 
 #[tokio::test]
-async fn a_token_not_seen_before_allocates_a_few_dozen_times() {
+async fn new_token_allocates_at_most_40_times() {
     let authority = TestAuthorizationServer::new("https://as.example.com");
     let resource_server = with_keys(&authority).await;
     let tokens: Vec<_> = (0..10).map(|_| authority.token().scope("orders:read").sign()).collect();

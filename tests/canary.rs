@@ -340,7 +340,7 @@ fn jwt_with_canaries(authority: &TestAuthorizationServer, spell: fn(&str) -> Str
 }
 
 #[tokio::test]
-async fn claims_of_a_jwt_do_not_tell_who_the_client_is() {
+async fn claims_of_a_jwt_do_not_identify_the_client() {
     Log::start();
     let authority = TestAuthorizationServer::new(ISSUER);
     let strict = authority.resource_server(RESOURCE);
@@ -367,7 +367,7 @@ fn answer_introspection(authority: &TestAuthorizationServer, status: u16, conten
 }
 
 #[tokio::test]
-async fn r7662_11_claims_of_an_introspected_token_do_not_tell_who_the_client_is() {
+async fn r7662_11_claims_of_an_introspected_token_do_not_identify_the_client() {
     Log::start();
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.introspection_validator(RESOURCE).build().unwrap();
@@ -384,7 +384,7 @@ async fn r7662_11_claims_of_an_introspected_token_do_not_tell_who_the_client_is(
 }
 
 #[tokio::test]
-async fn claims_from_a_validator_of_ones_own_do_not_tell_who_the_client_is() {
+async fn claims_of_a_custom_validator_do_not_identify_the_client() {
     /// Finds every token good, and knows too much.
     struct Talkative;
 
@@ -754,7 +754,7 @@ async fn refusals_after_introspection_show_neither_token_nor_client_nor_person()
 }
 
 #[test]
-fn the_log_is_recorded() {
+fn log_is_recorded() {
     let log = Log::start();
 
     tracing::trace!(canary = "canary-of-the-log", "recorded");

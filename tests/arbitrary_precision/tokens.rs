@@ -28,7 +28,7 @@ const CUSTOM_CLAIMS: &str = r#"
 
 /// What that feature is for; without this, no test in this file proves anything.
 #[test]
-fn the_feature_is_on() {
+fn feature_is_on() {
     let number: Value = serde_json::from_str("0.1234567890123456789").unwrap();
 
     assert_eq!(number.to_string(), "0.1234567890123456789");

@@ -583,7 +583,7 @@ mod form {
     }
 
     #[tokio::test]
-    async fn body_that_is_no_form_is_refused() {
+    async fn body_that_is_not_a_form_is_refused() {
         let kit = Kit::start().await;
         for path in ["/token", "/introspect", "/revoke"] {
             let request = kit.http.post(kit.url(path)).json(&json!({ "token": "a" }));
@@ -743,7 +743,7 @@ mod introspection {
     }
 
     #[tokio::test]
-    async fn token_that_is_not_good_here_is_only_inactive() {
+    async fn token_that_is_not_valid_here_is_only_inactive() {
         let kit = Kit::start().await;
         let hour = Duration::from_secs(3_600);
         let mint = |minting| kit.server.mint(minting);
@@ -856,7 +856,7 @@ mod revocation {
     }
 
     #[tokio::test]
-    async fn unknown_token_is_no_error() {
+    async fn revoking_an_unknown_token_succeeds() {
         let kit = Kit::start().await;
         let client_id = kit.public_client().await;
 
@@ -866,7 +866,7 @@ mod revocation {
     }
 
     #[tokio::test]
-    async fn caller_that_is_no_client_is_refused() {
+    async fn unknown_client_cannot_revoke() {
         let kit = Kit::start().await;
 
         let answer = kit.post("/revoke", &[("client_id", "nobody"), ("token", "guessed")]).await;
@@ -879,7 +879,7 @@ mod demonstration {
     use super::*;
 
     #[tokio::test]
-    async fn minted_token_says_what_it_was_told_to() {
+    async fn minted_token_has_the_requested_claims() {
         let kit = Kit::start().await;
 
         let token = kit.server.mint(Minting {
@@ -914,7 +914,7 @@ mod demonstration {
     }
 
     #[tokio::test]
-    async fn server_that_runs_cannot_be_started_again() {
+    async fn running_server_cannot_be_started_again() {
         let kit = Kit::start().await;
 
         assert!(kit.server.start_again().await.is_err());

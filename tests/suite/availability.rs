@@ -120,7 +120,7 @@ mod a_hot_token {
     use super::*;
 
     #[tokio::test]
-    async fn is_validated_once() {
+    async fn cached_token_is_validated_once() {
         let (authority, app, calls) = jwt_app();
         let token = authority.token().sign();
 
@@ -132,7 +132,7 @@ mod a_hot_token {
     }
 
     #[tokio::test]
-    async fn is_hot_for_every_layer_of_its_resource_server() {
+    async fn cached_token_is_shared_by_all_layers_of_a_resource_server() {
         let (authority, resource_server, calls) = jwt_server();
         let token = authority.token().scope("orders:read").sign();
 
@@ -144,7 +144,7 @@ mod a_hot_token {
     }
 
     #[tokio::test]
-    async fn is_not_hot_for_another_resource_server() {
+    async fn cached_token_is_not_shared_between_resource_servers() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let calls = Calls::default();
         let validator =
@@ -161,7 +161,7 @@ mod a_hot_token {
     }
 
     #[tokio::test]
-    async fn shows_the_same_claims_as_a_new_one() {
+    async fn cached_token_has_the_same_claims_as_a_new_one() {
         let (authority, app, _) = jwt_app();
         let token = authority.token().scope("a b").claim("tenant", "north").sign();
 
@@ -178,7 +178,7 @@ mod a_hot_token {
     }
 
     #[tokio::test]
-    async fn with_another_signature_is_another_token() {
+    async fn cached_token_with_another_signature_is_validated_again() {
         let (authority, app, calls) = jwt_app();
         let token = authority.token();
         app.present(&token.clone().sign()).await.assert_pass();
@@ -189,7 +189,7 @@ mod a_hot_token {
     }
 
     #[tokio::test]
-    async fn is_validated_each_time_without_a_cache() {
+    async fn token_is_validated_every_time_without_a_cache() {
         let (authority, resource_server, calls) = jwt_server_with(0);
         let app = App::new(resource_server.require_token());
         let token = authority.token().sign();
@@ -202,7 +202,7 @@ mod a_hot_token {
     }
 
     #[tokio::test]
-    async fn passes_while_the_authorization_server_is_down() {
+    async fn cached_token_passes_while_the_authorization_server_is_down() {
         let (authority, app, _) = jwt_app();
         let token = authority.token().sign();
         app.present(&token).await.assert_pass();
@@ -217,7 +217,7 @@ mod scopes {
     use super::*;
 
     #[tokio::test]
-    async fn of_a_cached_token_are_checked_on_each_route() {
+    async fn scopes_of_a_cached_token_are_checked_on_each_route() {
         let (authority, resource_server, calls) = jwt_server();
         let reading = App::new(resource_server.require_scopes(READ));
         let writing = App::new(resource_server.require_scopes(WRITE));
@@ -231,7 +231,7 @@ mod scopes {
     }
 
     #[tokio::test]
-    async fn that_one_route_refused_do_not_keep_a_token_from_another() {
+    async fn token_refused_by_one_route_for_its_scopes_passes_another() {
         let (authority, resource_server, calls) = jwt_server();
         let token = authority.token().scope("orders:read").sign();
 
@@ -245,7 +245,7 @@ mod scopes {
     }
 
     #[tokio::test]
-    async fn of_nested_guards_are_all_named_for_a_cached_token() {
+    async fn challenge_names_scopes_of_all_nested_guards_for_a_cached_token() {
         use tower::{Layer as _, ServiceExt as _};
 
         let (authority, resource_server, calls) = jwt_server();
@@ -271,7 +271,7 @@ mod expiry {
     use super::*;
 
     #[tokio::test]
-    async fn ends_a_cached_verdict_at_the_second() {
+    async fn expiry_ends_a_cached_verdict_to_the_second() {
         let (authority, app, calls) = jwt_app();
         let token = authority.token().sign();
         app.present(&token).await.assert_pass();
@@ -287,7 +287,7 @@ mod expiry {
     }
 
     #[tokio::test]
-    async fn of_an_optional_route_does_not_make_the_caller_anonymous() {
+    async fn expired_cached_token_does_not_pass_as_anonymous() {
         let (authority, resource_server, _) = jwt_server();
         let app = App::new(resource_server.allow_anonymous());
         let token = authority.token().sign();
@@ -299,7 +299,7 @@ mod expiry {
     }
 
     #[tokio::test]
-    async fn comes_before_scopes_for_a_cached_token() {
+    async fn expiry_of_a_cached_token_is_checked_before_scopes() {
         let (authority, resource_server, _) = jwt_server();
         let token = authority.token().scope("orders:read").sign();
         App::new(resource_server.require_scopes(READ)).present(&token).await.assert_pass();
@@ -310,7 +310,7 @@ mod expiry {
     }
 
     #[tokio::test]
-    async fn by_maximum_age_ends_a_cached_verdict() {
+    async fn maximum_age_ends_a_cached_verdict() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let validator = authority.jwt_validator(RESOURCE).max_age(60 * SECOND).build().unwrap();
         let app = App::new(authority.resource_server_with(validator).build().unwrap().require_token());
@@ -325,7 +325,7 @@ mod expiry {
     }
 
     #[tokio::test]
-    async fn is_checked_where_a_validator_forgets_it() {
+    async fn expiry_is_checked_when_a_custom_validator_does_not() {
         let clock = ManualClock::default();
         let exp = clock.now();
         let (app, _) =
@@ -338,7 +338,7 @@ mod expiry {
     }
 
     #[tokio::test]
-    async fn ends_a_reusable_verdict_before_its_time() {
+    async fn expiry_ends_a_reusable_verdict_early() {
         let clock = ManualClock::default();
         let exp = clock.now().saturating_add(5 * SECOND);
         let (app, calls) = custom(&clock, move |_| {
@@ -385,7 +385,7 @@ mod keys {
     }
 
     #[tokio::test]
-    async fn that_leave_take_their_verdicts_along_and_no_others() {
+    async fn removed_key_invalidates_its_cached_verdicts_only() {
         let (authority, app, calls, [(_, gone), (kept_key, kept)]) = two_keys().await;
         authority.publish_keys([kept_key]);
         refresh(&authority, &app).await;
@@ -401,7 +401,7 @@ mod keys {
     }
 
     #[tokio::test]
-    async fn that_leave_are_noticed_though_every_token_has_been_seen_before() {
+    async fn removed_key_is_noticed_when_all_tokens_are_cached() {
         let (authority, app, calls, [(_, gone), (kept_key, kept)]) = two_keys().await;
         authority.publish_keys([kept_key]);
         let before = authority.key_fetches();
@@ -421,7 +421,7 @@ mod keys {
     }
 
     #[tokio::test]
-    async fn a_server_that_is_down_is_not_asked_with_each_request() {
+    async fn failed_key_refresh_is_not_repeated_with_every_request() {
         let (authority, app, _, [(_, token), _]) = two_keys().await;
         authority.clock().advance(REFRESH);
         authority.go_down();
@@ -436,7 +436,7 @@ mod keys {
     }
 
     #[tokio::test]
-    async fn that_stay_keep_their_verdicts_through_many_refreshes() {
+    async fn verdicts_survive_refreshes_that_keep_their_keys() {
         let (authority, app, calls, tokens) = two_keys().await;
         for _ in 0..5 {
             refresh(&authority, &app).await;
@@ -451,7 +451,7 @@ mod keys {
     }
 
     #[tokio::test]
-    async fn in_another_order_are_the_same_keys() {
+    async fn verdicts_survive_keys_in_another_order() {
         let (authority, app, calls, tokens) = two_keys().await;
         authority.publish_keys(authority.keys().into_iter().rev());
         refresh(&authority, &app).await;
@@ -465,7 +465,7 @@ mod keys {
     }
 
     #[tokio::test]
-    async fn that_return_have_their_tokens_validated_anew() {
+    async fn returning_key_has_its_tokens_validated_again() {
         let (authority, app, calls, [(key, token), (other_key, _)]) = two_keys().await;
         authority.publish_keys([other_key.clone()]);
         refresh(&authority, &app).await;
@@ -480,7 +480,7 @@ mod keys {
     }
 
     #[tokio::test]
-    async fn replaced_under_the_same_kid_take_their_verdicts_along() {
+    async fn key_replaced_under_the_same_kid_invalidates_its_verdicts() {
         let (authority, app, _, [(key, token), (other_key, _)]) = two_keys().await;
         authority.publish_keys([SigningKey::generate(key.kid(), Algorithm::ES256), other_key]);
         refresh(&authority, &app).await;
@@ -492,7 +492,7 @@ mod keys {
     }
 
     #[tokio::test]
-    async fn that_cannot_be_refreshed_keep_their_verdicts() {
+    async fn verdicts_survive_a_failed_key_refresh() {
         let (authority, app, calls, tokens) = two_keys().await;
         authority.go_down();
         authority.clock().advance(REFRESH);
@@ -508,7 +508,7 @@ mod keys {
     }
 
     #[tokio::test]
-    async fn that_leave_while_a_token_is_validated_leave_no_verdict_behind() {
+    async fn key_removed_during_validation_leaves_no_verdict() {
         // The verdict is found with the old set, and kept after the new one has come.
         let (authority, app, calls, [(key, _), (other_key, _)]) = two_keys().await;
         let gate = Gate::default();
@@ -590,7 +590,7 @@ mod memory {
     use super::*;
 
     #[tokio::test]
-    async fn of_the_cache_is_bounded() {
+    async fn cache_memory_is_bounded() {
         const BYTES: u64 = 256 * 1024;
         // What an entry takes at least; the claims of these tokens alone have 2 KiB.
         const ENTRY: u64 = 2 * 1024;
@@ -628,7 +628,7 @@ mod memory {
     }
 
     #[tokio::test]
-    async fn is_not_taken_by_a_verdict_larger_than_the_cache() {
+    async fn verdict_larger_than_the_cache_is_not_kept() {
         // Room for small verdicts, and for nothing with a filler of 10 KiB.
         let (authority, resource_server, calls) = jwt_server_with(8 * 1_024);
         let app = App::new(resource_server.require_token());
@@ -647,7 +647,7 @@ mod memory {
     }
 
     #[tokio::test]
-    async fn is_not_taken_by_junk() {
+    async fn junk_evicts_no_cached_token() {
         let (authority, resource_server, calls) = jwt_server_with(256 * 1024);
         let app = App::new(resource_server.require_token());
         let good: Vec<_> = (0..100).map(|_| authority.token().sign()).collect();
@@ -678,7 +678,7 @@ mod custom_verdicts {
     use super::*;
 
     #[tokio::test]
-    async fn serve_one_request() {
+    async fn custom_verdict_is_used_once_by_default() {
         let clock = ManualClock::default();
         let exp = clock.now().saturating_add(LIFETIME);
         let (app, calls) =
@@ -692,7 +692,7 @@ mod custom_verdicts {
     }
 
     #[tokio::test]
-    async fn serve_for_the_time_that_they_say() {
+    async fn custom_verdict_is_reused_for_its_duration() {
         let clock = ManualClock::default();
         let (app, calls) =
             custom(&clock, |_| Ok(ValidatedToken::from_trusted_claims(alice()).reusable_for(10 * SECOND)));
@@ -708,7 +708,7 @@ mod custom_verdicts {
     }
 
     #[tokio::test]
-    async fn that_say_no_time_serve_one_request() {
+    async fn custom_verdict_with_zero_duration_is_used_once() {
         let clock = ManualClock::default();
         let (app, calls) =
             custom(&clock, |_| Ok(ValidatedToken::from_trusted_claims(alice()).reusable_for(Duration::ZERO)));
@@ -737,7 +737,7 @@ mod custom_verdicts {
     }
 
     #[tokio::test]
-    async fn around_a_jwt_are_asked_for_anew_where_they_say_so() {
+    async fn validator_around_a_jwt_validator_can_forbid_reuse() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let withdrawn = Arc::<Mutex<Vec<String>>>::default();
         let validator = Withdrawing {
@@ -754,7 +754,7 @@ mod custom_verdicts {
     }
 
     #[tokio::test]
-    async fn that_are_bad_are_not_remembered() {
+    async fn custom_refusal_is_not_cached() {
         let clock = ManualClock::default();
         let answers = Mutex::new(vec![
             Ok(ValidatedToken::from_trusted_claims(alice())),
@@ -771,7 +771,7 @@ mod custom_verdicts {
     }
 
     #[tokio::test]
-    async fn for_a_sender_constrained_token_are_refused() {
+    async fn custom_verdict_for_a_sender_constrained_token_is_refused() {
         let clock = ManualClock::default();
         let (app, _) = custom(&clock, |_| {
             Ok(ValidatedToken::from_trusted_claims(ClaimsSet::parse(br#"{"cnf":{"jkt":"x"}}"#)?))
@@ -798,7 +798,7 @@ mod introspected_verdicts {
     }
 
     #[tokio::test]
-    async fn count_for_their_time_to_live() {
+    async fn introspection_verdict_is_reused_for_its_ttl() {
         let (authority, app) = app();
         let token = authority.token().opaque();
         app.present(&token).await.assert_pass();
@@ -813,7 +813,7 @@ mod introspected_verdicts {
     }
 
     #[tokio::test]
-    async fn are_not_prolonged_by_a_clock_set_back() {
+    async fn introspection_verdict_is_not_extended_by_setting_the_clock_back() {
         let (authority, app) = app();
         let token = authority.token().opaque();
         app.present(&token).await.assert_pass();
@@ -830,7 +830,7 @@ mod introspected_verdicts {
     }
 
     #[tokio::test]
-    async fn are_not_ended_by_a_clock_set_forward_within_their_expiry() {
+    async fn introspection_verdict_survives_setting_the_clock_forward_before_exp() {
         let (authority, app) = app();
         let token = authority.token().opaque();
         app.present(&token).await.assert_pass();
@@ -842,7 +842,7 @@ mod introspected_verdicts {
     }
 
     #[tokio::test]
-    async fn end_with_the_token() {
+    async fn introspection_verdict_ends_when_the_token_expires() {
         let (authority, app) = app();
         let token = authority.token().expires_in(5 * SECOND).opaque();
         app.present(&token).await.assert_pass();
@@ -853,7 +853,7 @@ mod introspected_verdicts {
     }
 
     #[tokio::test]
-    async fn are_asked_for_once_by_a_thousand_callers() {
+    async fn thousand_concurrent_callers_cause_one_introspection() {
         let (authority, app) = app();
         let token = authority.token().opaque();
         authority.hold(&authority.introspection_endpoint());
@@ -877,7 +877,7 @@ mod introspected_verdicts {
     }
 
     #[tokio::test]
-    async fn are_there_for_the_next_caller_when_all_who_asked_have_left() {
+    async fn introspection_completes_when_all_its_callers_have_left() {
         let (authority, app) = app();
         let token = authority.token().opaque();
         authority.hold(&authority.introspection_endpoint());
@@ -897,7 +897,7 @@ mod introspected_verdicts {
     }
 
     #[tokio::test]
-    async fn of_hot_tokens_serve_while_junk_waits_for_a_server_that_hangs() {
+    async fn cached_token_passes_while_junk_waits_for_a_hanging_server() {
         let (authority, app) = app();
         let token = authority.token().opaque();
         app.present(&token).await.assert_pass();
@@ -944,7 +944,7 @@ mod a_validator_that_panics {
     }
 
     #[tokio::test]
-    async fn is_answered_with_500_and_the_service_goes_on() {
+    async fn validator_panic_is_500_and_the_service_continues() {
         for shares_calls in [true, false] {
             let resource_server = ResourceServer::builder(Panicking { shares_calls }).build().unwrap();
             let app = App::new(resource_server.require_token());
@@ -959,7 +959,7 @@ mod a_validator_that_panics {
     }
 
     #[tokio::test]
-    async fn leaves_nobody_waiting() {
+    async fn validator_panic_answers_all_waiting_callers() {
         let resource_server = ResourceServer::builder(Panicking { shares_calls: true }).build().unwrap();
         let app = App::new(resource_server.require_token());
         let waiting: Vec<_> = (0..100)
@@ -997,7 +997,7 @@ mod a_shared_call {
     }
 
     #[tokio::test]
-    async fn more_than_1024_at_once_is_answered_503_and_the_others_go_on() {
+    async fn more_than_1024_shared_calls_is_503_and_the_others_complete() {
         let (go, receiver) = watch::channel(false);
         let calls = Calls::default();
         let resource_server =
@@ -1038,7 +1038,7 @@ impl TokenValidator for Hanging {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shared_call_that_hangs_is_ended_though_nobody_waits_for_it() {
+async fn hanging_shared_call_ends_when_no_caller_is_left() {
     let app = App::new(ResourceServer::builder(Hanging).build().unwrap().require_token());
     for index in 0..1_024 {
         let token = format!("token-{index}");

@@ -119,7 +119,7 @@ mod extractors {
     }
 
     #[tokio::test]
-    async fn give_a_handler_the_token() {
+    async fn extractor_gives_a_handler_the_token() {
         let service = Service::start(routes).await;
 
         let answer = service.get("/me", Some(service.token())).await;
@@ -128,7 +128,7 @@ mod extractors {
     }
 
     #[tokio::test]
-    async fn are_not_reached_without_a_token() {
+    async fn handler_is_not_called_without_a_token() {
         let service = Service::start(routes).await;
 
         let answer = service.get("/me", None).await;
@@ -138,7 +138,7 @@ mod extractors {
     }
 
     #[tokio::test]
-    async fn give_a_handler_a_token_or_none() {
+    async fn optional_extractor_gives_a_token_or_none() {
         let service = Service::start(routes).await;
 
         assert_eq!(service.get("/", None).await.body, "hello");
@@ -149,7 +149,7 @@ mod extractors {
     }
 
     #[tokio::test]
-    async fn give_a_handler_claims_of_its_own_type() {
+    async fn claims_extractor_gives_a_type_of_the_handler() {
         let service = Service::start(routes).await;
 
         let with_floor = service.token().claim("tenant", "north").claim("floor", 3);
@@ -161,7 +161,7 @@ mod extractors {
     }
 
     #[tokio::test]
-    async fn refuse_a_token_whose_claims_do_not_fit_the_handler() {
+    async fn claims_that_do_not_fit_the_handler_are_403() {
         let service = Service::start(routes).await;
 
         for token in [
@@ -179,7 +179,7 @@ mod extractors {
     }
 
     #[tokio::test]
-    async fn without_a_layer_in_front_answer_500_and_log_an_error() {
+    async fn extractor_without_a_layer_is_500_and_logs_an_error() {
         for path in ["/forgotten", "/forgotten-claims"] {
             let service = Service::start(routes).await;
             let (log, _guard) = Log::record_from(tracing::Level::ERROR);
@@ -195,7 +195,7 @@ mod extractors {
     }
 
     #[tokio::test]
-    async fn with_a_layer_in_front_log_no_error() {
+    async fn extractor_behind_a_layer_logs_no_error() {
         let service = Service::start(routes).await;
         let (log, _guard) = Log::record_from(tracing::Level::ERROR);
 
@@ -212,7 +212,7 @@ mod extractors {
     }
 
     #[tokio::test]
-    async fn stand_beside_those_of_axum() {
+    async fn extractors_combine_with_those_of_axum() {
         async fn order(
             State(shop): State<&'static str>,
             token: ValidatedToken,
@@ -237,7 +237,7 @@ mod extractors {
     }
 
     #[tokio::test]
-    async fn see_no_credentials_in_the_request() {
+    async fn handler_sees_no_credentials_in_the_request() {
         async fn headers(headers: HeaderMap) -> String {
             format!("{:?}", headers.get(header::AUTHORIZATION))
         }
@@ -262,7 +262,7 @@ mod routers {
     }
 
     #[tokio::test]
-    async fn merge_methods_with_a_guard_each() {
+    async fn merged_methods_keep_their_own_guards() {
         let service = Service::start(|resource_server| {
             let methods = get(list)
                 .layer(resource_server.require_scopes(READ))
@@ -286,7 +286,7 @@ mod routers {
     }
 
     #[tokio::test]
-    async fn leave_a_method_open_that_is_added_behind_the_layer() {
+    async fn method_added_after_the_layer_is_open() {
         // This is axum's rule, and the reason for the warning in the documentation.
         let service = Service::start(|resource_server| {
             Router::new().route("/orders", get(list).layer(resource_server.require_token()).put(change))
@@ -298,7 +298,7 @@ mod routers {
     }
 
     #[tokio::test]
-    async fn take_one_layer_for_all_routes() {
+    async fn one_layer_guards_all_routes() {
         let service = Service::start(|resource_server| {
             let guarded = Router::new()
                 .route("/orders", get(list))
@@ -320,7 +320,7 @@ mod routers {
     }
 
     #[tokio::test]
-    async fn take_a_route_layer_that_lets_unknown_paths_be_unknown() {
+    async fn route_layer_leaves_unknown_paths_404() {
         let service = Service::start(|resource_server| {
             Router::new().route("/orders", get(list)).route_layer(resource_server.require_token())
         })
@@ -331,7 +331,7 @@ mod routers {
     }
 
     #[tokio::test]
-    async fn validate_once_where_layers_are_nested() {
+    async fn nested_layers_validate_a_token_once() {
         let service = Service::start(|resource_server| {
             Router::new()
                 .route("/orders", get(list).layer(resource_server.require_scopes(WRITE)))
@@ -348,7 +348,7 @@ mod routers {
     }
 
     #[tokio::test]
-    async fn take_layers_of_tower_http_around_ours() {
+    async fn tower_http_layers_work_around_ours() {
         let service = Service::start(|resource_server| {
             Router::new()
                 .route("/orders", get(list).layer(resource_server.require_scopes(READ)))
@@ -362,7 +362,7 @@ mod routers {
     }
 
     #[tokio::test]
-    async fn answer_head_without_a_body() {
+    async fn refused_head_has_no_body() {
         let service = Service::start(|resource_server| {
             Router::new().route("/orders", get(list).layer(resource_server.require_token()))
         })
@@ -389,7 +389,7 @@ mod metadata {
     }
 
     #[tokio::test]
-    async fn is_public_at_every_path_and_found_by_the_challenge() {
+    async fn metadata_is_public_at_every_path_and_named_in_the_challenge() {
         let service = Service::start(routes).await;
 
         let refused = service.get("/api/orders", None).await;
@@ -411,7 +411,7 @@ mod metadata {
     }
 
     #[tokio::test]
-    async fn is_of_the_configured_resource_whatever_host_was_asked_for() {
+    async fn metadata_names_the_configured_resource_for_any_host() {
         let service = Service::start(routes).await;
 
         let request = service
@@ -422,7 +422,7 @@ mod metadata {
     }
 
     #[tokio::test]
-    async fn is_not_found_elsewhere() {
+    async fn metadata_is_404_at_other_paths() {
         let service = Service::start(routes).await;
 
         for path in ["/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/other"] {
@@ -461,7 +461,7 @@ mod origins {
     }
 
     #[tokio::test]
-    async fn scripts_of_an_allowed_origin_can_read_the_challenge() {
+    async fn scripts_from_an_allowed_origin_can_read_the_challenge() {
         let service = Service::start(routes).await;
 
         let request = service.request(Method::GET, "/orders").header(header::ORIGIN, ORIGIN);
@@ -474,7 +474,7 @@ mod origins {
     }
 
     #[tokio::test]
-    async fn a_preflight_needs_no_token() {
+    async fn preflight_needs_no_token() {
         let service = Service::start(routes).await;
 
         let request = service
@@ -505,7 +505,7 @@ mod origins {
 }
 
 #[tokio::test]
-async fn a_handler_asks_with_the_hierarchy_of_the_layer_in_front() {
+async fn handler_checks_scopes_with_the_hierarchy_of_its_layer() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
     let hierarchy = ScopeHierarchy::default().implies(WRITE, [READ]);
@@ -534,7 +534,7 @@ async fn a_handler_asks_with_the_hierarchy_of_the_layer_in_front() {
 }
 
 #[tokio::test]
-async fn an_anonymous_request_to_a_handler_that_needs_a_token_is_challenged() {
+async fn anonymous_request_to_a_handler_that_needs_a_token_is_challenged() {
     #[derive(Deserialize)]
     struct Tenant {
         tenant: String,

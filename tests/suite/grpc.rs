@@ -51,7 +51,7 @@ const INVALID_REQUEST: &str = "Bearer realm=\"jenkins\", error=\"invalid_request
     scope=\"mcp:read\"";
 
 #[tokio::test]
-async fn example_runs_through() {
+async fn grpc_example_succeeds() {
     example::demonstrate().await.unwrap();
 }
 
@@ -89,7 +89,7 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn what_only_starts_like_grpc_is_answered_as_http() {
+    async fn content_type_that_only_starts_like_grpc_is_answered_as_http() {
         let kit = Kit::start().await;
         for content_type in ["application/grpcx", "application/json"] {
             let response = kit.ask(content_type, HeaderMap::new()).await;
@@ -102,7 +102,7 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn rgrpc_02_no_good_token_is_unauthenticated() {
+    async fn rgrpc_02_missing_or_bad_token_is_unauthenticated() {
         let kit = Kit::start().await;
         let elsewhere = kit.mint(Minting { resource: "https://elsewhere.example", ..kit.reading() });
         let (head, signature) = elsewhere.rsplit_once('.').unwrap();
@@ -140,7 +140,7 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn rgrpc_02_malformed_is_invalid_argument_by_option() {
+    async fn rgrpc_02_malformed_request_is_invalid_argument_if_configured() {
         let kit = Kit::serving(|kit| {
             let validator = JwtValidator::builder(kit.issuer(), &*kit.resource).build().unwrap();
             let resource_server = ResourceServer::builder(validator).grpc_invalid_argument();
@@ -157,7 +157,7 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn rgrpc_02_trouble_that_is_not_the_callers_has_a_status_of_its_own_and_no_challenge() {
+    async fn rgrpc_02_server_side_failures_have_their_own_status_and_no_challenge() {
         // The authorization server is down, talks nonsense, or does not know us.
         let nonsense = Router::new().route("/", post(|| async { "active, I think" }));
         let nonsense = format!("http://{}/", serve(nonsense).await);
@@ -180,7 +180,7 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn rgrpc_02_no_keys_yet_is_unavailable() {
+    async fn rgrpc_02_missing_keys_are_unavailable() {
         let kit = Kit::start().await;
         let token = kit.mint(kit.reading());
         kit.authority.stop().await;
@@ -217,7 +217,7 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn rgrpc_04_unavailable_says_when_to_come_back() {
+    async fn rgrpc_04_unavailable_says_when_to_retry() {
         let kit = Kit::start().await;
         let token = kit.mint(kit.opaque());
         kit.authority.stop().await;
@@ -246,7 +246,7 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn rgrpc_07_binary_authorization_is_no_credential() {
+    async fn rgrpc_07_binary_authorization_is_not_a_credential() {
         let kit = Kit::start().await;
         let mut request = Request::new(ListRequest {});
         let value = format!("Bearer {}", kit.mint(kit.reading()));
@@ -385,7 +385,7 @@ mod passing {
     }
 
     #[tokio::test]
-    async fn guard_of_a_service_takes_the_token_over_from_the_layer_of_the_server() {
+    async fn service_guard_reuses_the_token_of_the_server_layer() {
         let kit = Kit::prepare().await;
         let resource_server = kit.introspecting(&Trouble::None);
         let routes = Routes::new(resource_server.require_scopes(READ).named_layer(JobsServer::new(Jenkins)))

@@ -39,7 +39,7 @@ const READ: Scope = Scope::from_static("mcp:read");
 const WRITE: Scope = Scope::from_static("mcp:write");
 
 #[tokio::test]
-async fn example_runs_through() {
+async fn mcp_example_succeeds() {
     example::demonstrate().await.unwrap();
 }
 
@@ -162,7 +162,7 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn rmcp_07_token_that_is_not_good_is_refused() {
+    async fn rmcp_07_invalid_token_is_refused() {
         let kit = Kit::start().await;
         let good = kit.mint(kit.reading());
         let (head, signature) = good.rsplit_once('.').unwrap();
@@ -260,7 +260,7 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn rmcp_13_token_in_the_query_is_no_credential() {
+    async fn rmcp_13_token_in_the_query_is_not_a_credential() {
         let kit = Kit::start().await;
         let token = kit.mint(kit.reading());
 
@@ -272,7 +272,7 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn outage_is_not_taken_for_a_bad_token() {
+    async fn outage_is_not_reported_as_a_bad_token() {
         let kit = Kit::start().await;
         let token = kit.mint(kit.reading());
         kit.authority.stop().await;

@@ -86,7 +86,7 @@ mod readiness {
     }
 
     #[tokio::test]
-    async fn the_service_that_is_called_is_the_one_that_was_polled_ready() {
+    async fn service_that_is_called_is_the_one_that_was_polled_ready() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let resource_server = authority.resource_server(RESOURCE);
         let (strict, calls) = Strict::new();
@@ -114,7 +114,7 @@ mod readiness {
     }
 
     #[tokio::test]
-    async fn a_handle_is_usable_again_before_its_earlier_requests_are_answered() {
+    async fn handle_is_usable_again_before_its_earlier_requests_are_answered() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let (strict, calls) = Strict::new();
         let mut service = authority.resource_server(RESOURCE).require_token().layer(strict);
@@ -158,7 +158,7 @@ mod readiness {
     }
 
     #[tokio::test]
-    async fn rhttp_07_a_request_that_waits_for_a_verdict_holds_no_permit() {
+    async fn rhttp_07_request_that_waits_for_a_verdict_holds_no_permit() {
         let slow = Slow::new();
         let resource_server = ResourceServer::builder(slow.clone()).build().unwrap();
         let mut service = ServiceBuilder::new()
@@ -179,7 +179,7 @@ mod readiness {
     }
 
     #[tokio::test]
-    async fn rhttp_07_a_request_that_waits_and_was_not_even_polled_holds_no_permit() {
+    async fn rhttp_07_request_that_was_never_polled_holds_no_permit() {
         let slow = Slow::new();
         let resource_server = ResourceServer::builder(slow).build().unwrap();
         let mut service = ServiceBuilder::new()
@@ -194,7 +194,7 @@ mod readiness {
     }
 
     #[tokio::test]
-    async fn rhttp_07_a_refusal_holds_no_permit() {
+    async fn rhttp_07_refusal_holds_no_permit() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let resource_server = authority.resource_server(RESOURCE);
         let token = authority.token().scope("orders:read").sign();
@@ -214,7 +214,7 @@ mod readiness {
     }
 
     #[tokio::test]
-    async fn a_request_that_leaves_while_it_waits_gives_its_permit_back() {
+    async fn cancelled_request_gives_its_permit_back() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let resource_server = authority.resource_server(RESOURCE);
         let entered = Arc::new(AtomicUsize::new(0));
@@ -309,7 +309,7 @@ mod readiness {
     }
 
     #[tokio::test]
-    async fn new_and_hot_and_bad_tokens_together_do_not_deadlock_over_one_permit() {
+    async fn new_and_cached_and_bad_tokens_do_not_deadlock_over_one_permit() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let names: Vec<_> =
             stacks(&authority.resource_server(RESOURCE)).into_iter().map(|(name, _)| name).collect();
@@ -335,7 +335,7 @@ mod readiness {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn nor_do_they_on_several_threads() {
+    async fn new_and_cached_tokens_do_not_deadlock_on_several_threads() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let resource_server = authority.resource_server(RESOURCE);
         for (name, stack) in stacks(&resource_server) {
@@ -354,7 +354,7 @@ mod readiness {
     }
 
     #[tokio::test]
-    async fn verdicts_that_hang_do_not_stop_a_buffer_from_taking_other_requests() {
+    async fn hanging_validations_do_not_block_other_requests_of_a_buffer() {
         let slow = Slow::new();
         let resource_server = ResourceServer::builder(slow.clone()).build().unwrap();
         let service = ServiceBuilder::new()
@@ -419,7 +419,7 @@ mod readiness {
     }
 
     #[tokio::test]
-    async fn a_refused_request_does_not_poll_a_broken_service_again() {
+    async fn refused_request_does_not_poll_a_broken_service_again() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let polls = Arc::<AtomicUsize>::default();
         let inner = Failing { polls: Arc::clone(&polls), from: 1 };
@@ -479,7 +479,7 @@ mod types {
     }
 
     #[tokio::test]
-    async fn services_whose_future_does_not_move_work() {
+    async fn services_with_unmovable_futures_work() {
         #[derive(Clone)]
         struct Immovable;
 
@@ -516,7 +516,7 @@ mod types {
     }
 
     #[test]
-    fn what_is_send_stays_send() {
+    fn layer_service_and_future_are_send() {
         fn is_send<T: Send>(_: &T) {}
         fn is_send_and_sync<T: Send + Sync>(_: &T) {}
 
@@ -587,7 +587,7 @@ mod types {
     }
 
     #[tokio::test]
-    async fn a_response_body_of_any_data_passes_frame_by_frame() {
+    async fn response_body_of_any_data_type_passes_frame_by_frame() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let inner = service_fn(|_: Incoming| async { Ok::<_, Infallible>(Response::new(Chunks::default())) });
         let service = authority.resource_server(RESOURCE).require_token().layer(inner);
@@ -606,7 +606,7 @@ mod types {
     }
 
     #[tokio::test]
-    async fn a_refusal_has_a_body_of_the_same_data() {
+    async fn refusal_body_has_the_data_type_of_the_service() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let inner = service_fn(|_: Incoming| async { Ok::<_, Infallible>(Response::new(Chunks::default())) });
         let service = authority.resource_server(RESOURCE).require_token().layer(inner);
@@ -622,7 +622,7 @@ mod types {
     }
 
     #[tokio::test]
-    async fn a_refusal_does_not_touch_the_request_body() {
+    async fn refusal_does_not_touch_the_request_body() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let service =
             authority.resource_server(RESOURCE).require_token().layer(service_fn(orders::<UnreadBody>));
@@ -639,7 +639,7 @@ mod neighbours {
     use super::*;
 
     #[tokio::test]
-    async fn of_tower_http_fit_on_either_side() {
+    async fn tower_http_layers_work_inside_and_outside() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let timeout = || TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, DEADLOCK);
         let service = ServiceBuilder::new()
@@ -661,7 +661,7 @@ mod neighbours {
     }
 
     #[tokio::test]
-    async fn that_wrap_the_response_body_fit_on_either_side() {
+    async fn layers_that_wrap_the_body_work_inside_and_outside() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let service = ServiceBuilder::new()
             .layer(TraceLayer::new_for_http())
@@ -686,7 +686,7 @@ mod neighbours {
     }
 
     #[tokio::test]
-    async fn a_cors_layer_outside_answers_the_preflight() {
+    async fn cors_layer_outside_answers_the_preflight() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let service = ServiceBuilder::new()
             .layer(CorsLayer::permissive())
@@ -700,7 +700,7 @@ mod neighbours {
     }
 
     #[tokio::test]
-    async fn a_cors_layer_inside_answers_the_preflight_where_it_may_pass() {
+    async fn inner_cors_layer_answers_the_preflight_if_configured() {
         let authority = TestAuthorizationServer::new(ISSUER);
         for (passes, status) in [(true, StatusCode::OK), (false, StatusCode::UNAUTHORIZED)] {
             let validator = authority.jwt_validator(RESOURCE).build().unwrap();
@@ -722,7 +722,7 @@ mod neighbours {
     }
 
     #[tokio::test]
-    async fn a_timeout_outside_ends_the_request_and_not_the_fetch() {
+    async fn outer_timeout_ends_the_request_but_not_the_fetch() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_millis(50));
         let service = ServiceBuilder::new()
@@ -778,7 +778,7 @@ mod over_a_socket {
     }
 
     #[tokio::test]
-    async fn hyper_serves_it() {
+    async fn hyper_serves_the_layer_over_http_1() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let url = format!("http://{}/", serve(&authority).await);
 
@@ -792,7 +792,7 @@ mod over_a_socket {
     }
 
     #[tokio::test]
-    async fn http_2_serves_it() {
+    async fn hyper_serves_the_layer_over_http_2() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let url = format!("http://{}/", serve(&authority).await);
         let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
@@ -818,7 +818,7 @@ mod over_a_socket {
     }
 
     #[tokio::test]
-    async fn a_refusal_leaves_the_connection_usable() {
+    async fn refusal_leaves_the_connection_usable() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let mut stream = TcpStream::connect(serve(&authority).await).await.unwrap();
         let token = authority.token().sign();
@@ -840,7 +840,7 @@ mod over_a_socket {
     }
 
     #[tokio::test]
-    async fn a_refusal_does_not_wait_for_a_large_upload() {
+    async fn refusal_does_not_wait_for_a_large_upload() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let mut stream = TcpStream::connect(serve(&authority).await).await.unwrap();
 
@@ -905,7 +905,7 @@ mod layers_inside_layers {
     }
 
     #[tokio::test]
-    async fn of_the_same_resource_server_validate_a_token_once() {
+    async fn nested_layers_of_one_resource_server_validate_once() {
         let (validator, calls) = vouching("alice", "orders:read orders:write");
         let resource_server = ResourceServer::builder(validator).build().unwrap();
         let (inner, seen) = recording();
@@ -924,7 +924,7 @@ mod layers_inside_layers {
     }
 
     #[tokio::test]
-    async fn a_403_names_the_scopes_of_all_guards_passed_so_far_outer_first_each_once() {
+    async fn challenge_403_names_the_scopes_of_all_guards_outermost_first() {
         const ADMIN: tower_bearer::Scope = tower_bearer::Scope::from_static("admin");
         let (validator, _) = vouching("alice", "orders:read orders:write");
         let resource_server = ResourceServer::builder(validator).build().unwrap();
@@ -943,7 +943,7 @@ mod layers_inside_layers {
     }
 
     #[tokio::test]
-    async fn a_token_without_the_scope_of_the_outer_guard_never_reaches_the_inner_one() {
+    async fn token_without_the_scope_of_the_outer_guard_never_reaches_the_inner_one() {
         let (validator, _) = vouching("alice", "orders:write");
         let resource_server = ResourceServer::builder(validator).build().unwrap();
         let service = ServiceBuilder::new()
@@ -957,7 +957,7 @@ mod layers_inside_layers {
     }
 
     #[tokio::test]
-    async fn a_guard_inside_an_optional_layer_asks_anonymous_callers_for_a_token() {
+    async fn guard_inside_an_optional_layer_asks_anonymous_callers_for_a_token() {
         let (validator, _) = vouching("alice", "orders:read");
         let resource_server = ResourceServer::builder(validator).build().unwrap();
         let service = ServiceBuilder::new()
@@ -973,7 +973,7 @@ mod layers_inside_layers {
     }
 
     #[tokio::test]
-    async fn the_outermost_layer_names_the_scopes_of_the_401() {
+    async fn challenge_401_names_the_scopes_of_the_outermost_layer() {
         let (validator, _) = vouching("alice", "orders:read");
         let resource_server = ResourceServer::builder(validator).baseline_scopes([READ]).build().unwrap();
         let service = ServiceBuilder::new()
@@ -1020,7 +1020,7 @@ mod layers_inside_layers {
     }
 
     #[tokio::test]
-    async fn a_token_that_another_resource_server_found_good_counts_for_nothing() {
+    async fn token_accepted_by_another_resource_server_is_validated_again() {
         let (outer, _) = vouching("outer", "orders:read");
         let (inner, _) = vouching("inner", "");
         let outer = ResourceServer::builder(outer).build().unwrap();
@@ -1057,7 +1057,7 @@ mod optional {
     }
 
     #[tokio::test]
-    async fn credentials_of_another_scheme_pass_anonymously_and_are_left_alone() {
+    async fn credentials_of_another_scheme_pass_anonymously_unchanged() {
         let (_authority, app) = app();
 
         app.send(with_authorization("Basic YWxpY2U6c2VjcmV0")).await.assert_pass();
@@ -1067,7 +1067,7 @@ mod optional {
     }
 
     #[tokio::test]
-    async fn a_good_token_passes_with_its_claims() {
+    async fn good_token_passes_with_its_claims() {
         let (authority, app) = app();
 
         app.present(&authority.token().sign()).await.assert_pass();
@@ -1091,7 +1091,7 @@ mod optional {
     }
 
     #[tokio::test]
-    async fn an_outage_makes_nobody_anonymous() {
+    async fn outage_does_not_make_a_caller_anonymous() {
         let (authority, app) = app();
         authority.go_down();
 
@@ -1111,7 +1111,7 @@ mod the_credential {
     }
 
     #[tokio::test]
-    async fn is_removed_for_a_new_and_for_a_hot_token() {
+    async fn credential_is_removed_for_new_and_cached_tokens() {
         let (authority, app) = app(false);
         let token = authority.token().sign();
 
@@ -1123,7 +1123,7 @@ mod the_credential {
     }
 
     #[tokio::test]
-    async fn is_forwarded_as_sensitive_where_that_was_asked_for() {
+    async fn forwarded_credential_is_marked_sensitive() {
         let (authority, app) = app(true);
         let token = authority.token().sign();
 
@@ -1138,7 +1138,7 @@ mod the_credential {
     }
 
     #[tokio::test]
-    async fn is_shown_by_no_debug_of_the_middleware() {
+    async fn credential_is_not_in_debug_of_the_middleware() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let layer = authority.resource_server(RESOURCE).require_token();
         let mut service = layer.layer(service_fn(orders::<Empty<Bytes>>));
@@ -1155,7 +1155,7 @@ mod order_of_checks {
     use super::*;
 
     #[tokio::test]
-    async fn an_expired_token_without_the_scope_is_401() {
+    async fn expired_token_without_the_scope_is_401() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let app = App::new(authority.resource_server(RESOURCE).require_scopes(READ));
 
@@ -1163,7 +1163,7 @@ mod order_of_checks {
     }
 
     #[tokio::test]
-    async fn each_check_answers_before_the_later_ones() {
+    async fn checks_run_in_the_documented_order() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let app = App::new(authority.resource_server(RESOURCE).require_scopes(READ));
         app.present(&authority.token().sign()).await.assert_insufficient_scope("orders:read");

@@ -280,7 +280,7 @@ fn runner(cases: u32) -> TestRunner {
 }
 
 #[test]
-fn both_sides_accept_the_good_token_of_each_algorithm() {
+fn jsonwebtoken_accepts_our_good_token_of_each_algorithm() {
     let sides = Sides::get();
 
     for key in &sides.keys {
@@ -294,7 +294,7 @@ fn both_sides_accept_the_good_token_of_each_algorithm() {
 }
 
 #[test]
-fn what_we_accept_of_bent_tokens_the_other_side_accepts_too() {
+fn jsonwebtoken_accepts_every_altered_token_that_we_accept() {
     let sides = Sides::get();
     let (accepted, refused) = (Cell::new(0), Cell::new(0));
 
@@ -322,7 +322,7 @@ fn what_we_accept_of_bent_tokens_the_other_side_accepts_too() {
 }
 
 #[test]
-fn no_other_text_than_the_one_that_was_signed_is_accepted() {
+fn only_the_exact_signed_text_is_accepted() {
     let sides = Sides::get();
 
     let strategy = (any_key(), prop::collection::vec(any_break(), 1..3));

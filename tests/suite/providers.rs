@@ -87,7 +87,7 @@ mod keycloak {
     }
 
     #[tokio::test]
-    async fn id_and_refresh_tokens_are_refused_even_where_they_name_the_api() {
+    async fn id_and_refresh_tokens_are_refused_even_for_our_audience() {
         let (authority, validator) = setup();
         for kind in ["ID", "Refresh", "Offline", "Logout"] {
             let token = claims(token(&authority, Some("JWT"), json!([CLIENT, API]))).claim("typ", kind);
@@ -225,7 +225,7 @@ mod entra_id {
     }
 
     #[tokio::test]
-    async fn token_of_a_service_is_good_but_has_no_scopes() {
+    async fn service_token_passes_but_has_no_scopes() {
         let authority = setup("https://login.microsoftonline.com/9b6e/v2.0");
         let access = claims(token(&authority, Some("JWT"), API_ID)).claim("roles", ["Orders.Read.All"]);
         let validator = validator(&authority, authority.authorization_server());
@@ -236,7 +236,7 @@ mod entra_id {
     }
 
     #[tokio::test]
-    async fn v1_keys_are_where_the_configuration_says() {
+    async fn v1_keys_are_found_at_the_configured_address() {
         let authority = setup("https://sts.windows.net/9b6e/");
         let server = AuthorizationServer::with_endpoints("https://sts.windows.net/9b6e/");
         let server = server.jwks_uri(authority.jwks_uri()).http_client(authority.clone());
@@ -361,7 +361,7 @@ mod ory_hydra {
 }
 
 #[tokio::test]
-async fn a_key_for_encryption_beside_the_others_does_no_harm() {
+async fn encryption_key_in_the_set_is_ignored() {
     let authority = TestAuthorizationServer::new("https://sso.example.com/realms/main");
     let mut encryption = SigningKey::generate("enc", Algorithm::ES256).jwk();
     encryption["use"] = "enc".into();

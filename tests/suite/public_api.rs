@@ -91,7 +91,7 @@ fn all_public_items(folder: &Path, items: &mut Vec<PublicItem>) {
 /// The public API has no type, accessor or setting for the client that presents a token. The only clients in it are HTTP
 /// clients, which ask the authorization server.
 #[test]
-fn r7662_04_the_public_api_has_no_word_for_the_client() {
+fn r7662_04_public_api_has_no_word_for_the_client() {
     const HTTP_CLIENTS: [&str; 6] = [
         "HttpClient",
         "ReqwestClient",
@@ -125,7 +125,7 @@ fn r7662_04_the_public_api_has_no_word_for_the_client() {
 }
 
 #[test]
-fn r7662_04_the_review_finds_what_it_looks_for() {
+fn r7662_04_scanner_finds_all_kinds_of_public_items() {
     let source = "
 /// The client_id.
 pub struct Token {

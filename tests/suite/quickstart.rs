@@ -14,7 +14,7 @@ use example::{
 };
 
 #[tokio::test]
-async fn whole_story_goes_as_it_should() {
+async fn quickstart_succeeds() {
     let (verdict, text) = whole_story(EACH_TIME).await;
 
     assert_eq!(verdict, Verdict::AsItShould, "{text}");
@@ -23,7 +23,7 @@ async fn whole_story_goes_as_it_should() {
 }
 
 #[tokio::test]
-async fn no_secret_is_told_in_full() {
+async fn quickstart_prints_no_full_secret() {
     let (verdict, text) = whole_story(EACH_TIME).await;
     assert_eq!(verdict, Verdict::AsItShould, "{text}");
 
@@ -34,7 +34,7 @@ async fn no_secret_is_told_in_full() {
 }
 
 #[tokio::test]
-async fn revocation_noticed_late_spoils_the_story() {
+async fn quickstart_fails_when_revocation_is_noticed_late() {
     let (verdict, text) = whole_story(Duration::from_secs(60)).await;
 
     assert_eq!(verdict, Verdict::Otherwise);
@@ -45,7 +45,7 @@ async fn revocation_noticed_late_spoils_the_story() {
 }
 
 #[test]
-fn checks_that_differ_are_counted_step_by_step() {
+fn failed_checks_are_counted_by_step() {
     let told = |story: &mut Story<'_>| {
         story.step("client", "server", "one");
         story.check("client", "status", 200, 200);
@@ -62,7 +62,7 @@ fn checks_that_differ_are_counted_step_by_step() {
 }
 
 #[test]
-fn story_that_breaks_off_did_not_go_as_it_should() {
+fn interrupted_story_fails() {
     let (verdict, text) = story(|story| story.step("client", "server", "one"), &Err("connection lost"));
 
     assert_eq!(verdict, Verdict::Otherwise);
@@ -70,7 +70,7 @@ fn story_that_breaks_off_did_not_go_as_it_should() {
 }
 
 #[test]
-fn story_without_steps_proves_nothing() {
+fn story_without_steps_fails() {
     let (verdict, _) = story(|_| {}, &Ok(()));
 
     assert_eq!(verdict, Verdict::Otherwise);

@@ -81,7 +81,7 @@ mod by_issuer {
     }
 
     #[tokio::test]
-    async fn r8725_12_an_audience_of_one_issuer_is_none_of_the_other() {
+    async fn r8725_12_audience_of_one_issuer_is_refused_for_the_other() {
         let servers = Servers::new();
         let app = servers.app();
 
@@ -94,7 +94,7 @@ mod by_issuer {
     }
 
     #[tokio::test]
-    async fn r8725_20_algorithms_are_a_property_of_the_issuer() {
+    async fn r8725_20_each_issuer_has_its_own_algorithms() {
         let servers = Servers::new();
         let app = servers.app();
         // The key is published, and the other issuer's algorithm is fine over there.
@@ -109,7 +109,7 @@ mod by_issuer {
     }
 
     #[tokio::test]
-    async fn r8725_10_a_key_of_one_issuer_does_not_sign_for_the_other() {
+    async fn r8725_10_key_of_one_issuer_does_not_sign_for_another() {
         let servers = Servers::new();
         let app =
             App::new(ResourceServer::builder(same_algorithm(&servers)).build().unwrap().require_token());
@@ -134,7 +134,7 @@ mod by_issuer {
     }
 
     #[tokio::test]
-    async fn the_same_kid_at_two_issuers_is_two_keys() {
+    async fn same_kid_at_two_issuers_means_two_keys() {
         let servers = Servers::new();
         let app =
             App::new(ResourceServer::builder(same_algorithm(&servers)).build().unwrap().require_token());
@@ -153,7 +153,7 @@ mod by_issuer {
     }
 
     #[tokio::test]
-    async fn a_token_that_names_two_issuers_goes_to_neither() {
+    async fn token_that_names_two_issuers_goes_to_neither() {
         let servers = Servers::new();
         let app =
             App::new(servers.one.resource_server_with(servers.jwt_only()).build().unwrap().require_token());
@@ -172,7 +172,7 @@ mod by_issuer {
     }
 
     #[tokio::test]
-    async fn an_issuer_that_looks_like_a_configured_one_is_another() {
+    async fn lookalike_issuer_is_not_the_configured_issuer() {
         let servers = Servers::new();
         let app =
             App::new(servers.one.resource_server_with(servers.jwt_only()).build().unwrap().require_token());
@@ -195,7 +195,7 @@ mod by_issuer {
     }
 
     #[tokio::test]
-    async fn of_two_routes_for_one_issuer_the_first_gets_its_tokens() {
+    async fn first_of_two_routes_for_an_issuer_gets_its_tokens() {
         let server = TestAuthorizationServer::new(ONE);
         let validator = RoutingValidator::new()
             .route(server.jwt_validator(RESOURCE).build().unwrap())
@@ -209,7 +209,7 @@ mod by_issuer {
     }
 
     #[tokio::test]
-    async fn an_outage_of_one_issuer_does_not_touch_the_other() {
+    async fn outage_of_one_issuer_does_not_touch_the_other() {
         let servers = Servers::new();
         let app = servers.app();
         servers.one.go_down();
@@ -234,7 +234,7 @@ mod otherwise {
     }
 
     #[tokio::test]
-    async fn a_jwt_of_an_issuer_without_a_route_is_introspected() {
+    async fn jwt_of_an_issuer_without_a_route_is_introspected() {
         let servers = Servers::new();
         let app = servers.app();
 
@@ -285,7 +285,7 @@ mod otherwise {
     }
 
     #[tokio::test]
-    async fn what_only_looks_like_a_jwt_is_introspected() {
+    async fn token_that_only_looks_like_a_jwt_is_introspected() {
         let count = nearly_jwts(&Servers::new().one).len();
         for index in 0..count {
             let servers = Servers::new();
@@ -304,7 +304,7 @@ mod otherwise {
     }
 
     #[tokio::test]
-    async fn without_such_a_validator_unknown_tokens_are_refused_and_nobody_is_asked() {
+    async fn unknown_token_without_a_fallback_validator_is_refused_without_a_request() {
         let servers = Servers::new();
         let app =
             App::new(servers.one.resource_server_with(servers.jwt_only()).build().unwrap().require_token());
@@ -381,7 +381,7 @@ mod a_choice_is_no_fallback {
     }
 
     #[tokio::test]
-    async fn what_the_chosen_validator_refuses_is_refused() {
+    async fn token_refused_by_the_chosen_validator_goes_to_no_other() {
         for error in [
             ValidationError::BadSignature,
             ValidationError::Inactive,
@@ -397,7 +397,7 @@ mod a_choice_is_no_fallback {
     }
 
     #[tokio::test]
-    async fn an_outage_of_the_chosen_validator_is_an_outage() {
+    async fn outage_of_the_chosen_validator_is_an_outage() {
         let (answer, asked, others) = present(ValidationError::unavailable("on purpose")).await;
 
         answer.assert_unavailable();
@@ -405,7 +405,7 @@ mod a_choice_is_no_fallback {
     }
 
     #[tokio::test]
-    async fn a_forged_jwt_is_not_introspected() {
+    async fn forged_jwt_is_not_introspected() {
         let servers = Servers::new();
         let app = servers.app();
 
@@ -423,7 +423,7 @@ mod a_choice_is_no_fallback {
     }
 
     #[tokio::test]
-    async fn an_inactive_token_is_asked_about_once_and_nowhere_else() {
+    async fn inactive_token_is_introspected_once_and_goes_to_no_other() {
         let servers = Servers::new();
         let app = servers.app();
 
@@ -433,7 +433,7 @@ mod a_choice_is_no_fallback {
     }
 
     #[tokio::test]
-    async fn a_validator_that_names_no_issuer_is_never_chosen_by_a_route() {
+    async fn validator_that_names_no_issuer_is_never_chosen_by_a_route() {
         let server = TestAuthorizationServer::new(ONE);
         let lenient = Lenient::default();
         let validator = RoutingValidator::new().route(lenient.clone());
@@ -501,7 +501,7 @@ mod a_token_table {
     }
 
     #[tokio::test]
-    async fn stands_beside_jwts() {
+    async fn token_table_works_beside_jwts() {
         let (server, _, app) = app();
 
         app.present("s3cret").await.assert_pass();
@@ -512,7 +512,7 @@ mod a_token_table {
     }
 
     #[tokio::test]
-    async fn refuses_a_token_withdrawn_a_moment_ago() {
+    async fn token_table_refuses_a_token_just_withdrawn() {
         let (_server, table, app) = app();
         app.present("s3cret").await.assert_pass();
 
@@ -522,7 +522,7 @@ mod a_token_table {
     }
 
     #[tokio::test]
-    async fn has_its_rows_expire() {
+    async fn token_table_rows_expire() {
         let (server, _, app) = app();
         app.present("s3cret").await.assert_pass();
 
@@ -534,7 +534,7 @@ mod a_token_table {
     }
 
     #[tokio::test]
-    async fn has_its_scopes_checked() {
+    async fn token_table_scopes_are_checked() {
         let (server, table, app) = app();
         let expires_at = server.clock().now().saturating_add(std::time::Duration::from_secs(60));
         table.insert("limited", Row { user: "carol", scopes: "orders:write", expires_at });
@@ -543,7 +543,7 @@ mod a_token_table {
     }
 
     #[tokio::test]
-    async fn that_cannot_be_read_is_an_outage() {
+    async fn unreadable_token_table_is_503() {
         let (_server, table, app) = app();
         *table.is_locked.lock().unwrap() = true;
 
@@ -558,7 +558,7 @@ mod metadata {
     use super::*;
 
     #[tokio::test]
-    async fn names_every_issuer_once_in_the_order_of_the_routes() {
+    async fn metadata_names_every_issuer_once_in_route_order() {
         let servers = Servers::new();
         let again = servers.one.jwt_validator(RESOURCE).build().unwrap();
         let resource_server = ResourceServer::builder(servers.all().route(again))
@@ -572,7 +572,7 @@ mod metadata {
     }
 
     #[tokio::test]
-    async fn names_no_issuer_where_a_validator_has_none() {
+    async fn metadata_names_no_issuer_for_a_validator_without_one() {
         struct Nobody;
 
         impl TokenValidator for Nobody {
@@ -590,7 +590,7 @@ mod metadata {
     }
 
     #[tokio::test]
-    async fn of_routes_inside_routes_names_all() {
+    async fn metadata_names_issuers_of_nested_routes() {
         let servers = Servers::new();
         let validator = RoutingValidator::new().route(servers.jwt_only());
 
@@ -601,7 +601,7 @@ mod metadata {
 }
 
 #[tokio::test]
-async fn given_keys_count_for_their_issuer_only() {
+async fn given_keys_verify_for_their_issuer_only() {
     let servers = Servers::new();
     let server = |authority: &TestAuthorizationServer| {
         let keys = KeySet::from_jwks(&authority.jwks().to_string()).unwrap();

@@ -181,7 +181,7 @@ async fn rhttp_01_every_outcome_has_its_status_and_every_401_a_challenge() {
 }
 
 #[tokio::test]
-async fn rhttp_02_the_one_scheme_has_one_field() {
+async fn rhttp_02_challenge_is_one_field_with_one_scheme() {
     for outcome in OUTCOMES {
         let answer = outcome.meet(nothing).await;
 
@@ -193,7 +193,7 @@ async fn rhttp_02_the_one_scheme_has_one_field() {
 }
 
 #[tokio::test]
-async fn rhttp_03_a_503_says_when_to_come_again_and_not_to_all_the_same() {
+async fn rhttp_03_retry_after_of_a_503_has_jitter() {
     let mut said = BTreeSet::new();
 
     for _ in 0..40 {
@@ -223,7 +223,7 @@ impl TokenValidator for OutOfOrder {
 }
 
 #[tokio::test]
-async fn rhttp_03_the_wait_of_a_custom_validator_is_passed_on_within_reason() {
+async fn rhttp_03_retry_after_of_a_custom_validator_is_passed_on_within_limits() {
     const AN_HOUR: u64 = 60 * 60;
 
     for (wait, at_least) in [
@@ -290,7 +290,7 @@ fn preflight() -> Request<Full<Bytes>> {
 }
 
 #[tokio::test]
-async fn rhttp_04_a_preflight_passes_to_an_inner_cors_layer_where_that_was_asked_for() {
+async fn rhttp_04_preflight_passes_to_an_inner_cors_layer_if_configured() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
     let server = authority.resource_server_with(validator).cors_preflight(true).build().unwrap();
@@ -316,7 +316,7 @@ async fn rhttp_04_a_preflight_passes_to_an_inner_cors_layer_where_that_was_asked
 }
 
 #[tokio::test]
-async fn rhttp_04_a_preflight_is_refused_by_default_and_answered_by_an_outer_cors_layer() {
+async fn rhttp_04_preflight_is_refused_by_default_and_answered_by_an_outer_cors_layer() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = authority.resource_server(RESOURCE);
     let (ask_inner, _) = orders(&server, None, Some(cors()));
@@ -330,7 +330,7 @@ async fn rhttp_04_a_preflight_is_refused_by_default_and_answered_by_an_outer_cor
 }
 
 #[tokio::test]
-async fn rhttp_04_nothing_of_a_preflights_credential_gets_through() {
+async fn rhttp_04_credential_of_a_preflight_is_not_passed_on() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
     let server = authority.resource_server_with(validator).cors_preflight(true).forward_credential();
@@ -346,7 +346,7 @@ async fn rhttp_04_nothing_of_a_preflights_credential_gets_through() {
 }
 
 #[tokio::test]
-async fn rhttp_04_a_preflight_carries_no_token_of_another_resource_server() {
+async fn rhttp_04_preflight_carries_no_token_of_another_resource_server() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
     let server = authority.resource_server_with(validator).cors_preflight(true).build().unwrap();
@@ -376,7 +376,7 @@ async fn scripts_of_another_origin_can_read_a_refusal_behind_an_outer_cors_layer
 }
 
 #[tokio::test]
-async fn a_refusal_exposes_its_headers_to_those_who_say_an_origin() {
+async fn refusal_exposes_its_headers_to_requests_with_an_origin() {
     for outcome in OUTCOMES {
         let with_origin = outcome.meet(set("origin", "https://app.example.com")).await;
         let without = outcome.meet(nothing).await;
@@ -394,7 +394,7 @@ async fn a_refusal_exposes_its_headers_to_those_who_say_an_origin() {
 }
 
 #[tokio::test]
-async fn rhttp_05_a_refused_head_has_the_headers_of_a_get_and_no_body() {
+async fn rhttp_05_refused_head_has_the_headers_of_a_get_and_no_body() {
     for outcome in OUTCOMES {
         let mut get = outcome.meet(nothing).await;
         let mut head = outcome.meet(|request| *request.method_mut() = Method::HEAD).await;
@@ -409,7 +409,7 @@ async fn rhttp_05_a_refused_head_has_the_headers_of_a_get_and_no_body() {
 }
 
 #[tokio::test]
-async fn rhttp_06_a_refusal_does_not_wait_for_the_body() {
+async fn rhttp_06_refusal_does_not_wait_for_the_body() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let service = authority.resource_server(RESOURCE).require_scopes(READ).layer(tower::service_fn(
         |_: Request<UnreadBody>| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) },
@@ -436,7 +436,7 @@ async fn rhttp_06_a_refusal_does_not_wait_for_the_body() {
 }
 
 #[tokio::test]
-async fn a_body_says_what_the_challenge_says_and_no_more() {
+async fn refusal_body_says_only_what_the_challenge_says() {
     for (outcome, expected) in OUTCOMES.into_iter().zip([
         json!({"status": 401, "title": "Unauthorized"}),
         json!({
@@ -470,7 +470,7 @@ async fn a_body_says_what_the_challenge_says_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_body_of_ones_own_changes_neither_status_nor_headers() {
+async fn custom_body_changes_neither_status_nor_headers() {
     let problem = |rejection: Rejection| {
         RejectionBody::new(
             HeaderValue::from_static("application/problem+json"),
@@ -495,7 +495,7 @@ async fn a_body_of_ones_own_changes_neither_status_nor_headers() {
 }
 
 #[tokio::test]
-async fn the_cause_is_in_the_extensions_of_a_refusal_and_of_nothing_else() {
+async fn only_refusals_have_the_reason_in_their_extensions() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let service = authority.resource_server(RESOURCE).require_scopes(READ).layer(tower::service_fn(
         |_: Request<()>| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) },
@@ -525,7 +525,7 @@ const GRPC_CONTENT_TYPES: [(&str, &str); 8] = [
 ];
 
 #[tokio::test]
-async fn rgrpc_01_a_refusal_is_all_in_the_headers_of_a_200() {
+async fn rgrpc_01_refusal_is_a_200_with_everything_in_its_headers() {
     for (asked, answered) in GRPC_CONTENT_TYPES {
         for outcome in OUTCOMES {
             let answer = outcome.meet(set("content-type", asked)).await;
@@ -554,7 +554,7 @@ async fn rgrpc_02_every_outcome_has_its_code_and_its_challenge() {
 }
 
 #[tokio::test]
-async fn rgrpc_03_the_message_is_one_of_a_few_and_needs_no_encoding() {
+async fn rgrpc_03_message_is_the_description_and_needs_no_encoding() {
     for outcome in OUTCOMES {
         let answer = outcome.meet(set("content-type", "application/grpc")).await;
 
@@ -565,7 +565,7 @@ async fn rgrpc_03_the_message_is_one_of_a_few_and_needs_no_encoding() {
 }
 
 #[tokio::test]
-async fn rgrpc_01_a_refusal_ends_its_stream_with_the_headers() {
+async fn rgrpc_01_refusal_ends_its_stream_with_the_headers() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let service = authority.resource_server(RESOURCE).require_scopes(READ).layer(tower::service_fn(
         |_: Request<()>| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) },
@@ -579,7 +579,7 @@ async fn rgrpc_01_a_refusal_ends_its_stream_with_the_headers() {
 }
 
 #[tokio::test]
-async fn rgrpc_01_what_only_begins_like_grpc_is_answered_as_http() {
+async fn rgrpc_01_content_type_that_only_starts_like_grpc_is_answered_as_http() {
     for content_type in [
         "application/grpcx",
         "application/grpc-foo",
@@ -596,7 +596,7 @@ async fn rgrpc_01_what_only_begins_like_grpc_is_answered_as_http() {
 }
 
 #[tokio::test]
-async fn rgrpc_02_a_malformed_request_is_a_3_where_that_was_asked_for() {
+async fn rgrpc_02_malformed_request_is_status_3_if_configured() {
     for outcome in OUTCOMES {
         let answer = outcome
             .meet_with(ResourceServerBuilder::grpc_invalid_argument, set("content-type", "application/grpc"))
@@ -608,7 +608,7 @@ async fn rgrpc_02_a_malformed_request_is_a_3_where_that_was_asked_for() {
 }
 
 #[tokio::test]
-async fn rgrpc_04_an_outage_says_when_to_come_again() {
+async fn rgrpc_04_outage_says_when_to_retry() {
     let answer = Outcome::Ua.meet(set("content-type", "application/grpc")).await;
 
     let millis: i32 = answer.headers["grpc-retry-pushback-ms"].to_str().unwrap().parse().unwrap();
@@ -641,7 +641,7 @@ async fn rgrpc_07_authorization_metadata_is_one_text() {
 }
 
 #[tokio::test]
-async fn rgrpc_08_a_browser_may_read_a_grpc_web_refusal() {
+async fn rgrpc_08_browser_may_read_a_grpc_web_refusal() {
     for outcome in OUTCOMES {
         let answer = outcome
             .meet(|request| {
@@ -664,7 +664,7 @@ fn size_of(headers: &HeaderMap) -> usize {
 }
 
 #[tokio::test]
-async fn rgrpc_10_a_long_list_of_scopes_is_left_out_before_the_status_suffers() {
+async fn rgrpc_10_long_scope_list_is_dropped_to_keep_the_status() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = authority.resource_server(RESOURCE);
     let token = authority.token().sign();
@@ -693,7 +693,7 @@ async fn rgrpc_10_a_long_list_of_scopes_is_left_out_before_the_status_suffers() 
 }
 
 #[tokio::test]
-async fn rgrpc_10_a_challenge_that_is_long_without_scopes_is_left_out_too() {
+async fn rgrpc_10_challenge_that_is_long_without_scopes_is_left_out_too() {
     let realm = "a".repeat(9_000);
 
     let answer =
@@ -704,7 +704,7 @@ async fn rgrpc_10_a_challenge_that_is_long_without_scopes_is_left_out_too() {
 }
 
 #[tokio::test]
-async fn nested_layers_answer_for_what_all_of_them_need() {
+async fn nested_layers_name_the_scopes_of_all_layers() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = authority.resource_server(RESOURCE);
     let service = ServiceBuilder::new()

@@ -58,7 +58,7 @@ async fn refusals(authority: &TestAuthorizationServer, app: &App) -> [Answer; 4]
 }
 
 #[tokio::test]
-async fn r6750_01_a_bearer_token_in_the_authorization_header_passes() {
+async fn r6750_01_bearer_token_in_the_authorization_header_passes() {
     let (authority, app) = app();
 
     let answer = app.present(&authority.token().scope("orders:read").sign()).await;
@@ -68,7 +68,7 @@ async fn r6750_01_a_bearer_token_in_the_authorization_header_passes() {
 }
 
 #[tokio::test]
-async fn r6750_02_the_scheme_compares_without_case() {
+async fn r6750_02_scheme_compares_without_case() {
     let (authority, app) = app();
     let token = good(&authority);
 
@@ -78,7 +78,7 @@ async fn r6750_02_the_scheme_compares_without_case() {
 }
 
 #[tokio::test]
-async fn r6750_03_what_is_no_token68_is_a_malformed_request() {
+async fn r6750_03_credentials_not_in_token68_are_a_malformed_request() {
     let (authority, app) = app();
     let token = good(&authority);
 
@@ -128,7 +128,7 @@ async fn r6750_04_only_spaces_separate_scheme_and_token() {
 }
 
 #[tokio::test]
-async fn r6750_05_the_scheme_without_a_token_is_a_malformed_request() {
+async fn r6750_05_scheme_without_a_token_is_a_malformed_request() {
     let (_authority, app) = app();
 
     for field in ["Bearer", "Bearer ", "bearer", " Bearer  "] {
@@ -170,7 +170,7 @@ async fn r6750_07_credentials_that_a_hop_joined_by_a_comma_are_refused() {
 }
 
 #[tokio::test]
-async fn r6750_08_a_token_in_the_query_is_never_read() {
+async fn r6750_08_token_in_the_query_is_never_read() {
     let (authority, app) = app();
     let token = good(&authority);
     let request = Request::get(format!("/orders?access_token={token}")).body(Full::default()).unwrap();
@@ -180,7 +180,7 @@ async fn r6750_08_a_token_in_the_query_is_never_read() {
 }
 
 #[tokio::test]
-async fn r6750_08_a_token_in_a_form_is_never_read() {
+async fn r6750_08_token_in_a_form_is_never_read() {
     let (authority, app) = app();
     let request = Request::post("/orders")
         .header("content-type", "application/x-www-form-urlencoded")
@@ -192,7 +192,7 @@ async fn r6750_08_a_token_in_a_form_is_never_read() {
 }
 
 #[tokio::test]
-async fn r6750_11_a_challenge_has_at_least_one_parameter() {
+async fn r6750_11_challenge_has_at_least_one_parameter() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = || authority.jwt_validator(RESOURCE).build().unwrap();
     let metadata = ProtectedResourceMetadata::new(RESOURCE);
@@ -217,7 +217,7 @@ async fn r6750_11_a_challenge_has_at_least_one_parameter() {
 }
 
 #[tokio::test]
-async fn r6750_12_no_credentials_name_no_error() {
+async fn r6750_12_challenge_without_credentials_names_no_error() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
     let server = authority.resource_server_with(validator);
@@ -231,7 +231,7 @@ async fn r6750_12_no_credentials_name_no_error() {
 }
 
 #[tokio::test]
-async fn r6750_13_another_scheme_is_no_bearer_credential() {
+async fn r6750_13_another_scheme_is_not_a_bearer_credential() {
     let (authority, app) = app();
     let token = good(&authority);
 
@@ -250,7 +250,7 @@ async fn r6750_13_another_scheme_is_no_bearer_credential() {
 }
 
 #[tokio::test]
-async fn r6750_14_an_expired_token_is_an_invalid_token() {
+async fn r6750_14_expired_token_is_an_invalid_token() {
     let (authority, app) = app();
     let token = good(&authority);
     app.present(&token).await.assert_pass();
@@ -264,7 +264,7 @@ async fn r6750_14_an_expired_token_is_an_invalid_token() {
 }
 
 #[tokio::test]
-async fn r6750_14_a_revoked_token_is_an_invalid_token() {
+async fn r6750_14_revoked_token_is_an_invalid_token() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.introspection_validator(RESOURCE).build().unwrap();
     let server = authority.resource_server_with(validator);
@@ -281,7 +281,7 @@ async fn r6750_14_a_revoked_token_is_an_invalid_token() {
 }
 
 #[tokio::test]
-async fn r6750_14_what_is_a_token68_and_no_token_is_an_invalid_token() {
+async fn r6750_14_token68_that_is_not_a_token_is_an_invalid_token() {
     let (authority, app) = app();
     let token = good(&authority);
     let (_, unsigned) = token.rsplit_once('.').map(|(signed, signature)| (signature, signed)).unwrap();
@@ -296,7 +296,7 @@ async fn r6750_14_what_is_a_token68_and_no_token_is_an_invalid_token() {
 }
 
 #[tokio::test]
-async fn r6750_15_a_token_without_the_scope_is_forbidden() {
+async fn r6750_15_token_without_the_scope_is_forbidden() {
     let (authority, app) = app();
 
     for token in [authority.token().scope("orders:list").sign(), authority.token().sign()] {
@@ -309,7 +309,7 @@ async fn r6750_15_a_token_without_the_scope_is_forbidden() {
 }
 
 #[tokio::test]
-async fn r6750_15_a_token_that_is_not_good_is_never_forbidden() {
+async fn r6750_15_invalid_token_is_401_and_never_403() {
     let (authority, app) = app();
     let without_scope = authority.token().scope("orders:list");
 
@@ -323,7 +323,7 @@ async fn r6750_15_a_token_that_is_not_good_is_never_forbidden() {
 }
 
 #[tokio::test]
-async fn r6750_16_a_403_names_all_needed_scopes_once_in_the_order_of_the_guard() {
+async fn r6750_16_403_names_all_needed_scopes_once_in_the_order_of_the_guard() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = authority.resource_server(RESOURCE);
 
@@ -343,7 +343,7 @@ async fn r6750_16_a_403_names_all_needed_scopes_once_in_the_order_of_the_guard()
 }
 
 #[tokio::test]
-async fn r6750_17_no_parameter_stands_twice() {
+async fn r6750_17_no_parameter_appears_twice() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
     let server = authority
@@ -408,7 +408,7 @@ async fn r6750_18_nothing_of_the_token_gets_into_the_challenge() {
 }
 
 #[test]
-fn r6750_19_a_scope_that_a_challenge_cannot_name_is_refused() {
+fn r6750_19_scope_that_a_challenge_cannot_name_is_refused() {
     for text in
         ["", "orders read", " orders", "orders\"read", "orders\\read", "orders\tread", "ordres:lire\u{e9}"]
     {
@@ -419,7 +419,7 @@ fn r6750_19_a_scope_that_a_challenge_cannot_name_is_refused() {
 }
 
 #[tokio::test]
-async fn r6750_20_a_realm_stands_once_and_in_quotes() {
+async fn r6750_20_realm_appears_once_and_in_quotes() {
     let authority = TestAuthorizationServer::new(ISSUER);
 
     for (realm, written) in [
@@ -439,7 +439,7 @@ async fn r6750_20_a_realm_stands_once_and_in_quotes() {
 }
 
 #[test]
-fn r6750_20_a_realm_that_no_header_can_hold_is_refused() {
+fn r6750_20_realm_that_no_header_can_hold_is_refused() {
     for realm in ["orders\r\n", "orders\t", "bestellungen\u{e4}", "\u{0}", "\u{7f}"] {
         let error = ResourceServer::builder(AnyToken).realm(realm).build().unwrap_err();
 
@@ -448,7 +448,7 @@ fn r6750_20_a_realm_that_no_header_can_hold_is_refused() {
 }
 
 #[tokio::test]
-async fn r6750_21_a_malformed_request_is_400_with_the_full_challenge() {
+async fn r6750_21_malformed_request_is_400_with_the_full_challenge() {
     let (authority, app) = app();
     let bearer = format!("Bearer {}", good(&authority));
 
@@ -465,7 +465,7 @@ async fn r6750_21_a_malformed_request_is_400_with_the_full_challenge() {
 }
 
 #[tokio::test]
-async fn r6750_23_the_credential_does_not_reach_the_inner_service() {
+async fn r6750_23_credential_does_not_reach_the_inner_service() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = authority.resource_server(RESOURCE);
     let token = good(&authority);
@@ -487,7 +487,7 @@ async fn r6750_23_the_credential_does_not_reach_the_inner_service() {
 }
 
 #[tokio::test]
-async fn r6750_23_the_credential_is_forwarded_where_that_was_asked_for() {
+async fn r6750_23_credential_is_forwarded_if_configured() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
     let app = App::new(
@@ -505,7 +505,7 @@ async fn r6750_23_the_credential_is_forwarded_where_that_was_asked_for() {
 }
 
 #[tokio::test]
-async fn r6750_24_a_token_of_more_than_16_kib_is_not_looked_at() {
+async fn r6750_24_token_of_more_than_16_kib_is_not_looked_at() {
     let (authority, app) = app();
     // A good token but for its length: a claim of its own fills it up.
     let padded = authority.token().scope("orders:read").claim("x", "a".repeat(16 * 1024 * 3 / 4)).sign();
@@ -526,7 +526,7 @@ async fn r6750_24_a_token_of_more_than_16_kib_is_not_looked_at() {
 }
 
 #[test]
-fn r6750_25_a_resource_without_tls_is_refused() {
+fn r6750_25_resource_without_tls_is_refused() {
     for resource in ["http://api", "http://api.example.com/orders", "http://127.0.0.1.example.com"] {
         for refused in [
             ProtectedResourceMetadata::new(resource),
@@ -542,7 +542,7 @@ fn r6750_25_a_resource_without_tls_is_refused() {
 }
 
 #[test]
-fn r6750_25_the_addresses_of_the_authorization_server_need_tls_too() {
+fn r6750_25_addresses_of_the_authorization_server_need_tls_too() {
     let server = AuthorizationServer::with_endpoints(ISSUER);
 
     assert_names("issuer", check_server(AuthorizationServer::discover("http://as.example.com")));
@@ -582,7 +582,7 @@ async fn r6750_26_proxy_authorization_and_cookies_are_never_read() {
 }
 
 #[tokio::test]
-async fn r6750_27_error_uri_stands_in_every_challenge_with_an_error() {
+async fn r6750_27_error_uri_is_in_every_challenge_with_an_error() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let uri = "https://orders.example.com/errors?lang=en#401";
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
@@ -595,7 +595,7 @@ async fn r6750_27_error_uri_stands_in_every_challenge_with_an_error() {
 }
 
 #[test]
-fn r6750_27_an_error_uri_outside_the_grammar_is_refused() {
+fn r6750_27_error_uri_outside_the_grammar_is_refused() {
     for uri in ["", "https://h/a b", "https://h/\"", "https://h/\\", "https://h/\u{e9}", "https://h/\r\n"] {
         let error = ResourceServer::builder(AnyToken).error_uri(uri).build().unwrap_err();
 
@@ -630,7 +630,7 @@ impl TokenValidator for AnyToken {
 
 proptest! {
     #[test]
-    fn r6750_20_whatever_is_configured_is_what_a_client_reads(
+    fn r6750_20_client_reads_exactly_the_configured_values(
         realm in proptest::option::of("[ -~]{0,40}"),
         scopes in prop::collection::vec("[!#-\\[\\]-~]{1,12}", 0..6),
         error_uri in proptest::option::of("[!#-\\[\\]-~]{1,40}"),
@@ -675,7 +675,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn r6750_07_bearer_credentials_joined_behind_others_are_refused_where_none_are_needed_too() {
+async fn r6750_07_bearer_credentials_joined_after_others_are_refused_even_if_optional() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = authority.resource_server(RESOURCE);
     let token = good(&authority);

@@ -164,7 +164,7 @@ async fn r7515_03_header_that_is_not_one_json_object_is_refused() {
 }
 
 #[tokio::test]
-async fn r7515_04_header_member_that_stands_twice_is_refused() {
+async fn r7515_04_duplicate_header_member_is_refused() {
     let (authority, app) = good().await;
 
     for member in [
@@ -261,7 +261,7 @@ async fn r7515_07_one_bit_flipped_in_header_payload_or_signature_is_refused() {
 }
 
 #[tokio::test]
-async fn r7515_08_keys_in_the_header_are_never_used_and_refuse_nothing() {
+async fn r7515_08_keys_in_the_header_are_ignored() {
     let (authority, app) = good().await;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -318,7 +318,7 @@ async fn r7515_10_unknown_header_parameters_are_ignored() {
 }
 
 #[tokio::test]
-async fn json_serialization_is_no_token68() {
+async fn json_serialization_is_not_token68() {
     let (authority, app) = good().await;
     let token = authority.token().sign();
     let [header, payload, signature] = parts(&token);
@@ -355,7 +355,7 @@ async fn nothing_malformed_causes_a_request() {
 }
 
 #[tokio::test]
-async fn a_header_of_very_many_parameters_is_refused() {
+async fn header_with_very_many_parameters_is_refused() {
     let (authority, app) = good().await;
     let wide = |count: usize| {
         (0..count).fold(authority.token(), |token, index| token.header(&format!("x{index}"), 0))

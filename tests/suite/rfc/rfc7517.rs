@@ -121,7 +121,7 @@ async fn r7517_02_keys_that_are_not_for_verification_are_not_used() {
 }
 
 #[tokio::test]
-async fn r7517_02_keys_that_say_nothing_of_their_use_are_used() {
+async fn r7517_02_keys_without_use_or_key_ops_are_used() {
     let (key, jwk) = key("1");
 
     for jwk in [
@@ -329,7 +329,7 @@ async fn r7517_09_member_twice_in_a_key_skips_that_key() {
 }
 
 #[tokio::test]
-async fn r7517_09_set_that_is_none_or_has_a_member_twice_is_refused_and_the_old_one_kept() {
+async fn r7517_09_malformed_set_is_refused_and_the_old_one_kept() {
     let (key, jwk) = key("key");
 
     for set in [
@@ -409,7 +409,7 @@ async fn given_sets_are_joined() {
 }
 
 #[test]
-fn what_is_no_usable_jwk_is_no_configuration() {
+fn unusable_given_jwk_is_a_config_error() {
     let jwk = key("1").1;
 
     for (text, reason) in [
@@ -529,7 +529,7 @@ fn spki_of(key: &SigningKey) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_no_usable_pem_is_no_configuration() {
+fn unusable_given_pem_is_a_config_error() {
     const EXPECTED: &str = "key: expected one PEM block BEGIN PUBLIC KEY; of a certificate take the key: \
                             openssl x509 -pubkey -noout";
     let (public, pair) = ecdsa_pem(&signature::ECDSA_P256_SHA256_FIXED_SIGNING);

@@ -46,7 +46,7 @@ fn modulus_of(bits: usize) -> Vec<u8> {
 const AQAB: [u8; 3] = [1, 0, 1];
 
 #[tokio::test]
-async fn all_ten_algorithms_are_verified() {
+async fn tokens_of_all_ten_algorithms_pass() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let keys = Algorithm::ALL.map(|algorithm| match algorithm {
         Algorithm::ES256 | Algorithm::ES384 | Algorithm::ES512 | Algorithm::EdDSA => {
@@ -326,7 +326,7 @@ fn r7518_06_symmetric_algorithms_and_none_cannot_be_named() {
 }
 
 #[tokio::test]
-async fn r7518_07_both_names_of_eddsa_mean_the_same_in_token_and_key() {
+async fn r7518_07_eddsa_and_ed25519_name_the_same_algorithm() {
     let key = SigningKey::generate("ed", Algorithm::EdDSA);
 
     for in_key in [Some("EdDSA"), Some("Ed25519"), None] {

@@ -68,7 +68,7 @@ async fn r7519_01_token_that_passed_is_refused_once_it_has_expired() {
 }
 
 #[tokio::test]
-async fn r7519_01_a_validator_that_is_asked_without_a_layer_has_the_same_boundary() {
+async fn r7519_01_validator_without_a_layer_has_the_same_expiry() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
     let last_refused = now(&authority) - CLOCK_SKEW.as_secs();
@@ -122,7 +122,7 @@ async fn r7519_02_token_passes_once_its_time_has_come() {
 }
 
 #[tokio::test]
-async fn r7519_03_times_that_are_no_json_numbers_are_refused() {
+async fn r7519_03_times_that_are_not_json_numbers_are_refused() {
     let (authority, app) = good().await;
 
     for claim in ["exp", "nbf", "iat"] {
@@ -196,7 +196,7 @@ async fn r7519_04_times_out_of_range_are_refused_without_wrapping() {
 }
 
 #[tokio::test]
-async fn r7519_04_what_is_no_json_number_makes_the_payload_malformed() {
+async fn r7519_04_invalid_json_number_makes_the_payload_malformed() {
     let (authority, app) = good().await;
 
     for value in [
@@ -267,7 +267,7 @@ async fn r7519_05_aud_is_case_sensitive() {
 }
 
 #[tokio::test]
-async fn r7519_06_claim_that_stands_twice_is_refused() {
+async fn r7519_06_duplicate_claim_is_refused() {
     let (authority, app) = good().await;
 
     for (claim, twice) in [
@@ -432,7 +432,7 @@ async fn r7519_09_iat_in_the_future_is_refused() {
 }
 
 #[tokio::test]
-async fn r7519_09_token_older_than_the_greatest_age_is_refused() {
+async fn r7519_09_token_older_than_the_maximum_age_is_refused() {
     const MAX_AGE: Duration = Duration::from_secs(60);
     let (authority, app) = good_with(|validator| validator.max_age(MAX_AGE)).await;
     let now = now(&authority);
@@ -451,7 +451,7 @@ async fn r7519_09_token_older_than_the_greatest_age_is_refused() {
 }
 
 #[tokio::test]
-async fn r7519_10_the_same_token_passes_twice() {
+async fn r7519_10_same_token_passes_twice() {
     let authority = TestAuthorizationServer::new(ISSUER);
 
     for cache_bytes in [0, 1024 * 1024] {

@@ -90,7 +90,7 @@ fn pair(name: &str, value: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn r7662_01_the_token_is_posted_in_a_form() {
+async fn r7662_01_token_is_posted_in_a_form() {
     let (authority, app) = app();
     let token = good(&authority);
 
@@ -115,7 +115,7 @@ async fn r7662_01_every_token68_arrives_as_it_was_presented() {
 }
 
 #[tokio::test]
-async fn r7662_02_the_hint_is_sent_where_it_was_asked_for() {
+async fn r7662_02_token_type_hint_is_sent_if_configured() {
     let (authority, app) = app_with(IntrospectionValidatorBuilder::token_type_hint);
     let token = good(&authority);
 
@@ -161,7 +161,7 @@ async fn r7662_03_each_kind_of_credential_is_presented_in_its_one_place() {
 
 // RFC 6749 section 2.3.1: both halves are form-encoded before they are joined by a colon.
 #[tokio::test]
-async fn r7662_03_a_basic_credential_is_form_encoded() {
+async fn r7662_03_basic_credential_is_form_encoded() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let credential = ResourceServerCredential::secret_basic("orders:eu", "s%c r+t/\u{e9}");
     let validator = IntrospectionValidator::builder(authority.authorization_server(), credential, RESOURCE);
@@ -174,7 +174,7 @@ async fn r7662_03_a_basic_credential_is_form_encoded() {
 }
 
 #[test]
-fn r7662_03_a_credential_that_no_header_can_hold_is_refused() {
+fn r7662_03_credential_that_no_header_can_hold_is_refused() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let credential = ResourceServerCredential::bearer("s3cret\n");
 
@@ -187,7 +187,7 @@ fn r7662_03_a_credential_that_no_header_can_hold_is_refused() {
 }
 
 #[tokio::test]
-async fn r7662_05_active_that_is_no_boolean_is_no_answer() {
+async fn r7662_05_active_that_is_not_a_boolean_is_502() {
     let (authority, app) = app();
     let token = good(&authority);
     let twice = |active: &str| active_but(&authority, "active", None).to_string().replacen('{', active, 1);
@@ -213,7 +213,7 @@ async fn r7662_05_active_that_is_no_boolean_is_no_answer() {
 }
 
 #[tokio::test]
-async fn r7662_06_an_inactive_token_is_refused_whatever_else_is_said() {
+async fn r7662_06_inactive_token_is_refused_whatever_else_is_said() {
     for body in [
         json!({"active": false}),
         json!({"active": false, "scope": "admin orders:read", "aud": RESOURCE, "iss": ISSUER}),
@@ -234,7 +234,7 @@ async fn r7662_06_an_inactive_token_is_refused_whatever_else_is_said() {
 }
 
 #[tokio::test]
-async fn r7662_06_an_inactive_token_is_remembered_for_a_few_seconds() {
+async fn r7662_06_inactive_token_is_remembered_for_a_few_seconds() {
     let (authority, app) = app();
 
     for (seconds, introspections) in [(0, 1), (4, 1), (1, 2), (0, 2)] {
@@ -245,7 +245,7 @@ async fn r7662_06_an_inactive_token_is_remembered_for_a_few_seconds() {
 }
 
 #[tokio::test]
-async fn r7662_06_nothing_is_remembered_where_that_was_asked_for() {
+async fn r7662_06_inactive_ttl_of_zero_caches_nothing() {
     for configure in [
         |builder: IntrospectionValidatorBuilder| builder.inactive_ttl(Duration::ZERO),
         |builder: IntrospectionValidatorBuilder| builder.cache_ttl(Duration::ZERO),
@@ -260,7 +260,7 @@ async fn r7662_06_nothing_is_remembered_where_that_was_asked_for() {
 }
 
 #[tokio::test]
-async fn r7662_07_the_times_of_an_active_token_are_checked_again() {
+async fn r7662_07_times_of_an_active_token_are_checked_again() {
     let (authority, app) = app();
     let now = UnixTime::from_secs(1_800_000_000);
     assert_eq!(tower_bearer::Clock::now(authority.clock()), now);
@@ -292,7 +292,7 @@ async fn r7662_07_the_times_of_an_active_token_are_checked_again() {
 }
 
 #[tokio::test]
-async fn r7662_07_a_time_that_is_no_number_is_no_answer() {
+async fn r7662_07_time_that_is_not_a_number_is_502() {
     let (authority, app) = app();
 
     for (claim, value) in
@@ -305,7 +305,7 @@ async fn r7662_07_a_time_that_is_no_number_is_no_answer() {
 }
 
 #[tokio::test]
-async fn a_member_that_is_null_counts_as_absent() {
+async fn member_that_is_null_counts_as_absent() {
     let (authority, app) = app();
 
     for name in ["exp", "nbf", "iat", "sub", "jti", "username", "token_type"] {
@@ -320,7 +320,7 @@ async fn a_member_that_is_null_counts_as_absent() {
 }
 
 #[tokio::test]
-async fn r7662_08_an_answer_without_our_audience_is_refused() {
+async fn r7662_08_answer_without_our_audience_is_refused() {
     let strict = app();
     let trusting = app_with(IntrospectionValidatorBuilder::allow_missing_audience);
 
@@ -360,7 +360,7 @@ async fn r7662_08_an_answer_without_our_audience_is_refused() {
 }
 
 #[tokio::test]
-async fn r7662_08_the_operator_learns_the_name_of_the_setting() {
+async fn r7662_08_log_names_the_setting_for_a_missing_audience() {
     let (authority, app) = app();
     let (log, _recording) = Log::record();
     answer_with(&authority, active_but(&authority, "aud", None));
@@ -371,7 +371,7 @@ async fn r7662_08_the_operator_learns_the_name_of_the_setting() {
 }
 
 #[tokio::test]
-async fn r7662_09_an_answer_of_another_issuer_is_refused() {
+async fn r7662_09_answer_of_another_issuer_is_refused() {
     let (authority, app) = app();
 
     for iss in ["https://as.example.com/", "https://AS.example.com", "https://other.example.com", ""] {
@@ -387,7 +387,7 @@ async fn r7662_09_an_answer_of_another_issuer_is_refused() {
 }
 
 #[tokio::test]
-async fn r7662_10_scope_is_a_string_and_by_option_an_array() {
+async fn r7662_10_scope_is_a_string_or_an_array_if_configured() {
     let strict = app();
     let relaxed = app_with(IntrospectionValidatorBuilder::accept_scope_array);
 
@@ -416,7 +416,7 @@ async fn r7662_10_scope_is_a_string_and_by_option_an_array() {
 }
 
 #[tokio::test]
-async fn r7662_11_who_the_client_is_cannot_be_learned() {
+async fn r7662_11_client_identity_is_dropped() {
     let (log, _recording) = Log::record();
     let (authority, app) = app();
     let canary = "canary-4711";
@@ -444,7 +444,7 @@ async fn r7662_11_who_the_client_is_cannot_be_learned() {
 }
 
 #[tokio::test]
-async fn r7662_12_trouble_at_the_authorization_server_is_no_verdict() {
+async fn r7662_12_error_of_the_authorization_server_is_not_a_verdict() {
     for status in [500, 502, 503, 504, 429] {
         let (authority, app) = app();
         let token = good(&authority);
@@ -462,7 +462,7 @@ async fn r7662_12_trouble_at_the_authorization_server_is_no_verdict() {
 }
 
 #[tokio::test]
-async fn r7662_12_an_authorization_server_out_of_reach_is_no_verdict() {
+async fn r7662_12_unreachable_authorization_server_is_not_a_verdict() {
     let (authority, app) = app();
     let token = good(&authority);
     authority.go_down();
@@ -482,7 +482,7 @@ async fn r7662_12_an_authorization_server_out_of_reach_is_no_verdict() {
 }
 
 #[tokio::test]
-async fn r7662_12_an_answer_that_does_not_come_in_time_is_no_verdict() {
+async fn r7662_12_late_answer_is_not_a_verdict() {
     let (authority, app) = app_with(|builder| builder.timeout(Duration::from_millis(100)));
     let token = good(&authority);
     authority.hold(ENDPOINT);
@@ -506,7 +506,7 @@ impl HttpClient for Breaking {
 }
 
 #[tokio::test]
-async fn r7662_12_a_connection_that_breaks_is_no_verdict() {
+async fn r7662_12_broken_connection_is_not_a_verdict() {
     for trouble in ["invalid peer certificate: Expired", "unexpected end of file, 20 bytes of 60 were read"] {
         let authority = TestAuthorizationServer::new(ISSUER);
         let server = AuthorizationServer::with_endpoints(ISSUER).introspection_endpoint(ENDPOINT);
@@ -525,7 +525,7 @@ async fn r7662_12_a_connection_that_breaks_is_no_verdict() {
 }
 
 #[tokio::test]
-async fn the_wait_that_a_busy_authorization_server_asks_for_is_passed_on() {
+async fn retry_after_of_a_busy_authorization_server_is_passed_on() {
     let (authority, app) = app();
 
     // Some seconds of jitter may follow; a minute is the most that is believed, a date is not read.
@@ -547,7 +547,7 @@ async fn the_wait_that_a_busy_authorization_server_asks_for_is_passed_on() {
 }
 
 #[tokio::test]
-async fn r7662_14_a_refused_credential_is_our_own_fault() {
+async fn r7662_14_refused_credential_is_500() {
     for status in [401, 403, 404, 405] {
         let (authority, app) = app();
         let token = good(&authority);
@@ -568,7 +568,7 @@ async fn r7662_14_a_refused_credential_is_our_own_fault() {
 }
 
 #[tokio::test]
-async fn r7662_14_a_400_is_nonsense_and_the_log_hints_at_the_credential() {
+async fn r7662_14_answer_400_is_502_and_the_log_hints_at_the_credential() {
     let (authority, app) = app();
     let (log, _recording) = Log::record();
     authority.answer(ENDPOINT, |_| response(400, "application/json", r#"{"error":"invalid_request"}"#));
@@ -578,7 +578,7 @@ async fn r7662_14_a_400_is_nonsense_and_the_log_hints_at_the_credential() {
 }
 
 #[tokio::test]
-async fn r7662_15_what_is_no_json_is_no_answer() {
+async fn r7662_15_answer_that_is_not_json_is_502() {
     let (authority, app) = app();
     let body = active(&authority).to_string();
     let padded = |length: usize| format!("{body}{}", " ".repeat(length - body.len()));
@@ -615,7 +615,7 @@ async fn r7662_15_what_is_no_json_is_no_answer() {
 }
 
 #[tokio::test]
-async fn r7662_16_a_verdict_is_remembered_for_its_time_to_live() {
+async fn r7662_16_verdict_is_remembered_for_its_time_to_live() {
     let (authority, app) = app_with(|builder| builder.cache_ttl(Duration::from_secs(60)));
     let token = good(&authority);
 
@@ -629,7 +629,7 @@ async fn r7662_16_a_verdict_is_remembered_for_its_time_to_live() {
 // RFC 7662 section 4: "If the response contains the "exp" parameter (expiration), the response MUST NOT be cached beyond
 // the time indicated therein." The clock skew, 30 seconds here, is for judging a token, not for remembering an answer.
 #[tokio::test]
-async fn r7662_16_a_verdict_is_not_remembered_beyond_exp() {
+async fn r7662_16_verdict_is_not_remembered_beyond_exp() {
     let (authority, app) = app_with(|builder| builder.cache_ttl(Duration::from_secs(60)));
     let exp = UnixTime::from_secs(1_800_000_005).as_secs();
     answer_with(&authority, active_but(&authority, "exp", json!(exp)));
@@ -644,7 +644,7 @@ async fn r7662_16_a_verdict_is_not_remembered_beyond_exp() {
 
 // The wall clock may be set forward while no time passes.
 #[tokio::test]
-async fn r7662_16_a_clock_set_beyond_exp_ends_a_verdict() {
+async fn r7662_16_clock_set_beyond_exp_ends_a_verdict() {
     let (authority, app) = app();
     let exp = UnixTime::from_secs(1_800_000_005);
     answer_with(&authority, active_but(&authority, "exp", json!(exp.as_secs())));
@@ -658,7 +658,7 @@ async fn r7662_16_a_clock_set_beyond_exp_ends_a_verdict() {
 }
 
 #[tokio::test]
-async fn r7662_16_nothing_is_remembered_where_that_was_asked_for() {
+async fn r7662_16_cache_ttl_of_zero_caches_nothing() {
     let (authority, app) = app_with(|builder| builder.cache_ttl(Duration::ZERO));
     let token = good(&authority);
 
@@ -671,7 +671,7 @@ async fn r7662_16_nothing_is_remembered_where_that_was_asked_for() {
 }
 
 #[tokio::test]
-async fn r7662_17_a_remembered_verdict_ends_with_the_token() {
+async fn r7662_17_remembered_verdict_ends_with_the_token() {
     let (authority, app) = app_with(|builder| builder.cache_ttl(Duration::from_secs(3_600)));
     let exp = UnixTime::from_secs(1_800_000_600);
     // A server that calls it active for ever.
@@ -697,7 +697,7 @@ fn poll_once<F: Future>(caller: Pin<&mut F>) -> Poll<F::Output> {
 }
 
 #[tokio::test]
-async fn r7662_18_a_thousand_callers_cause_one_call_and_the_first_may_leave() {
+async fn r7662_18_thousand_callers_cause_one_call_and_the_first_may_leave() {
     let (authority, app) = app();
     let token = good(&authority);
     authority.hold(ENDPOINT);
@@ -718,7 +718,7 @@ async fn r7662_18_a_thousand_callers_cause_one_call_and_the_first_may_leave() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r7662_18_a_thousand_callers_on_several_threads_cause_one_call() {
+async fn r7662_18_thousand_callers_on_several_threads_cause_one_call() {
     let (authority, app) = app();
     let token: Arc<str> = good(&authority).into();
     authority.hold(ENDPOINT);
@@ -803,7 +803,7 @@ async fn r7662_19_neither_the_token_nor_our_credential_can_be_seen() {
 const JUNK: usize = 11_000;
 
 #[tokio::test]
-async fn r7662_20_junk_does_not_push_out_a_good_verdict() {
+async fn r7662_20_junk_evicts_no_good_verdict() {
     // Holds a handful of verdicts, so that one entry of junk among them would be seen soon.
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.introspection_validator(RESOURCE).build().unwrap();
@@ -827,7 +827,7 @@ async fn r7662_20_junk_does_not_push_out_a_good_verdict() {
 }
 
 #[tokio::test]
-async fn r7662_23_an_endpoint_without_tls_is_refused() {
+async fn r7662_23_endpoint_without_tls_is_refused() {
     let server = || AuthorizationServer::with_endpoints(ISSUER);
     let build = |server| {
         let credential = ResourceServerCredential::secret_basic("orders", "secret");
@@ -845,7 +845,7 @@ async fn r7662_23_an_endpoint_without_tls_is_refused() {
 }
 
 #[tokio::test]
-async fn r7662_23_an_endpoint_without_tls_in_the_metadata_is_never_asked() {
+async fn r7662_23_endpoint_without_tls_in_the_metadata_is_never_asked() {
     let (authority, app) = app();
     let endpoint = "http://as.example.com/introspect";
     authority.answer(&authority.metadata_url(), move |_| {
@@ -880,7 +880,7 @@ async fn r7662_24_redirects_are_not_followed() {
 }
 
 #[tokio::test]
-async fn r7662_25_a_token_bound_to_a_key_is_refused_as_a_bearer_token() {
+async fn r7662_25_token_bound_to_a_key_is_refused_as_a_bearer_token() {
     let (authority, app) = app();
 
     for cnf in [
@@ -905,7 +905,7 @@ async fn r7662_25_a_token_bound_to_a_key_is_refused_as_a_bearer_token() {
 }
 
 #[tokio::test]
-async fn r7662_26_a_token_of_another_scheme_is_refused_as_a_bearer_token() {
+async fn r7662_26_token_of_another_scheme_is_refused_as_a_bearer_token() {
     let (authority, app) = app();
 
     for (token_type, passes) in [
@@ -978,7 +978,7 @@ async fn r7662_28_other_members_are_carried_as_claims() {
 }
 
 #[test]
-fn what_an_introspecting_resource_server_needs_can_be_built_without_asking_anybody() {
+fn introspection_validator_is_built_without_any_request() {
     let authority = TestAuthorizationServer::new(ISSUER);
     authority.go_down();
 
@@ -989,7 +989,7 @@ fn what_an_introspecting_resource_server_needs_can_be_built_without_asking_anybo
 }
 
 #[tokio::test]
-async fn a_search_for_the_endpoint_in_vain_is_not_repeated_with_every_token() {
+async fn failed_endpoint_discovery_is_not_repeated_with_every_token() {
     let (authority, app) = app();
     authority.answer(METADATA, |_| {
         let mut response = Response::new(Bytes::new());
@@ -1008,7 +1008,7 @@ async fn a_search_for_the_endpoint_in_vain_is_not_repeated_with_every_token() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_answered_404_causes_no_search_with_each_request() {
+async fn answer_404_causes_no_discovery_with_every_request() {
     let (authority, app) = app_with(|builder| builder.cache_ttl(Duration::ZERO));
     app.present(&good(&authority)).await.assert_pass();
     authority.answer(ENDPOINT, |_| {

@@ -81,7 +81,7 @@ fn assert_unknown_key(answer: &Answer) {
 const JWKS: &str = "https://as.example.com/jwks";
 
 #[test]
-fn r8414_01_an_issuer_is_an_https_url_without_query_and_fragment() {
+fn r8414_01_issuer_is_an_https_url_without_query_and_fragment() {
     for (issuer, is_accepted) in [
         ("https://as.example.com", true),
         ("https://as.example.com/", true),
@@ -149,7 +149,7 @@ async fn r8414_02_well_known_is_inserted_between_host_and_path() {
 }
 
 #[tokio::test]
-async fn r8414_03_openid_documents_are_asked_next_inserted_then_appended() {
+async fn r8414_03_openid_documents_are_tried_next_inserted_then_appended() {
     let (authority, app) = app_of("https://h/t/");
     let inserted = "https://h/.well-known/openid-configuration/t";
     let appended = "https://h/t/.well-known/openid-configuration";
@@ -165,7 +165,7 @@ async fn r8414_03_openid_documents_are_asked_next_inserted_then_appended() {
 }
 
 #[tokio::test]
-async fn r8414_03_the_next_document_is_asked_for_where_there_is_none() {
+async fn r8414_03_next_document_is_tried_if_one_is_missing() {
     for (what, status, content_type, body) in [
         ("not found", 404, "application/json", "{}".to_owned()),
         ("an error", 500, "application/json", "{}".to_owned()),
@@ -192,7 +192,7 @@ async fn r8414_03_the_next_document_is_asked_for_where_there_is_none() {
 }
 
 #[tokio::test]
-async fn r8414_03_a_document_of_another_issuer_ends_the_search() {
+async fn r8414_03_document_of_another_issuer_ends_the_search() {
     let (authority, app) = app_of("https://as.example.com/tenant");
     authority.answer(&authority.metadata_url(), |_| {
         response(
@@ -212,7 +212,7 @@ async fn r8414_03_a_document_of_another_issuer_ends_the_search() {
 }
 
 #[tokio::test]
-async fn r8414_03_without_any_document_the_answer_is_503_after_each_address_was_asked_once() {
+async fn r8414_03_missing_metadata_is_503_after_one_request_to_each_address() {
     let (authority, app) = app_of("https://as.example.com/tenant");
     authority.answer(&authority.metadata_url(), |_| response(404, "", ""));
 
@@ -240,7 +240,7 @@ fn other_issuers() -> [Value; 9] {
 }
 
 #[tokio::test]
-async fn r8414_04_a_document_whose_issuer_differs_is_not_used() {
+async fn r8414_04_document_whose_issuer_differs_is_not_used() {
     for other in other_issuers() {
         let (authority, app) = app();
         let document = json!({"issuer": other, "jwks_uri": authority.jwks_uri()}).to_string();
@@ -255,7 +255,7 @@ async fn r8414_04_a_document_whose_issuer_differs_is_not_used() {
 }
 
 #[tokio::test]
-async fn r8414_04_a_document_without_issuer_or_with_two_is_not_used() {
+async fn r8414_04_document_without_issuer_or_with_two_is_not_used() {
     for document in [
         r#"{"jwks_uri":"https://as.example.com/jwks"}"#,
         r#"{"issuer":"https://as.example.com","issuer":"https://as.example.com","jwks_uri":"https://as.example.com/jwks"}"#,
@@ -320,7 +320,7 @@ async fn r8414_05_metadata_is_json_and_says_so() {
 }
 
 #[tokio::test]
-async fn r8414_05_a_key_set_is_read_whatever_its_content_type() {
+async fn r8414_05_key_set_is_read_whatever_its_content_type() {
     for content_type in ["application/jwk-set+json", "application/json", "text/plain", "text/html", ""] {
         let (authority, app) = app();
         let keys = authority.jwks().to_string();
@@ -371,7 +371,7 @@ async fn r8414_06_addresses_without_tls_are_refused_where_the_issuer_has_tls() {
 }
 
 #[tokio::test]
-async fn r8414_06_an_address_that_is_not_needed_is_in_nobodys_way() {
+async fn r8414_06_insecure_address_that_is_not_needed_is_ignored() {
     let unusable = "http://keycloak.internal:8080/introspect";
     let (authority, app) = app();
     let document = json!({
@@ -391,7 +391,7 @@ async fn r8414_06_an_address_that_is_not_needed_is_in_nobodys_way() {
 }
 
 #[tokio::test]
-async fn r8414_06_an_issuer_written_in_upper_case_has_tls_too() {
+async fn r8414_06_issuer_written_in_upper_case_has_tls_too() {
     let (authority, app) = app_of("HTTPS://as.example.com");
     let document = json!({"issuer": authority.issuer(), "jwks_uri": "http://127.0.0.1/jwks"}).to_string();
     authority.answer(&authority.metadata_url(), move |_| response(200, "application/json", document.clone()));
@@ -402,7 +402,7 @@ async fn r8414_06_an_issuer_written_in_upper_case_has_tls_too() {
 }
 
 #[tokio::test]
-async fn r8414_06_a_redirect_of_the_keys_is_not_followed_and_the_log_says_where_to() {
+async fn r8414_06_redirect_of_the_keys_is_not_followed_and_the_log_says_where_to() {
     for status in [301, 302, 303, 307, 308] {
         let (authority, app) = app();
         authority.answer(&authority.jwks_uri(), move |_| {
@@ -419,7 +419,7 @@ async fn r8414_06_a_redirect_of_the_keys_is_not_followed_and_the_log_says_where_
 }
 
 #[tokio::test]
-async fn r8414_07_a_token_of_an_issuer_that_is_not_configured_causes_no_request() {
+async fn r8414_07_token_of_an_issuer_that_is_not_configured_causes_no_request() {
     for issuer in [
         json!("https://evil.example"),
         json!("https://as.example.com/"),
@@ -452,7 +452,7 @@ async fn r8414_07_a_token_of_an_issuer_that_is_not_configured_causes_no_request(
 }
 
 #[tokio::test]
-async fn r8414_07_a_token_of_another_issuer_with_an_unknown_kid_fetches_no_keys() {
+async fn r8414_07_token_of_another_issuer_with_an_unknown_kid_fetches_no_keys() {
     let (authority, app) = app_with_keys().await;
     authority.clock().advance(COOL_DOWN);
 
@@ -463,7 +463,7 @@ async fn r8414_07_a_token_of_another_issuer_with_an_unknown_kid_fetches_no_keys(
 }
 
 #[tokio::test]
-async fn r8414_07_a_token_of_another_issuer_is_refused_while_the_server_is_down() {
+async fn r8414_07_token_of_another_issuer_is_refused_while_the_server_is_down() {
     let (authority, app) = app();
     authority.go_down();
 
@@ -473,7 +473,7 @@ async fn r8414_07_a_token_of_another_issuer_is_refused_while_the_server_is_down(
 }
 
 #[tokio::test]
-async fn r8414_08_building_asks_nothing() {
+async fn r8414_08_build_sends_no_request() {
     let (authority, _app) = app();
 
     settle().await;
@@ -482,7 +482,7 @@ async fn r8414_08_building_asks_nothing() {
 }
 
 #[tokio::test]
-async fn r8414_08_a_service_starts_while_its_authorization_server_is_down() {
+async fn r8414_08_service_starts_while_its_authorization_server_is_down() {
     let authority = TestAuthorizationServer::new(ISSUER);
     authority.go_down();
     let app = App::new(authority.resource_server(RESOURCE).require_token());
@@ -534,7 +534,7 @@ async fn r8414_08_first_requests_wait_no_longer_than_the_deadline_of_metadata_an
 }
 
 #[tokio::test]
-async fn r8414_08_an_outage_is_probed_ever_less_often_but_at_least_every_4_seconds() {
+async fn r8414_08_outage_is_probed_with_back_off_at_least_every_4_seconds() {
     let (authority, app) = app();
     authority.go_down();
     let token = authority.token().expires_in(Duration::from_secs(3_600)).sign();
@@ -555,7 +555,7 @@ async fn r8414_08_an_outage_is_probed_ever_less_often_but_at_least_every_4_secon
 }
 
 #[tokio::test]
-async fn r8414_08_an_outage_says_when_to_come_again() {
+async fn r8414_08_outage_says_when_to_retry() {
     let (authority, app) = app();
     authority.go_down();
     let token = authority.token().sign();
@@ -590,7 +590,7 @@ async fn r8414_09_keys_that_moved_are_found_by_metadata() {
 }
 
 #[tokio::test]
-async fn r8414_09_metadata_is_asked_again_after_a_day_though_the_old_address_answers() {
+async fn r8414_09_metadata_is_fetched_again_after_a_day_though_the_old_address_answers() {
     let (authority, app) = app_with_keys().await;
     let old = authority.jwks().to_string();
     authority.answer(&authority.jwks_uri(), move |_| response(200, "application/json", old.clone()));
@@ -608,7 +608,7 @@ async fn r8414_09_metadata_is_asked_again_after_a_day_though_the_old_address_ans
 }
 
 #[tokio::test]
-async fn r8414_10_a_client_that_panics_is_not_asked_again_at_once() {
+async fn r8414_10_panic_of_the_http_client_is_followed_by_back_off() {
     let authority = TestAuthorizationServer::new(ISSUER);
     authority.answer(&authority.metadata_url(), |_| panic!("on purpose"));
     let app = App::new(authority.resource_server(RESOURCE).require_token());
@@ -625,7 +625,7 @@ async fn r8414_10_a_client_that_panics_is_not_asked_again_at_once() {
 }
 
 #[tokio::test]
-async fn r8414_10_old_keys_are_refreshed_beside_the_requests() {
+async fn r8414_10_old_keys_are_refreshed_in_the_background() {
     let (authority, app) = app_with_keys().await;
     authority.clock().advance(REFRESH);
     authority.hold(&authority.jwks_uri());
@@ -652,7 +652,7 @@ async fn r8414_10_keys_are_not_refreshed_before_their_age() {
 }
 
 #[tokio::test]
-async fn r8414_10_a_refresh_is_one_fetch_however_many_requests_arrive_meanwhile() {
+async fn r8414_10_refresh_is_one_fetch_however_many_requests_arrive_meanwhile() {
     let (authority, app) = app_with_keys().await;
     authority.clock().advance(REFRESH);
     authority.hold(&authority.jwks_uri());
@@ -689,7 +689,7 @@ async fn r8414_10_requests_during_a_refresh_leave_no_tasks_behind() {
 }
 
 #[tokio::test]
-async fn r8414_10_a_failed_refresh_is_repeated_ever_less_often() {
+async fn r8414_10_failed_refresh_is_repeated_with_back_off() {
     let (authority, app) = app_with_keys().await;
     authority.go_down();
     authority.clock().advance(REFRESH);
@@ -719,7 +719,7 @@ async fn r8414_11_known_keys_serve_through_an_outage() {
 }
 
 #[tokio::test]
-async fn r8414_11_whether_an_unknown_key_exists_is_not_known_during_an_outage() {
+async fn r8414_11_unknown_key_during_an_outage_is_503() {
     let (authority, app) = app_with_keys().await;
     authority.go_down();
     authority.rotate_keys();
@@ -731,7 +731,7 @@ async fn r8414_11_whether_an_unknown_key_exists_is_not_known_during_an_outage() 
 }
 
 #[tokio::test]
-async fn r8414_13_the_request_that_brings_a_new_key_passes() {
+async fn r8414_13_request_that_brings_a_new_key_passes() {
     let (authority, app) = app_with_keys().await;
     authority.publish_keys([SigningKey::generate("new", Algorithm::ES256)]);
     authority.clock().advance(COOL_DOWN);
@@ -775,7 +775,7 @@ async fn r8414_13_unknown_kids_that_arrive_together_cause_one_fetch() {
 }
 
 #[tokio::test]
-async fn r8414_13_a_kid_that_was_absent_causes_no_further_fetch_for_30_seconds() {
+async fn r8414_13_kid_that_was_absent_causes_no_further_fetch_for_30_seconds() {
     let (authority, app) = app_with_keys().await;
     authority.clock().advance(COOL_DOWN);
     assert_unknown_key(&app.present(&with_unknown_kid(&authority, "absent")).await);
@@ -793,7 +793,7 @@ async fn r8414_13_a_kid_that_was_absent_causes_no_further_fetch_for_30_seconds()
 }
 
 #[tokio::test]
-async fn r8414_13_a_kid_that_was_absent_is_found_as_soon_as_any_fetch_brings_it() {
+async fn r8414_13_kid_that_was_absent_is_found_as_soon_as_any_fetch_brings_it() {
     let (authority, app) = app_with_keys().await;
     let key = SigningKey::generate("announced", Algorithm::ES256);
     let token = authority.token().key(&key).sign();
@@ -808,7 +808,7 @@ async fn r8414_13_a_kid_that_was_absent_is_found_as_soon_as_any_fetch_brings_it(
 }
 
 #[tokio::test]
-async fn r8414_13_a_kid_asked_for_while_a_fetch_was_under_way_is_not_called_absent() {
+async fn r8414_13_kid_requested_during_a_fetch_is_not_marked_absent() {
     let (authority, app) = app_with_keys().await;
     let old = response(200, "application/json", authority.jwks().to_string());
     authority.answer(&authority.jwks_uri(), move |_| old.clone());
@@ -839,7 +839,7 @@ async fn r8414_13_a_kid_asked_for_while_a_fetch_was_under_way_is_not_called_abse
 }
 
 #[tokio::test]
-async fn r8414_13_a_flood_of_10_000_kids_causes_one_fetch_a_cool_down() {
+async fn r8414_13_flood_of_10_000_kids_causes_one_fetch_a_cool_down() {
     let (authority, app) = app_with_keys().await;
     let junk = authority.token().expires_in(Duration::from_secs(3_600));
 
@@ -855,7 +855,7 @@ async fn r8414_13_a_flood_of_10_000_kids_causes_one_fetch_a_cool_down() {
 }
 
 #[tokio::test]
-async fn r8414_13_a_new_key_is_accepted_during_a_flood_within_one_cool_down() {
+async fn r8414_13_new_key_is_accepted_during_a_flood_within_one_cool_down() {
     let (authority, app) = app_with_keys().await;
     let junk = authority.token().expires_in(Duration::from_secs(3_600));
     let mut number = 0;
@@ -882,7 +882,7 @@ async fn r8414_13_a_new_key_is_accepted_during_a_flood_within_one_cool_down() {
 }
 
 #[tokio::test]
-async fn r8414_13_callers_who_leave_at_once_cancel_no_fetch() {
+async fn r8414_13_cancelled_callers_cancel_no_fetch() {
     let (authority, app) = app_with_keys().await;
     authority.publish_keys([SigningKey::generate("new", Algorithm::ES256)]);
     authority.clock().advance(COOL_DOWN);
@@ -905,7 +905,7 @@ async fn r8414_13_callers_who_leave_at_once_cancel_no_fetch() {
 }
 
 #[tokio::test]
-async fn r8414_13_an_unknown_kid_behind_an_outage_asks_no_more_than_the_back_off_allows() {
+async fn r8414_13_unknown_kid_during_an_outage_obeys_the_back_off() {
     let (authority, app) = app_with_keys().await;
     authority.go_down();
     authority.clock().advance(COOL_DOWN);
@@ -921,7 +921,7 @@ async fn r8414_13_an_unknown_kid_behind_an_outage_asks_no_more_than_the_back_off
 }
 
 #[tokio::test]
-async fn a_thousand_first_callers_cause_one_fetch() {
+async fn thousand_first_callers_cause_one_fetch() {
     let (authority, app) = app();
     authority.hold(&authority.metadata_url());
     let waiting: Vec<_> = (0..1_000)
@@ -943,7 +943,7 @@ async fn a_thousand_first_callers_cause_one_fetch() {
 }
 
 #[tokio::test]
-async fn the_first_caller_who_leaves_cancels_nothing() {
+async fn cancelled_first_caller_cancels_no_fetch() {
     let (authority, app) = app();
     authority.hold(&authority.jwks_uri());
     let first = tokio::spawn({
@@ -998,7 +998,7 @@ fn no_key_sets(authority: &TestAuthorizationServer) -> Vec<(&'static str, Respon
 }
 
 #[tokio::test]
-async fn the_last_good_set_is_kept_whatever_the_key_server_says() {
+async fn last_good_set_is_kept_when_the_key_server_answers_badly() {
     let cases = no_key_sets(&TestAuthorizationServer::new(ISSUER)).len();
     for index in 0..cases {
         let (authority, app) = app_with_keys().await;
@@ -1016,7 +1016,7 @@ async fn the_last_good_set_is_kept_whatever_the_key_server_says() {
 }
 
 #[tokio::test]
-async fn a_service_heals_after_the_key_server_came_to_its_senses() {
+async fn service_recovers_when_the_key_server_does() {
     let (authority, app) = app_with_keys().await;
     authority.answer(&authority.jwks_uri(), |_| response(200, "text/html", "<html>maintenance</html>"));
     authority.clock().advance(COOL_DOWN);
@@ -1048,7 +1048,7 @@ async fn bad_keys_are_left_out_one_by_one() {
 }
 
 #[tokio::test]
-async fn a_key_set_address_that_is_given_needs_no_metadata() {
+async fn given_jwks_uri_needs_no_metadata() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = AuthorizationServer::with_endpoints(ISSUER)
         .jwks_uri(authority.jwks_uri())
@@ -1234,7 +1234,7 @@ mod over_loopback {
     }
 
     #[tokio::test]
-    async fn r8414_06_a_client_configured_to_follow_redirects_follows_none() {
+    async fn r8414_06_client_configured_to_follow_redirects_follows_none() {
         let listener = Listener::start().await;
         let builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::limited(10));
         let client = ReqwestClient::from_builder(builder).unwrap();
@@ -1248,7 +1248,7 @@ mod over_loopback {
     }
 
     #[tokio::test]
-    async fn an_endless_key_set_is_read_to_the_limit_and_no_further() {
+    async fn endless_key_set_is_read_only_to_the_limit() {
         let mut listener = Listener::start().await;
         let (app, _authority, token) = listener.app(TIMEOUT);
         listener.answer_metadata();
@@ -1262,7 +1262,7 @@ mod over_loopback {
     }
 
     #[tokio::test]
-    async fn a_server_that_accepts_and_never_answers_is_given_up_at_the_deadline() {
+    async fn server_that_never_answers_is_abandoned_at_the_deadline() {
         for path in ["/.well-known/oauth-authorization-server", "/jwks"] {
             let listener = Listener::start().await;
             let (app, _authority, token) = listener.app(Duration::from_millis(100));
@@ -1277,7 +1277,7 @@ mod over_loopback {
     }
 
     #[tokio::test]
-    async fn a_port_where_nobody_listens_is_an_outage() {
+    async fn closed_port_is_503() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);

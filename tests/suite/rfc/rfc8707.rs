@@ -61,7 +61,7 @@ async fn r8707_01_token_for_another_resource_is_refused() {
 }
 
 #[tokio::test]
-async fn r8707_02_a_bare_host_has_two_spellings_and_no_more() {
+async fn r8707_02_bare_host_has_exactly_two_spellings() {
     for identifier in ["https://h.example", "https://h.example/"] {
         let (authority, app) = app_for(identifier);
 
@@ -109,7 +109,7 @@ async fn r8707_02_with_a_path_the_slash_counts_unless_listed() {
 }
 
 #[test]
-fn r8707_03_identifier_with_fragment_or_without_scheme_is_no_configuration() {
+fn r8707_03_identifier_with_fragment_or_without_scheme_is_a_config_error() {
     const FRAGMENT: &str = "expected a URI without fragment (RFC 8707 section 2)";
     const ABSOLUTE: &str = "expected an absolute URI (RFC 8707 section 2), or Audience::opaque";
     let authority = TestAuthorizationServer::new(ISSUER);

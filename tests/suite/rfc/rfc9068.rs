@@ -50,7 +50,7 @@ async fn r9068_02_typ_jwt_is_refused_without_an_access_token_rule() {
 }
 
 #[tokio::test]
-async fn r9068_02_the_lenient_profile_accepts_jwt_and_no_typ_and_no_other() {
+async fn r9068_02_lenient_profile_accepts_at_jwt_jwt_and_a_missing_typ_only() {
     let (authority, app) =
         good_with(|validator| validator.accept_typ_jwt(AccessTokenRule::audience_is_only_in_access_tokens()))
             .await;
@@ -71,7 +71,7 @@ async fn r9068_02_the_lenient_profile_accepts_jwt_and_no_typ_and_no_other() {
 }
 
 #[tokio::test]
-async fn r9068_02_the_rule_tells_access_tokens_in_the_lenient_profile() {
+async fn r9068_02_rule_recognizes_access_tokens_in_the_lenient_profile() {
     let has_scope = || AccessTokenRule::has_claim("scope");
     let scp_or_roles = || AccessTokenRule::has_one_of(["scp", "roles"]);
     let bearer = || AccessTokenRule::claim_is("typ", "Bearer");
@@ -208,7 +208,7 @@ async fn r9068_05_signature_must_be_the_authorization_servers() {
 }
 
 #[tokio::test]
-async fn r9068_06_exp_must_be_there_and_ahead() {
+async fn r9068_06_exp_must_be_present_and_in_the_future() {
     let (authority, app) = good().await;
 
     let answer = app.present(&authority.token().without_claim("exp").sign()).await;
@@ -229,7 +229,7 @@ async fn r9068_06_exp_must_be_there_and_ahead() {
 }
 
 #[tokio::test]
-async fn r9068_07_iat_sub_and_jti_must_be_there_in_the_strict_profile() {
+async fn r9068_07_iat_sub_and_jti_are_required_in_the_strict_profile() {
     let (authority, app) = good().await;
 
     for claim in ["iat", "sub", "jti"] {
@@ -249,7 +249,7 @@ async fn r9068_07_iat_sub_and_jti_must_be_there_in_the_strict_profile() {
 }
 
 #[tokio::test]
-async fn r9068_07_iat_sub_and_jti_need_not_be_there_in_the_lenient_profile() {
+async fn r9068_07_iat_sub_and_jti_are_optional_in_the_lenient_profile() {
     let rule = AccessTokenRule::audience_is_only_in_access_tokens();
     let (authority, app) = good_with(|validator| validator.accept_typ_jwt(rule)).await;
 
@@ -262,7 +262,7 @@ async fn r9068_07_iat_sub_and_jti_need_not_be_there_in_the_lenient_profile() {
 }
 
 #[tokio::test]
-async fn r9068_08_the_clients_identifier_is_neither_asked_for_nor_kept() {
+async fn r9068_08_clients_identifier_is_neither_asked_for_nor_kept() {
     let (authority, app) = good().await;
     app.present(&authority.token().without_claim("client_id").sign()).await.assert_pass();
 
@@ -293,7 +293,7 @@ async fn r9068_09_encrypted_token_is_refused() {
 }
 
 #[tokio::test]
-async fn r9068_10_each_failed_check_is_invalid_token_and_says_no_more() {
+async fn r9068_10_every_failed_check_gets_the_same_invalid_token_answer() {
     let (authority, app) = good().await;
     let other = SigningKey::generate("other", Algorithm::ES256);
     let token = || authority.token();
@@ -320,7 +320,7 @@ async fn r9068_10_each_failed_check_is_invalid_token_and_says_no_more() {
 
 // Bearer is the only scheme there is: the token of another one is not looked at.
 #[tokio::test]
-async fn r9068_10_token_under_another_scheme_is_no_credential() {
+async fn r9068_10_token_under_another_scheme_is_not_a_credential() {
     let (authority, app) = good().await;
 
     for token in [authority.token(), authority.token().claim("exp", 1)] {
@@ -428,7 +428,7 @@ async fn r9068_14_rs256_is_accepted_by_default() {
 }
 
 #[test]
-fn a_rule_by_a_claim_that_names_the_client_is_refused() {
+fn rule_by_a_claim_that_names_the_client_is_refused() {
     let authority = TestAuthorizationServer::new(ISSUER);
     for rule in [
         AccessTokenRule::has_claim("client_id"),

@@ -32,7 +32,7 @@ async fn r9449_14_bound_token_is_refused_where_a_token_is_optional() {
 }
 
 #[tokio::test]
-async fn r9449_31_cnf_that_nobody_checks_refuses_the_token() {
+async fn r9449_31_token_with_unchecked_cnf_is_refused() {
     let (authority, app) = good().await;
 
     for cnf in [
@@ -62,7 +62,7 @@ async fn r9449_31_cnf_that_nobody_checks_refuses_the_token() {
 }
 
 #[tokio::test]
-async fn r9449_31_cnf_of_an_introspected_token_refuses_it() {
+async fn r9449_31_introspected_token_with_cnf_is_refused() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.introspection_validator(RESOURCE).build().unwrap();
     let app = App::new(authority.resource_server_with(validator).build().unwrap().require_token());
@@ -77,7 +77,7 @@ async fn r9449_31_cnf_of_an_introspected_token_refuses_it() {
 }
 
 #[tokio::test]
-async fn r9449_31_cnf_from_a_validator_of_ones_own_refuses_the_token() {
+async fn r9449_31_cnf_from_a_custom_validator_refuses_the_token() {
     /// Finds every token good, and bound.
     struct Bound;
 

@@ -60,7 +60,7 @@ async fn document(server: &ResourceServer) -> Value {
 }
 
 #[tokio::test]
-async fn r9728_01_the_document_is_at_the_path_inserted_before_the_resource() {
+async fn r9728_01_document_is_at_the_path_inserted_before_the_resource() {
     let server = server("https://h/a/b");
 
     let response = get(&server, "/.well-known/oauth-protected-resource/a/b").await;
@@ -73,7 +73,7 @@ async fn r9728_01_the_document_is_at_the_path_inserted_before_the_resource() {
 }
 
 #[tokio::test]
-async fn r9728_02_a_resource_without_a_path_has_no_suffix_and_a_last_slash_two_paths() {
+async fn r9728_02_resource_without_a_path_has_no_suffix_and_a_last_slash_two_paths() {
     for (resource, paths) in [
         ("https://h", &[WELL_KNOWN][..]),
         ("https://h/", &[WELL_KNOWN]),
@@ -101,7 +101,7 @@ async fn r9728_02_a_resource_without_a_path_has_no_suffix_and_a_last_slash_two_p
 }
 
 #[tokio::test]
-async fn r9728_03_the_document_is_json() {
+async fn r9728_03_document_is_json() {
     let server = server(RESOURCE);
 
     let response = get(&server, WELL_KNOWN).await;
@@ -166,7 +166,7 @@ async fn r9728_06_members_without_a_value_are_left_out() {
 }
 
 #[test]
-fn r9728_06_a_member_of_no_value_is_refused() {
+fn r9728_06_empty_member_is_refused() {
     for value in [json!(null), json!([]), json!("")] {
         let error = check_metadata(metadata().member("resource_tos_uri#de", value)).unwrap_err().to_string();
 
@@ -175,7 +175,7 @@ fn r9728_06_a_member_of_no_value_is_refused() {
 }
 
 #[test]
-fn r9728_07_a_resource_is_an_https_url_without_fragment() {
+fn r9728_07_resource_is_an_https_url_without_fragment() {
     for resource in [
         "https://h/a#b",
         "https://h/a#",
@@ -200,7 +200,7 @@ fn r9728_07_a_resource_is_an_https_url_without_fragment() {
 }
 
 #[tokio::test]
-async fn r9728_07_a_query_is_kept_behind_the_path_and_warned_about() {
+async fn r9728_07_query_is_kept_after_the_path_with_a_warning() {
     let (log, _recording) = Log::record();
     let server = server("https://h/a?t=1");
     assert!(log.text().contains("WARN") && log.text().contains("with a query"), "{}", log.text());
@@ -231,7 +231,7 @@ async fn r9728_08_authorization_servers_are_the_issuers_of_the_validator() {
 }
 
 #[tokio::test]
-async fn r9728_09_the_header_is_the_one_method() {
+async fn r9728_09_header_is_the_only_bearer_method() {
     assert_eq!(document(&server(RESOURCE)).await["bearer_methods_supported"], json!(["header"]));
 }
 
@@ -251,7 +251,7 @@ const OF_SENDER_CONSTRAINTS: [&str; 3] = [
 ];
 
 #[tokio::test]
-async fn r9728_10_nothing_is_said_of_sender_constraints_that_are_not_checked() {
+async fn r9728_10_unchecked_sender_constraints_are_not_published() {
     let document = document(&server(RESOURCE)).await;
 
     for name in OF_SENDER_CONSTRAINTS {
@@ -260,7 +260,7 @@ async fn r9728_10_nothing_is_said_of_sender_constraints_that_are_not_checked() {
 }
 
 #[test]
-fn r9728_10_sender_constraints_that_are_not_checked_cannot_be_promised() {
+fn r9728_10_unchecked_sender_constraints_cannot_be_configured() {
     for name in OF_SENDER_CONSTRAINTS {
         assert!(check_metadata(metadata().member(name, true)).is_err(), "{name}");
     }
@@ -296,7 +296,7 @@ async fn r9728_11_scopes_that_were_listed_stay_as_they_are() {
 }
 
 #[test]
-fn r9728_11_offline_access_is_no_scope_of_a_resource() {
+fn r9728_11_offline_access_is_never_published() {
     let offline_access = Scope::from_static("offline_access");
 
     let listed = check_metadata(metadata().scopes_supported([READ, offline_access.clone()])).unwrap_err();
@@ -331,7 +331,7 @@ async fn r9728_12_every_challenge_names_the_configured_address() {
 }
 
 #[tokio::test]
-async fn r9728_13_the_document_is_for_everyone() {
+async fn r9728_13_document_is_for_everyone() {
     let server = server(RESOURCE);
     let request = |method: Method| {
         Request::builder()
@@ -370,7 +370,7 @@ fn assert_is_for_any_origin(headers: &HeaderMap) {
 }
 
 #[tokio::test]
-async fn r9728_14_a_document_that_has_not_changed_is_not_sent_again() {
+async fn r9728_14_document_that_has_not_changed_is_not_sent_again() {
     let server = server(RESOURCE);
     let first = get(&server, WELL_KNOWN).await;
     let etag = first.headers()["etag"].to_str().unwrap();
@@ -460,7 +460,7 @@ async fn assert_found_by_a_client(resource: &str) {
 }
 
 #[tokio::test]
-async fn r9728_17_a_client_finds_by_the_challenge_what_it_compares() {
+async fn r9728_17_challenge_leads_to_the_resource_that_the_client_compares() {
     for resource in [
         "https://h",
         "https://h/",
