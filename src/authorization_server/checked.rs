@@ -7,11 +7,9 @@ use url::Url;
 use super::{AuthorizationServer, Issuer};
 #[cfg(feature = "jwt")]
 use crate::KeySet;
-use crate::{
-    HttpClient,
-    config_error::Problem,
-    url_policy::{Loopback, check_url},
-};
+#[cfg(feature = "reqwest")]
+use crate::url_policy::Loopback;
+use crate::{HttpClient, config_error::Problem, url_policy::check_url};
 
 /// An authorization server whose settings were checked.
 #[derive(Clone, Debug)]
@@ -23,6 +21,7 @@ pub(crate) struct CheckedAuthorizationServer {
     pub(crate) introspection_endpoint: Option<Url>,
     #[cfg(feature = "jwt")]
     pub(crate) keys: Option<KeySet>,
+    #[cfg(feature = "reqwest")]
     loopback: Loopback,
     http_client: Option<Arc<dyn HttpClient>>,
 }
@@ -44,6 +43,7 @@ impl AuthorizationServer {
             introspection_endpoint: introspection_endpoint.ok()?,
             #[cfg(feature = "jwt")]
             keys: self.keys,
+            #[cfg(feature = "reqwest")]
             loopback: self.loopback,
             http_client: self.http_client,
         })
