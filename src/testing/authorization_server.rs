@@ -10,16 +10,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{Request, Response};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
-use url::{Url, form_urlencoded};
+use url::Url;
 
 use super::{ManualClock, SigningKey, TokenBuilder};
 use crate::{
-    Algorithm, AuthorizationServer, BoxFuture, Clock, HttpClient, HttpError, IntrospectionValidator,
+    Algorithm, AuthorizationServer, BoxFuture, HttpClient, HttpError, IntrospectionValidator,
     IntrospectionValidatorBuilder, JwtValidator, JwtValidatorBuilder, ProtectedResourceMetadata,
-    ResourceServer, ResourceServerBuilder, ResourceServerCredential, TokenValidator, UnixTime,
+    ResourceServer, ResourceServerBuilder, ResourceServerCredential, TokenValidator,
 };
 
 /// An authorization server for tests: metadata, keys, introspection and tokens, without a socket. Clones are the same
@@ -39,21 +39,22 @@ struct Server {
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     audience: Option<String>,
     keys: Vec<SigningKey>,
     generated: usize,
-    opaque: HashMap<String, Map<String, Value>>,
-    is_down: bool,
-    answers: HashMap<String, Arc<Answer>>,
-    log: Vec<Request<Bytes>>,
+    pub(super) opaque: HashMap<String, Map<String, Value>>,
+    pub(super) is_down: bool,
+    pub(super) answers: HashMap<String, Arc<Answer>>,
+    pub(super) log: Vec<Request<Bytes>>,
+    pub(super) answered: usize,
     expected_key_fetches: Option<usize>,
 }
 
-type Answer = dyn Fn(&Request<Bytes>) -> Response<Bytes> + Send + Sync;
+pub(super) type Answer = dyn Fn(&Request<Bytes>) -> Response<Bytes> + Send + Sync;
 
 /// The credential of every resource server at the introspection endpoint.
-const RESOURCE_SERVER: (&str, &str) = ("resource-server", "resource-server-secret");
+pub(super) const RESOURCE_SERVER: (&str, &str) = ("resource-server", "resource-server-secret");
 
 impl TestAuthorizationServer {
     /// Starts a server with one key for `ES256`.
@@ -79,6 +80,17 @@ impl TestAuthorizationServer {
     pub fn with_algorithms(self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         let keys: Vec<_> = algorithms.into_iter().map(|algorithm| self.generate(algorithm)).collect();
         self.publish_keys(keys);
+        self
+    }
+
+    /// Uses this clock instead of one that starts in 2027.
+    ///
+    /// # Panics
+    /// If the server was cloned before, for example by making a validator.
+    #[must_use]
+    pub fn with_clock(mut self, clock: ManualClock) -> Self {
+        let server = Arc::get_mut(&mut self.0).expect("with_clock() comes before the server is cloned");
+        server.clock = clock;
         self
     }
 
@@ -175,9 +187,38 @@ impl TestAuthorizationServer {
         self.state().is_down = true;
     }
 
-    /// Answers again.
+    /// Accepts connections again.
+    ///
+    /// A validator that backs off tries again only after its pause: [advance](ManualClock::advance) the clock.
     pub fn come_back(&self) {
         self.state().is_down = false;
+    }
+
+    /// Waits until the work that requests started in the background has ended, such as a refresh of keys. Answers that are
+    /// [held](Self::hold) back are not waited for.
+    ///
+    /// # Panics
+    /// If the work does not end because requests follow each other without end.
+    pub async fn settle(&self) {
+        const QUIET_TURNS: usize = 64;
+        const MAX_TURNS: usize = 1_000_000;
+        let (mut quiet, mut seen) = (0, self.activity());
+        for _ in 0..MAX_TURNS {
+            tokio::task::yield_now().await;
+            let now = self.activity();
+            quiet = if now == seen { quiet + 1 } else { 0 };
+            seen = now;
+            if quiet == QUIET_TURNS {
+                return;
+            }
+        }
+        panic!("background requests do not end: {} so far", seen.0);
+    }
+
+    /// Counts the requests that arrived and those that were answered.
+    fn activity(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.log.len(), state.answered)
     }
 
     /// Holds answers of this address back, until [`release`](Self::release).
@@ -241,6 +282,11 @@ impl TestAuthorizationServer {
         self.state().log.clone()
     }
 
+    /// Follows which addresses are held back.
+    pub(super) fn held(&self) -> watch::Receiver<Vec<String>> {
+        self.0.held.subscribe()
+    }
+
     fn endpoint(&self, name: &str) -> String {
         format!("{}/{name}", self.issuer().trim_end_matches('/'))
     }
@@ -277,51 +323,7 @@ impl TestAuthorizationServer {
         token
     }
 
-    fn respond(&self, request: &Request<Bytes>) -> Response<Bytes> {
-        let url = request.uri().to_string();
-        let scripted = self.state().answers.get(&url).cloned();
-        if let Some(scripted) = scripted {
-            return scripted(request);
-        }
-        if url == self.metadata_url() {
-            json_response(&json!({
-                "issuer": self.issuer(),
-                "jwks_uri": self.jwks_uri(),
-                "introspection_endpoint": self.introspection_endpoint(),
-            }))
-        } else if url == self.jwks_uri() {
-            json_response(&self.jwks())
-        } else if url == self.introspection_endpoint() {
-            self.introspect(request)
-        } else {
-            status_response(StatusCode::NOT_FOUND)
-        }
-    }
-
-    /// RFC 7662: authenticated, `active: false` for all that is not a live token.
-    fn introspect(&self, request: &Request<Bytes>) -> Response<Bytes> {
-        if request.method() != Method::POST {
-            return status_response(StatusCode::METHOD_NOT_ALLOWED);
-        }
-        let form: HashMap<_, _> = form_urlencoded::parse(request.body()).into_owned().collect();
-        if !is_authenticated(request, &form) {
-            return status_response(StatusCode::UNAUTHORIZED);
-        }
-        let claims = form.get("token").and_then(|token| self.state().opaque.get(token).cloned());
-        let now = self.0.clock.now();
-        let is_live = |claims: &Map<String, Value>| {
-            claims.get("exp").and_then(Value::as_u64).is_none_or(|exp| now < UnixTime::from_secs(exp))
-        };
-        match claims.filter(is_live) {
-            Some(mut claims) => {
-                claims.insert("active".to_owned(), true.into());
-                json_response(&Value::Object(claims))
-            }
-            None => json_response(&json!({"active": false})),
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.0.state()
     }
 }
@@ -332,43 +334,9 @@ impl Server {
     }
 }
 
-fn is_authenticated(request: &Request<Bytes>, form: &HashMap<String, String>) -> bool {
-    use base64::{Engine as _, engine::general_purpose::STANDARD};
-
-    let (id, secret) = RESOURCE_SERVER;
-    let header = request.headers().get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let basic = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
-    let is_basic = header == Some(&basic);
-    let is_bearer = header == Some(&format!("Bearer {secret}"));
-    let is_post = form.values().any(|value| value == id) && form.values().any(|value| value == secret);
-    is_basic || is_bearer || is_post
-}
-
-fn json_response(body: &Value) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from(body.to_string()));
-    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-    response
-}
-
-fn status_response(status: StatusCode) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::new());
-    *response.status_mut() = status;
-    response
-}
-
 impl HttpClient for TestAuthorizationServer {
     fn send(&self, request: Request<Bytes>, _: usize) -> BoxFuture<'_, Result<Response<Bytes>, HttpError>> {
-        Box::pin(async move {
-            self.state().log.push(request.clone());
-            let url = request.uri().to_string();
-            let mut held = self.0.held.subscribe();
-            // The sender lives as long as `self`.
-            let _ = held.wait_for(|held| !held.contains(&url)).await;
-            if self.state().is_down {
-                return Err(HttpError::new("connection refused"));
-            }
-            Ok(self.respond(&request))
-        })
+        Box::pin(self.answer_request(request))
     }
 }
 

@@ -5,9 +5,9 @@ use std::{
     time::Duration,
 };
 
-use crate::{Clock, UnixTime};
+use crate::{Clock, SystemClock, UnixTime};
 
-/// A [`Clock`] that a test moves. Clones show the same time. Starts in 2027.
+/// A [`Clock`] that a test moves. Clones show the same time. The default one starts at 1,800,000,000 seconds, in January 2027.
 #[derive(Clone, Debug)]
 pub struct ManualClock(Arc<Mutex<Times>>);
 
@@ -23,7 +23,15 @@ impl ManualClock {
         Self(Arc::new(Mutex::new(Times { now, monotonic: Duration::from_secs(1_000) })))
     }
 
-    /// Lets time pass.
+    /// Makes a clock that starts at the current time, for tests against services that go by the system's clock.
+    pub fn starting_now() -> Self {
+        Self::new(SystemClock.now())
+    }
+
+    /// Lets time pass, on the wall clock and the monotonic one.
+    ///
+    /// Background work that becomes due, such as a refresh of keys, starts with the next request. Call
+    /// [`TestAuthorizationServer::settle`](super::TestAuthorizationServer::settle) after that request to see its effect.
     pub fn advance(&self, span: Duration) {
         let mut times = self.times();
         times.now = times.now.saturating_add(span);

@@ -1,7 +1,8 @@
-//! For tests, yours and ours: an authorization server in memory, tokens that are good but for one thing, a clock that
-//! waits to be told the time.
+//! For tests, yours and ours: an authorization server in memory, tokens that are valid except for one thing, and a clock that
+//! a test moves.
 //!
-//! Nothing here opens a socket or sleeps. Whatever a test does wrong is a panic that says what.
+//! Nothing here opens a socket or sleeps. To test a service over HTTP, serve a [`TestAuthorizationServer`] with axum. A test
+//! that uses the kit wrongly panics with a message that says how.
 //!
 //! ```
 //! use std::time::Duration;
@@ -31,10 +32,12 @@
 //! # }
 //! ```
 
+mod answers;
 mod authorization_server;
 mod challenge;
 mod manual_clock;
 mod signing_key;
+mod socket;
 mod token_builder;
 
 pub use self::{

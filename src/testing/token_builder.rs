@@ -1,4 +1,4 @@
-//! A token that is good unless a test breaks it: [`TokenBuilder`].
+//! A token that is valid unless a test breaks it: [`TokenBuilder`].
 
 use std::time::Duration;
 
@@ -11,8 +11,19 @@ use crate::{Algorithm, Clock};
 
 /// Builds a token of a [`TestAuthorizationServer`]; each method changes one thing.
 ///
-/// Unchanged it is an access token of RFC 9068: for the resource server that the test made first, issued now, good for
-/// ten minutes, without scopes, signed with the server's newest key.
+/// Unchanged, it is an access token of RFC 9068 for the resource server that the test made first. It is issued now, expires in
+/// ten minutes, has no scopes and is signed with the server's newest key.
+///
+/// ```
+/// # use tower_bearer::testing::TestAuthorizationServer;
+/// let authority = TestAuthorizationServer::new("https://as.example.com");
+/// let _resource_server = authority.resource_server("https://orders.example.com");
+///
+/// let valid = authority.token().scope("orders:read").sign();
+/// let expired = authority.token().scope("orders:read").expired().sign();
+/// let id_token = authority.token().id_token("web-shop").sign();
+/// # let _ = (valid, expired, id_token);
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct TokenBuilder {
@@ -28,6 +39,7 @@ pub struct TokenBuilder {
 }
 
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 impl TokenBuilder {
     pub(super) fn new(server: TestAuthorizationServer, key: &SigningKey) -> Self {
@@ -83,6 +95,40 @@ impl TokenBuilder {
     pub fn expires_in(self, span: Duration) -> Self {
         let exp = self.server.clock().now().saturating_add(span).as_secs();
         self.claim("exp", exp)
+    }
+
+    /// Makes the token expired: issued an hour ago, expired ten minutes ago. No permitted clock skew saves it.
+    pub fn expired(self) -> Self {
+        let now = self.server.clock().now();
+        let (iat, exp) = (now.saturating_sub(HOUR), now.saturating_sub(LIFETIME));
+        self.claim("iat", iat.as_secs()).claim("exp", exp.as_secs())
+    }
+
+    /// Makes the token valid only in an hour (`nbf`).
+    pub fn not_yet_valid(self) -> Self {
+        let nbf = self.server.clock().now().saturating_add(HOUR);
+        self.claim("nbf", nbf.as_secs()).claim("exp", nbf.saturating_add(LIFETIME).as_secs())
+    }
+
+    /// Makes the token one for another resource server.
+    pub fn for_another_resource(self) -> Self {
+        self.audience("https://another-resource.example")
+    }
+
+    /// Makes the token one that names another issuer, signed with this server's key.
+    pub fn from_another_issuer(self) -> Self {
+        self.issuer("https://another-issuer.example")
+    }
+
+    /// Signs with a key that this server never published, under the `kid` of one that it did.
+    pub fn forged(self) -> Self {
+        let key = SigningKey::generate(self.key.kid(), self.key.algorithm());
+        self.key(&key)
+    }
+
+    /// Makes an ID token of it (OpenID Connect Core 1.0 section 2): `typ: JWT`, for an application, without `scope`.
+    pub fn id_token(self, application: &str) -> Self {
+        self.header("typ", "JWT").audience(application).without_claim("scope").without_claim("jti")
     }
 
     /// Sets a claim to any value, of the right type or not.

@@ -20,3 +20,4 @@ mod public_api;
 mod quickstart;
 mod rfc;
 mod routing;
+mod testing_kit;

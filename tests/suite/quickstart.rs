@@ -1,6 +1,6 @@
-//! The story of `examples/quickstart`, told into memory: it goes as it should, and tells when it does not.
+//! The story of `examples/walkthrough`, told into memory: it goes as it should, and tells when it does not.
 
-#[path = "../../examples/quickstart/main.rs"]
+#[path = "../../examples/walkthrough/main.rs"]
 #[allow(dead_code, reason = "`main` is for the example")]
 mod example;
 

@@ -9,7 +9,7 @@ use tower_bearer::ValidationError;
 use super::{
     Failure,
     authorization_server::{Minting, TokenFormat},
-    cast::{CLIENT, Call, Cast, RequestKind, SERVER},
+    cast::{CLIENT, Call, Cast, Requests, SERVER},
     client::Answer,
     jenkins::Jenkins,
     journal::Fate,
@@ -47,7 +47,7 @@ pub async fn of_jwts(story: &mut Story<'_>, cast: &Cast) -> Result<(), Failure> 
     let too_little =
         Refusal { reason: "InsufficientScope", status: 403, told: "insufficient_scope, scope mcp:read" };
     let token = Refusal::invalid_token;
-    let before = RequestKind::so_far(&cast.server);
+    let before = Requests::so_far(&cast.server);
     for (what, authorization, refusal) in [
         ("no token", None, no_token),
         ("malformed: \"Bearer a b\"", Some("Bearer a b".to_owned()), malformed),
@@ -62,7 +62,7 @@ pub async fn of_jwts(story: &mut Story<'_>, cast: &Cast) -> Result<(), Failure> 
         tell_refusal(story, api, &format!("GET, {what}"), &refusal, &call);
     }
     // The keys were fetched once, for the first token of all.
-    let asked = RequestKind::so_far(&cast.server).since(before);
+    let asked = Requests::so_far(&cast.server).since(before);
     story.check(SERVER, "is asked, for all of these together, for", NOTHING, asked);
     Ok(())
 }

@@ -74,13 +74,9 @@ impl Cast {
         method: Method,
         authorization: Option<&str>,
     ) -> Result<Call, Failure> {
-        let before = RequestKind::so_far(&self.server);
+        let before = Requests::so_far(&self.server);
         let answer = self.client.call(method, &api.url, authorization).await?;
-        Ok(Call {
-            answer,
-            visit: api.journal.last()?,
-            asked: RequestKind::so_far(&self.server).since(before),
-        })
+        Ok(Call { answer, visit: api.journal.last()?, asked: Requests::so_far(&self.server).since(before) })
     }
 }
 
@@ -116,18 +112,18 @@ pub struct Call {
     /// By the API.
     pub visit: Visit,
     /// By the authorization server.
-    pub asked: RequestKind,
+    pub asked: Requests,
 }
 
 /// How often an API turned to the server. Nothing at all is what one hopes for.
 #[derive(Clone, Copy)]
-pub struct RequestKind {
+pub struct Requests {
     metadata: usize,
     keys: usize,
     introspection: usize,
 }
 
-impl RequestKind {
+impl Requests {
     pub fn so_far(server: &AuthorizationServer) -> Self {
         Self {
             metadata: server.requests(endpoints::METADATA),
@@ -145,7 +141,7 @@ impl RequestKind {
     }
 }
 
-impl fmt::Display for RequestKind {
+impl fmt::Display for Requests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = [("metadata", self.metadata), ("keys", self.keys), ("introspection", self.introspection)];
         let asked: Vec<_> = all

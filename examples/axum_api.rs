@@ -1,0 +1,80 @@
+//! A small axum service: three routes, two scopes, and claims of its own.
+//!
+//! ```sh
+//! cargo run --features axum,testing --example axum_api
+//! ```
+//!
+//! The lines above "For this example only" are all that a service needs.
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tower_bearer::{
+    AuthorizationServer, Claims, ConfigError, JwtValidator, ProtectedResourceMetadata, ResourceServer, Scope,
+    ScopeHierarchy, ValidatedToken,
+    testing::{ManualClock, TestAuthorizationServer},
+};
+
+const READ: Scope = Scope::from_static("orders:read");
+const WRITE: Scope = Scope::from_static("orders:write");
+
+#[derive(Deserialize)]
+struct Tenant {
+    tenant: String,
+}
+
+async fn list(Claims(Tenant { tenant }): Claims<Tenant>) -> String {
+    format!("the orders of {tenant}")
+}
+
+async fn create(token: ValidatedToken) -> String {
+    format!("an order of {}", token.subject().unwrap_or("a service"))
+}
+
+async fn greet(token: Option<ValidatedToken>) -> &'static str {
+    if token.is_some() { "hello again" } else { "hello" }
+}
+
+fn app(issuer: &str, resource: &str) -> Result<Router, ConfigError> {
+    let server = AuthorizationServer::discover(issuer).allow_http_on_loopback();
+    let resource_server = ResourceServer::builder(JwtValidator::builder(server, resource).build()?)
+        .resource_metadata(ProtectedResourceMetadata::new(resource).allow_http_on_loopback())
+        .scope_hierarchy(ScopeHierarchy::default().implies(WRITE, [READ]))
+        .build()?;
+    let orders = get(list)
+        .route_layer(resource_server.require_scopes(READ))
+        .merge(post(create).route_layer(resource_server.require_scopes(WRITE)));
+    Ok(Router::new()
+        .route("/orders", orders)
+        .route("/", get(greet).route_layer(resource_server.allow_anonymous()))
+        .route_service(resource_server.metadata_path(), resource_server.metadata_service()))
+}
+
+// For this example only: an authorization server, and a client that shows what is answered.
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let at_issuer = TcpListener::bind("127.0.0.1:0").await?;
+    let at_api = TcpListener::bind("127.0.0.1:0").await?;
+    let (issuer, api) =
+        (format!("http://{}", at_issuer.local_addr()?), format!("http://{}", at_api.local_addr()?));
+    let authority = TestAuthorizationServer::new(&issuer).with_clock(ManualClock::starting_now());
+    let token = authority.token().audience(&api).claim("tenant", "acme").scope("orders:read").sign();
+    tokio::spawn(axum::serve(at_issuer, Router::new().fallback_service(authority)).into_future());
+    tokio::spawn(axum::serve(at_api, app(&issuer, &api)?).into_future());
+
+    // Without a token, with one that may read, and what it may not do.
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    for request in [
+        client.get(format!("{api}/")),
+        client.get(format!("{api}/orders")),
+        client.get(format!("{api}/orders")).bearer_auth(&token),
+        client.post(format!("{api}/orders")).bearer_auth(&token),
+    ] {
+        let answer = request.send().await?;
+        println!("{}  {:?}", answer.status(), answer.headers().get("www-authenticate"));
+    }
+    Ok(())
+}
