@@ -4,6 +4,8 @@
 //! cargo test --features axum,testing --example test_a_handler
 //! ```
 
+#![cfg_attr(not(test), allow(dead_code, reason = "the tests below are the example"))]
+
 use axum::{Router, routing::get};
 use tower_bearer::{ResourceServer, Scope, ValidatedToken};
 
