@@ -1,4 +1,4 @@
-//! One call for many who want the same answer at the same time.
+//! Shares one call among callers that want the same answer at the same time.
 
 use std::{
     collections::HashMap,
@@ -6,25 +6,38 @@ use std::{
     future::Future,
     hash::{BuildHasher, Hash, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 use tracing::Instrument as _;
 
-/// Calls under way, each in a task of its own, so that a caller who leaves cancels nothing.
+/// Calls in progress. Each runs in a task of its own, so a caller that leaves cancels nothing.
 pub(crate) struct SingleFlight<K, V, S = RandomState> {
-    /// The calls under way; an entry leaves with its call, however that ends.
-    flights: Mutex<HashMap<K, watch::Receiver<Option<V>>, S>>,
-    /// Most calls at once. One more is refused: whoever can start calls cannot start them without end.
+    /// The calls in progress. An entry is removed when its call ends, however it ends.
+    flights: Mutex<HashMap<K, InProgress<V>, S>>,
+    /// Maximum number of concurrent calls. One more is refused, so that callers cannot start calls without bound.
     limit: usize,
+    /// Maximum time for one call. One that takes longer is taken for lost and is replaced by the next caller: its runtime
+    /// may stand still, and then it would never end.
+    deadline: Option<Duration>,
+}
+
+/// A call in progress.
+struct InProgress<V> {
+    answer: watch::Receiver<Option<V>>,
+    lost_from: Option<Instant>,
 }
 
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FlightError {
-    /// Too many other calls are under way.
+    /// The maximum number of concurrent calls is reached.
     Full,
-    /// The call panicked, or its runtime is shutting down.
+    /// The call panicked, passed its deadline, or its runtime is shutting down.
     Lost,
 }
 
@@ -35,72 +48,109 @@ where
     S: BuildHasher + Default + Send + 'static,
 {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { flights: Mutex::default(), limit })
+        Arc::new(Self { flights: Mutex::default(), limit, deadline: None })
     }
 
-    /// Waits for the call under way for `key`, or starts one.
+    /// Makes one whose calls are taken for lost after `deadline`. The calls must end before it by themselves.
+    pub(crate) fn with_deadline(limit: usize, deadline: Duration) -> Arc<Self> {
+        Arc::new(Self { flights: Mutex::default(), limit, deadline: Some(deadline) })
+    }
+
+    /// Waits for the call in progress for `key`, or starts one.
     pub(crate) async fn run<F>(self: &Arc<Self>, key: K, call: impl FnOnce() -> F) -> Result<V, FlightError>
     where
         F: Future<Output = V> + Send + 'static,
     {
-        let mut landed = self.join_or_start(key, call)?;
-        let value = landed.wait_for(Option::is_some).await.map_err(|_| FlightError::Lost)?.clone();
-        value.ok_or(FlightError::Lost)
+        // `None` only comes from a call that was not admitted.
+        self.run_if(key, || Some(call())).await.unwrap_or(Err(FlightError::Lost))
+    }
+
+    /// Waits for the call in progress for `key`, or starts the one that `admit` returns. Returns `None` if there is no call
+    /// in progress and none was admitted.
+    pub(crate) async fn run_if<F>(
+        self: &Arc<Self>,
+        key: K,
+        admit: impl FnOnce() -> Option<F>,
+    ) -> Option<Result<V, FlightError>>
+    where
+        F: Future<Output = V> + Send + 'static,
+    {
+        match self.join_or_start(key, admit)? {
+            Ok(call) => Some(call.answer().await),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Starts the call that `admit` returns, unless one is in progress. Nobody waits for its answer.
+    pub(crate) fn start_if<F>(self: &Arc<Self>, key: K, admit: impl FnOnce() -> Option<F>)
+    where
+        F: Future<Output = V> + Send + 'static,
+    {
+        // A service may be called outside of any runtime. A later request will start the call.
+        if tokio::runtime::Handle::try_current().is_ok() {
+            let _ = self.join_or_start(key, admit);
+        }
     }
 
     fn join_or_start<F>(
         self: &Arc<Self>,
         key: K,
-        call: impl FnOnce() -> F,
-    ) -> Result<watch::Receiver<Option<V>>, FlightError>
+        admit: impl FnOnce() -> Option<F>,
+    ) -> Option<Result<InProgress<V>, FlightError>>
     where
         F: Future<Output = V> + Send + 'static,
     {
         let mut flights = self.lock();
-        if let Some(under_way) = flights.get(&key) {
-            return Ok(under_way.clone());
+        match flights.get(&key) {
+            Some(call) if !call.is_lost() => return Some(Ok(call.clone())),
+            None if flights.len() >= self.limit => return Some(Err(FlightError::Full)),
+            _ => {}
         }
-        if flights.len() >= self.limit {
-            return Err(FlightError::Full);
-        }
-        let (land, landed) = watch::channel(None);
-        flights.insert(key.clone(), landed.clone());
+        // Asked with the lock held, so that two callers at the same time do not both have a call admitted.
+        let call = admit()?;
+        let (sender, answer) = watch::channel(None);
+        let lost_from = self.deadline.map(|deadline| Instant::now() + deadline);
+        let in_progress = InProgress { answer, lost_from };
+        flights.insert(key.clone(), in_progress.clone());
         drop(flights);
-        let call = call();
-        let flight = Flight { flights: Arc::clone(self), key };
+        let flight = Flight { flights: Arc::clone(self), key, answer: in_progress.answer.clone() };
         tokio::spawn(
             async move {
                 let value = call.await;
-                // Removed first: who comes after the answer is out starts anew, or finds what the call left in a cache.
+                // Removed before the answer is sent, so that later callers start a new call, or find in a cache what this
+                // one left there.
                 drop(flight);
-                land.send_replace(Some(value));
+                sender.send_replace(Some(value));
             }
             .in_current_span(),
         );
-        Ok(landed)
+        Some(Ok(in_progress))
     }
 
-    /// Starts a call that nobody waits for, unless one is under way.
-    pub(crate) fn start<F>(self: &Arc<Self>, key: K, call: impl FnOnce() -> F)
-    where
-        F: Future<Output = V> + Send + 'static,
-    {
-        // A service may be called from outside of any runtime; the next request will do.
-        if tokio::runtime::Handle::try_current().is_err() {
-            return;
-        }
-        // Nobody asked for the answer, so nobody misses it.
-        let _ = self.join_or_start(key, call);
-    }
-
-    /// Tells whether there is a call for `key` to join.
-    pub(crate) fn is_under_way(&self, key: &K) -> bool {
-        self.lock().contains_key(key)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, watch::Receiver<Option<V>>, S>> {
-        // The map is whole after each statement, so a panic elsewhere spoils nothing.
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, InProgress<V>, S>> {
+        // The map is consistent after each statement, so a panic elsewhere does no harm.
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<V: Clone> InProgress<V> {
+    fn is_lost(&self) -> bool {
+        self.lost_from.is_some_and(|lost_from| Instant::now() >= lost_from)
+    }
+
+    async fn answer(mut self) -> Result<V, FlightError> {
+        let answer = self.answer.wait_for(Option::is_some);
+        let answer = match self.lost_from {
+            Some(lost_from) => timeout_at(lost_from, answer).await.map_err(|_| FlightError::Lost)?,
+            None => answer.await,
+        };
+        answer.map_err(|_| FlightError::Lost)?.clone().ok_or(FlightError::Lost)
+    }
+}
+
+impl<V> Clone for InProgress<V> {
+    fn clone(&self) -> Self {
+        Self { answer: self.answer.clone(), lost_from: self.lost_from }
     }
 }
 
@@ -110,7 +160,7 @@ impl<K, V, S> fmt::Debug for SingleFlight<K, V, S> {
     }
 }
 
-/// Removes the entry when the call ends: by its answer, a panic or a runtime that shuts down.
+/// Removes the entry when the call ends: with an answer, by a panic or because its runtime is shut down.
 struct Flight<K, V, S>
 where
     K: Clone + Eq + Hash + Send + 'static,
@@ -119,6 +169,7 @@ where
 {
     flights: Arc<SingleFlight<K, V, S>>,
     key: K,
+    answer: watch::Receiver<Option<V>>,
 }
 
 impl<K, V, S> Drop for Flight<K, V, S>
@@ -128,7 +179,11 @@ where
     S: BuildHasher + Default + Send + 'static,
 {
     fn drop(&mut self) {
-        self.flights.lock().remove(&self.key);
+        // Another call may have replaced this one after its deadline.
+        let mut flights = self.flights.lock();
+        if flights.get(&self.key).is_some_and(|call| call.answer.same_channel(&self.answer)) {
+            flights.remove(&self.key);
+        }
     }
 }
 
@@ -216,5 +271,63 @@ mod tests {
 
         assert_eq!(flights.run("a", || async { panic!("on purpose") }).await, Err(FlightError::Lost));
         assert_eq!(flights.run("a", || async { 3 }).await, Ok(3));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_not_admitted_is_not_started() {
+        let flights: Arc<Flights> = SingleFlight::new(1);
+
+        assert_eq!(flights.run_if("a", || None::<std::future::Ready<usize>>).await, None);
+        assert!(flights.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_call_in_progress_is_joined_and_no_other_is_admitted() {
+        let flights: Arc<Flights> = SingleFlight::new(1);
+        let (release, released) = oneshot::channel::<()>();
+
+        let first = flights.run("a", || async {
+            released.await.unwrap();
+            1
+        });
+        let other = async {
+            let admit = || -> Option<std::future::Ready<usize>> { unreachable!("a call is in progress") };
+            let (joined, ()) = tokio::join!(flights.run_if("a", admit), async { release.send(()).unwrap() });
+            joined
+        };
+        let (first, other) = tokio::join!(first, other);
+
+        assert_eq!((first, other), (Ok(1), Some(Ok(1))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_passed_its_deadline_is_lost_and_replaced() {
+        const DEADLINE: Duration = Duration::from_secs(5);
+        let flights: Arc<Flights> = SingleFlight::with_deadline(1, DEADLINE);
+        let (release, released) = oneshot::channel::<()>();
+        let replaced = flights.run("a", || async {
+            released.await.unwrap();
+            1
+        });
+        let began = Instant::now();
+
+        assert_eq!(replaced.await, Err(FlightError::Lost));
+        assert_eq!(Instant::now() - began, DEADLINE);
+        let (go, gone) = oneshot::channel::<()>();
+        let replacing = flights.run("a", || async {
+            gone.await.unwrap();
+            2
+        });
+        let late = async {
+            // The end of the first call must not remove the second one.
+            release.send(()).unwrap();
+            tokio::task::yield_now().await;
+            assert!(flights.lock().contains_key("a"));
+            go.send(()).unwrap();
+        };
+        let (replacing, ()) = tokio::join!(replacing, late);
+
+        assert_eq!(replacing, Ok(2));
+        assert!(flights.lock().is_empty());
     }
 }

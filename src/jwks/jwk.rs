@@ -7,6 +7,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::Algorithm;
 use crate::{
+    refusal::Excerpt,
     strict_json::{self, Members},
     token::KeyValidity,
 };
@@ -111,7 +112,7 @@ impl VerifyingKey {
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifyingKey")
-            .field("kid", &self.kid)
+            .field("kid", &self.kid.as_deref().map(Excerpt::new))
             .field("algorithms", &self.algorithms().collect::<Vec<_>>())
             .finish_non_exhaustive()
     }

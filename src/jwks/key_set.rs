@@ -5,7 +5,12 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::{Algorithm, VerifyingKey, jwk::Unusable, pem};
-use crate::{ConfigError, ValidationError, config_error::Problem, refusal::Excerpt, strict_json::Members};
+use crate::{
+    ConfigError, ValidationError,
+    config_error::Problem,
+    refusal::Excerpt,
+    strict_json::{self, Members},
+};
 
 /// Most keys in a set. Servers publish two or three; Entra, with all its tenants' keys, a dozen.
 const MAX_KEYS: usize = 64;
@@ -129,9 +134,10 @@ impl KeySet {
             .ok_or(ValidationError::BadSignature)
     }
 
-    /// Tells whether there is a key for this `kid` and algorithm.
-    pub(crate) fn has_fitting(&self, kid: &str, algorithm: Algorithm) -> bool {
-        self.keys.iter().any(|key| key.fitting(Some(kid), algorithm).is_some())
+    /// Tells whether this set holds the very keys of `other`, in the same order.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.keys.len() == other.keys.len()
+            && self.keys.iter().zip(&other.keys).all(|(one, other)| Arc::ptr_eq(one, other))
     }
 
     /// Returns the `kid` of each key that `older` does not have and that fits several of the `allowed` algorithms.
@@ -158,7 +164,8 @@ impl KeySet {
 fn usable(jwk: &str) -> Option<VerifyingKey> {
     let key = match Members::parse(jwk.as_bytes()) {
         Ok(members) => {
-            let kid = members.find("kid").map(Excerpt::new);
+            let kid = members.find("kid").and_then(strict_json::string);
+            let kid = kid.as_deref().map(Excerpt::new);
             VerifyingKey::from_jwk(&members).map_err(|reason| (kid, reason))
         }
         Err(_) => Err((None, Unusable("no JSON object, or a member twice"))),

@@ -72,27 +72,42 @@ impl JwtValidatorBuilder {
         self
     }
 
-    /// Fetches the keys again from this age on, beside the requests, which go on with the old ones. Default: 5 minutes;
-    /// from 1 minute to 24 hours.
+    /// Sets the age from which the keys are fetched again. Default: 5 minutes; from 1 minute to 24 hours.
     ///
-    /// A token that names a key not yet known causes a fetch before that.
+    /// The refresh runs in the background, and requests go on with the old keys. If it fails, they are kept, and it is
+    /// tried again after 1, 2, 4 and so on up to 60 seconds. A token that the current keys cannot verify causes a fetch
+    /// before that: see [`key_cool_down`](Self::key_cool_down).
     pub fn key_refresh_interval(mut self, interval: Duration) -> Self {
         self.refresh.interval = interval;
         self
     }
 
-    /// Leaves this much time between two fetches caused by unknown keys. Anyone can invent a key's name, and this is what
-    /// the authorization server bears at most. Default: 10 seconds; from 1 second to 10 minutes.
+    /// Sets how often tokens that the current keys cannot verify may cause a fetch. Default: 10 seconds; from 1 second to
+    /// 10 minutes.
     ///
-    /// During a flood of invented names, a token of a genuinely new key waits this long at most; where somebody asked for
-    /// the very name just before it was published, up to 30 seconds, for which a name counts as absent.
+    /// A token may name a new key, or its signature may be bad because the key was replaced under the same `kid`. The
+    /// request then fetches the keys before it is answered, so a token of a new key is accepted at once. But anyone can
+    /// invent key names and signatures. So at most 3 such fetches may follow each other, and one more each time this span
+    /// has passed. That is all that the authorization server has to bear because of them.
+    ///
+    /// During a flood of such tokens, one of a genuinely new key is refused with 401 for at most this span, until the next
+    /// fetch. A `kid` that a fetch did not bring, or whose signatures it did not make good, causes no other fetch for 30
+    /// seconds. A token that arrives before its key is published is therefore refused for at most 30 seconds, or until any
+    /// other fetch brings the key.
+    ///
+    /// While fetches fail, tokens of unknown keys are answered 503, because nobody can tell whether the key exists. Bad
+    /// signatures under a known key are answered 401 while the keys are younger than
+    /// [`key_refresh_interval`](Self::key_refresh_interval), and 503 from then on.
     pub fn key_cool_down(mut self, cool_down: Duration) -> Self {
         self.refresh.cool_down = cool_down;
         self
     }
 
-    /// Gives a fetch this much time, metadata and keys together; requests that arrive before there are any keys wait as
-    /// long, and are answered 503 then. Default: 5 seconds; from 100 milliseconds to 1 minute.
+    /// Sets the maximum time for one fetch, metadata and keys together. Default: 5 seconds; from 100 milliseconds to 1
+    /// minute.
+    ///
+    /// Requests that arrive before there are any keys wait that long, and are then answered 503. If the fetch belongs to
+    /// a runtime that stands still, other requests wait twice as long and then start their own.
     pub fn key_fetch_timeout(mut self, timeout: Duration) -> Self {
         self.refresh.timeout = timeout;
         self

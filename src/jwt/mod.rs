@@ -79,28 +79,36 @@ impl JwtValidator {
         JwtValidatorBuilder::new(authorization_server, audience.into())
     }
 
-    /// Verifies the signature, with keys fetched anew where the current ones do not have the one that is named.
+    /// Verifies the signature. If the current keys cannot, newer ones are looked for.
     async fn verify(&self, jws: &mut CompactJws<'_>) -> Result<SignedPayload, ValidationError> {
         let remote = match &self.keys {
             KeySource::Given(keys) => return jws.verify(keys),
             KeySource::Remote(remote) => remote,
         };
-        // Strangers' tokens fetch nothing, not even the first keys.
-        let mut keys = match remote.current() {
+        let keys = match remote.current() {
             Some(keys) => keys,
             None => {
+                // Tokens of other issuers cause no fetch.
                 self.check_unverified_issuer(jws)?;
                 remote.first().await?
             }
         };
-        loop {
-            let unknown = match jws.verify(&keys) {
-                Err(error @ ValidationError::UnknownKey { .. }) => error,
-                verdict => return Ok(verdict?.refreshed_by(Arc::<RemoteKeys>::clone(remote))),
-            };
-            self.check_unverified_issuer(jws)?;
-            keys = remote.after_unknown_key(jws.kid(), jws.algorithm(), &keys).await?.ok_or(unknown)?;
+        let mut refusal = match verify_with(jws, remote, &keys) {
+            Err(refusal) if may_be_outdated(&refusal) => refusal,
+            verdict => return verdict,
+        };
+        if let Err(stranger) = self.check_unverified_issuer(jws) {
+            let is_bad_signature = matches!(refusal, ValidationError::BadSignature);
+            return Err(if is_bad_signature { refusal } else { stranger });
         }
+        let mut search = remote.search(jws.kid(), jws.algorithm(), keys);
+        while let Some(newer) = search.next().await {
+            refusal = match verify_with(jws, remote, &newer) {
+                Err(refusal) if may_be_outdated(&refusal) => refusal,
+                verdict => return verdict,
+            };
+        }
+        Err(search.conclude(refusal))
     }
 
     /// Compares the issuer before anything was verified, to refuse only.
@@ -115,6 +123,21 @@ impl JwtValidator {
             None => Err(ValidationError::MalformedToken("payload is no JSON object with a string iss")),
         }
     }
+}
+
+/// Verifies with fetched keys. The verdict is withdrawn when its key leaves the set.
+fn verify_with(
+    jws: &mut CompactJws<'_>,
+    remote: &Arc<RemoteKeys>,
+    keys: &KeySet,
+) -> Result<SignedPayload, ValidationError> {
+    Ok(jws.verify(keys)?.refreshed_by(Arc::<RemoteKeys>::clone(remote)))
+}
+
+/// Tells whether newer keys could turn a refusal into an acceptance: the key is unknown, or it was replaced by another one
+/// under the same `kid`, or without one.
+fn may_be_outdated(refusal: &ValidationError) -> bool {
+    matches!(refusal, ValidationError::UnknownKey { .. } | ValidationError::BadSignature)
 }
 
 impl TokenValidator for JwtValidator {

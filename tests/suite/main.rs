@@ -12,6 +12,7 @@ mod authorization_server;
 mod availability;
 mod axum;
 mod grpc;
+mod key_rotation;
 mod mcp;
 mod middleware;
 mod oracle;

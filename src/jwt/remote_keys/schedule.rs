@@ -1,0 +1,312 @@
+//! When keys may be fetched: [`Schedule`], a pure value over times of the monotonic clock.
+//!
+//! 1. The keys are due `interval` after the last successful fetch began.
+//! 2. After a failed fetch the next one waits. The pause doubles with each failure in a row.
+//! 3. Anyone can invent a `kid` or a signature. Fetches for those draw on a [`Bucket`] too.
+
+use std::{sync::Arc, time::Duration};
+
+use super::KeyRefresh;
+
+/// Pause after the first failed fetch. It doubles with each further one.
+const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
+
+/// Maximum pause while the service has keys.
+const MAX_BACK_OFF: Duration = Duration::from_secs(60);
+
+/// Maximum pause while it has none: every request is answered 503 then, so recovery must be noticed soon.
+const MAX_BACK_OFF_WITHOUT_KEYS: Duration = Duration::from_secs(4);
+
+/// Fetches for unknown keys and bad signatures that may follow each other at once. A rotation needs one, and servers with
+/// several instances may publish a set in steps.
+const BURST: u32 = 3;
+
+/// Why keys are to be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// There are none yet.
+    NoKeys,
+    /// The ones there are have reached their age.
+    Age,
+    /// A token names a key that is not there, or its signature is bad under the key that is.
+    Doubt,
+}
+
+/// One fetch. Its number tells an outcome that still counts from one that comes too late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Attempt {
+    number: u64,
+    started: Duration,
+}
+
+/// What is known of the fetches so far.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    refresh: KeyRefresh,
+    bucket: Bucket,
+    /// Number of fetches begun.
+    begun: u64,
+    /// When the last one began.
+    last_begun: Duration,
+    /// The last successful one.
+    succeeded: Option<Attempt>,
+    /// Number of failures since.
+    failures: u32,
+    /// Why the last fetch failed.
+    last_error: Option<Arc<str>>,
+    /// From when on the keys are fetched because of their age.
+    due: Duration,
+}
+
+impl Schedule {
+    pub(super) fn new(refresh: KeyRefresh) -> Self {
+        Self {
+            bucket: Bucket::new(refresh.cool_down),
+            refresh,
+            begun: 0,
+            last_begun: Duration::ZERO,
+            succeeded: None,
+            failures: 0,
+            last_error: None,
+            due: Duration::ZERO,
+        }
+    }
+
+    /// Begins a fetch, if one may begin now.
+    pub(super) fn begin(&mut self, cause: Cause, now: Duration) -> Option<Attempt> {
+        let may_begin = self.back_off_left(now).is_zero()
+            && match cause {
+                Cause::NoKeys => true,
+                Cause::Age => now >= self.due,
+                Cause::Doubt => self.bucket.take(now),
+            };
+        if !may_begin {
+            return None;
+        }
+        self.begun += 1;
+        self.last_begun = now;
+        // A fetch that nobody drives any more is replaced from then on.
+        self.due = now.saturating_add(self.refresh.abandoned_after());
+        Some(Attempt { number: self.begun, started: now })
+    }
+
+    /// Records a success. Returns whether its keys count: a newer fetch has begun if not.
+    pub(super) fn succeed(&mut self, attempt: Attempt) -> bool {
+        if attempt.number != self.begun {
+            return false;
+        }
+        self.succeeded = Some(attempt);
+        self.failures = 0;
+        self.last_error = None;
+        self.due = attempt.started.saturating_add(self.refresh.interval);
+        true
+    }
+
+    /// Records a failure, unless a newer fetch has begun.
+    pub(super) fn fail(&mut self, attempt: Attempt, reason: &str) {
+        if attempt.number != self.begun {
+            return;
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.last_error = Some(reason.into());
+        self.due = attempt.started.saturating_add(self.back_off());
+    }
+
+    /// Returns the moment from which the keys are fetched because of their age.
+    pub(super) fn due(&self) -> Duration {
+        self.due
+    }
+
+    /// Returns the number of fetches begun.
+    pub(super) fn begun(&self) -> u64 {
+        self.begun
+    }
+
+    /// Tells whether a fetch has succeeded that began after the first `begun` ones.
+    pub(super) fn has_succeeded_since(&self, begun: u64) -> bool {
+        self.succeeded.is_some_and(|attempt| attempt.number > begun)
+    }
+
+    /// Tells whether the last fetch failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// Tells whether the keys have passed the age at which they should have been replaced.
+    pub(super) fn is_overdue(&self, now: Duration) -> bool {
+        self.succeeded.is_none_or(|attempt| now.saturating_sub(attempt.started) >= self.refresh.interval)
+    }
+
+    pub(super) fn last_error(&self) -> Option<Arc<str>> {
+        self.last_error.clone()
+    }
+
+    /// Returns how long no fetch may begin, because of failures.
+    pub(super) fn back_off_left(&self, now: Duration) -> Duration {
+        self.back_off().saturating_sub(now.saturating_sub(self.last_begun))
+    }
+
+    fn back_off(&self) -> Duration {
+        let Some(doublings) = self.failures.checked_sub(1) else {
+            return Duration::ZERO;
+        };
+        let max = if self.succeeded.is_some() { MAX_BACK_OFF } else { MAX_BACK_OFF_WITHOUT_KEYS };
+        FIRST_BACK_OFF.saturating_mul(1 << doublings.min(16)).min(max)
+    }
+}
+
+/// Allows [`BURST`] fetches at once, and one more each time that `refill` has passed.
+#[derive(Debug)]
+struct Bucket {
+    refill: Duration,
+    /// When it is full again if nothing more is taken. Each fetch moves this by `refill`.
+    full_at: Duration,
+}
+
+impl Bucket {
+    fn new(refill: Duration) -> Self {
+        Self { refill, full_at: Duration::ZERO }
+    }
+
+    fn take(&mut self, now: Duration) -> bool {
+        let full_at = self.full_at.max(now);
+        if full_at.saturating_sub(now) > self.refill.saturating_mul(BURST - 1) {
+            return false;
+        }
+        self.full_at = full_at.saturating_add(self.refill);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const START: Duration = Duration::from_secs(1_000);
+
+    fn schedule() -> Schedule {
+        Schedule::new(KeyRefresh::default())
+    }
+
+    /// A schedule with keys fetched at [`START`].
+    fn schedule_with_keys() -> Schedule {
+        let mut schedule = schedule();
+        let attempt = schedule.begin(Cause::NoKeys, START).unwrap();
+        assert!(schedule.succeed(attempt));
+        schedule
+    }
+
+    /// Begins a fetch each second in which one may begin, lets it end, and returns those seconds.
+    fn attempts(
+        schedule: &mut Schedule,
+        cause: Cause,
+        seconds: u64,
+        end: impl Fn(&mut Schedule, Attempt),
+    ) -> Vec<u64> {
+        (0..seconds)
+            .filter(|second| match schedule.begin(cause, START + SECOND * (*second as u32)) {
+                Some(attempt) => {
+                    end(schedule, attempt);
+                    true
+                }
+                None => false,
+            })
+            .collect()
+    }
+
+    fn succeed(schedule: &mut Schedule, attempt: Attempt) {
+        assert!(schedule.succeed(attempt));
+    }
+
+    fn fail(schedule: &mut Schedule, attempt: Attempt) {
+        schedule.fail(attempt, "connection refused");
+    }
+
+    #[test]
+    fn doubts_cause_a_burst_and_then_one_fetch_each_cool_down() {
+        let begun = attempts(&mut schedule_with_keys(), Cause::Doubt, 41, succeed);
+
+        // One each second while the burst lasts, then one each 10 seconds.
+        assert_eq!(begun, [0, 1, 2, 10, 20, 30, 40]);
+    }
+
+    #[test]
+    fn a_bucket_that_was_left_alone_holds_the_burst_and_no_more() {
+        let mut bucket = Bucket::new(10 * SECOND);
+        let take_all = |bucket: &mut Bucket, now| (0..10).filter(|_| bucket.take(now)).count();
+
+        assert_eq!(take_all(&mut bucket, START), 3);
+        assert_eq!(take_all(&mut bucket, START + 10 * SECOND), 1);
+        assert_eq!(take_all(&mut bucket, START + 29 * SECOND), 1);
+        assert_eq!(take_all(&mut bucket, START + 30 * SECOND), 1);
+        assert_eq!(take_all(&mut bucket, START + 3_600 * SECOND), 3);
+    }
+
+    #[test]
+    fn first_keys_are_fetched_with_a_pause_of_at_most_4_seconds_after_failures() {
+        let begun = attempts(&mut schedule(), Cause::NoKeys, 20, fail);
+
+        assert_eq!(begun, [0, 1, 3, 7, 11, 15, 19]);
+    }
+
+    #[test]
+    fn a_refresh_that_fails_is_repeated_after_a_pause_of_at_most_60_seconds() {
+        let mut schedule = schedule_with_keys();
+        schedule.due = START;
+
+        let begun = attempts(&mut schedule, Cause::Age, 200, fail);
+
+        assert_eq!(begun, [0, 1, 3, 7, 15, 31, 63, 123, 183]);
+    }
+
+    #[test]
+    fn doubts_during_an_outage_wait_for_the_back_off_and_the_bucket() {
+        let begun = attempts(&mut schedule_with_keys(), Cause::Doubt, 200, fail);
+
+        assert_eq!(begun, [0, 1, 3, 10, 20, 36, 68, 128, 188]);
+    }
+
+    #[test]
+    fn keys_are_due_an_interval_after_the_fetch_that_brought_them_began() {
+        let mut schedule = schedule_with_keys();
+        let interval = KeyRefresh::default().interval;
+
+        assert_eq!(schedule.begin(Cause::Age, START + interval - SECOND), None);
+        assert!(!schedule.is_overdue(START + interval - SECOND));
+        assert!(schedule.is_overdue(START + interval));
+        assert!(schedule.begin(Cause::Age, START + interval).is_some());
+    }
+
+    #[test]
+    fn the_outcome_of_a_fetch_that_was_replaced_does_not_count() {
+        let mut schedule = schedule_with_keys();
+        let replaced = schedule.begin(Cause::Doubt, START).unwrap();
+        let latest = schedule.begin(Cause::Doubt, START + SECOND).unwrap();
+
+        schedule.fail(replaced, "too late");
+        assert!(!schedule.is_failing());
+        assert!(!schedule.succeed(replaced));
+        assert!(!schedule.has_succeeded_since(1));
+        assert!(schedule.succeed(latest));
+        assert!(schedule.has_succeeded_since(2) && !schedule.has_succeeded_since(3));
+    }
+
+    #[test]
+    fn a_success_ends_the_back_off() {
+        let mut schedule = schedule_with_keys();
+        for _ in 0..5 {
+            let attempt = schedule.begin(Cause::NoKeys, START + 100 * SECOND * schedule.failures).unwrap();
+            fail(&mut schedule, attempt);
+        }
+        let now = START + 1_000 * SECOND;
+        assert_eq!(schedule.back_off(), 16 * SECOND);
+        assert_eq!(schedule.last_error().as_deref(), Some("connection refused"));
+
+        let attempt = schedule.begin(Cause::NoKeys, now).unwrap();
+        succeed(&mut schedule, attempt);
+
+        assert_eq!(schedule.back_off_left(now), Duration::ZERO);
+        assert_eq!(schedule.last_error(), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! One request's search for newer keys: [`KeySearch`].
+
+use std::sync::Arc;
+
+use super::{RemoteKeys, schedule::Cause};
+use crate::{Algorithm, KeySet, ValidationError};
+
+/// Looks for newer keys after a token named an unknown key, or its signature was bad.
+///
+/// Waits for at most one fetch, so a request ends even if each fetch outlasts the cool-down.
+pub(in crate::jwt) struct KeySearch<'a> {
+    remote: &'a Arc<RemoteKeys>,
+    wanted: WantedKey,
+    /// The last set that was tried.
+    tried: Arc<KeySet>,
+    /// Number of fetches begun before the search. Only a later one can tell that the key does not exist.
+    begun_before: u64,
+    next: Step,
+}
+
+/// The key that a token names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct WantedKey {
+    kid: Option<Box<str>>,
+    algorithm: Algorithm,
+}
+
+/// Where newer keys may come from, in the order in which they are tried.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// Another request may have fetched them since.
+    Current,
+    /// The fetch in progress may bring them, or one for this request if the schedule allows it.
+    Fetch,
+    Done,
+}
+
+impl<'a> KeySearch<'a> {
+    pub(super) fn new(
+        remote: &'a Arc<RemoteKeys>,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+        tried: Arc<KeySet>,
+    ) -> Self {
+        let wanted = WantedKey { kid: kid.map(Into::into), algorithm };
+        let begun_before = remote.schedule().begun();
+        Self { remote, wanted, tried, begun_before, next: Step::Current }
+    }
+
+    /// Returns the next set to try, or `None` if there is no other.
+    pub(in crate::jwt) async fn next(&mut self) -> Option<Arc<KeySet>> {
+        loop {
+            match self.next {
+                Step::Current => {
+                    let was_searched = self.remote.was_searched_in_vain(&self.wanted);
+                    self.next = if was_searched { Step::Done } else { Step::Fetch };
+                }
+                Step::Fetch => {
+                    self.remote.fetch(Cause::Doubt).await;
+                    self.next = Step::Done;
+                }
+                Step::Done => return None,
+            }
+            if let Some(newer) = self.remote.newer_than(&self.tried) {
+                self.tried = Arc::clone(&newer);
+                return Some(newer);
+            }
+        }
+    }
+
+    /// Returns the answer after all sets were tried: `refusal`, or that the keys are unavailable.
+    ///
+    /// While fetches fail, nobody can tell whether an unknown key exists. A bad signature under a known key says enough if
+    /// the keys are recent. If their refresh is overdue, the key may have been replaced under its name.
+    pub(in crate::jwt) fn conclude(self, refusal: ValidationError) -> ValidationError {
+        let now = self.remote.now();
+        let schedule = self.remote.schedule();
+        let is_answered = schedule.has_succeeded_since(self.begun_before);
+        let is_open = schedule.is_failing()
+            && match refusal {
+                ValidationError::BadSignature => schedule.is_overdue(now),
+                _ => true,
+            };
+        drop(schedule);
+        if is_answered {
+            self.remote.remember_vain_search(self.wanted);
+        }
+        if is_open { self.remote.unavailable() } else { refusal }
+    }
+}
