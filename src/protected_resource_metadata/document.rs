@@ -1,4 +1,4 @@
-//! The document (RFC 9728 section 2), and where it belongs (section 3.1).
+//! The document (RFC 9728 section 2) and its path (section 3.1).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,21 +11,21 @@ use crate::{Issuer, Scope, config_error::Problem, url_policy::check_url};
 /// The path of the document of a resource without a path.
 pub(crate) const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
-/// A scope that no resource has: with it a client asks the authorization server for a refresh token.
+/// With this scope a client asks the authorization server for a refresh token. No resource has it.
 pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
 
-/// Metadata as it is published by a resource server. Free to clone.
+/// Metadata as a resource server publishes it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Publication(Arc<Published>);
 
 #[derive(Debug)]
 struct Published {
-    /// Everything but the scopes.
+    /// All members except the scopes.
     members: Map<String, Value>,
     url: Box<str>,
     path: Box<str>,
     other_path: Option<Box<str>>,
-    /// Those that were listed; or else the baseline and, as they are made, those of the guards.
+    /// The listed scopes, or else the baseline scopes and those of each guard as it is made.
     scopes: Mutex<Vec<Scope>>,
     grows: bool,
 }
@@ -82,7 +82,7 @@ impl Publication {
         })))
     }
 
-    /// Returns the address of the document, for challenges.
+    /// Returns the URL of the document, for challenges.
     pub(crate) fn url(&self) -> &str {
         &self.0.url
     }
@@ -91,13 +91,13 @@ impl Publication {
         &self.0.path
     }
 
-    /// Returns every path that answers. The RFC removes only the slash behind the host, as the MCP SDK for Python does;
-    /// the one for TypeScript removes the last slash of any path.
+    /// Returns every path at which the document is served. The RFC removes only a slash that follows the host, as the MCP SDK
+    /// for Python does. The SDK for TypeScript removes the last slash of any path.
     pub(crate) fn paths(&self) -> Vec<&str> {
         std::iter::once(&*self.0.path).chain(self.0.other_path.as_deref()).collect()
     }
 
-    /// Adds the scopes of a guard to those that are published, unless they were listed.
+    /// Adds the scopes of a guard to the published ones, unless the scopes were listed.
     pub(crate) fn add_scopes<'a>(&self, scopes: impl IntoIterator<Item = &'a Scope>) {
         if !self.0.grows {
             return;
@@ -110,7 +110,7 @@ impl Publication {
         }
     }
 
-    /// Writes the document. RFC 9728 section 3.2: members without a value are left out.
+    /// Writes the document. Members without a value are left out (RFC 9728 section 3.2).
     pub(crate) fn document(&self) -> Value {
         let mut members = self.0.members.clone();
         let scopes = self.0.scopes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,7 +122,7 @@ impl Publication {
     }
 }
 
-// RFC 9728 section 3.1: the well-known part stands between host and path; a slash that only follows the host is removed.
+// RFC 9728 section 3.1: the well-known part goes between host and path. A slash that only follows the host is removed.
 fn well_known_path(resource: &Url) -> String {
     match resource.path() {
         "/" => WELL_KNOWN.to_owned(),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn r9728_01_the_well_known_part_stands_before_the_path() {
+    fn r9728_01_well_known_part_goes_before_the_path() {
         let publication = publication("https://h/a/b");
 
         assert_eq!(publication.path(), "/.well-known/oauth-protected-resource/a/b");

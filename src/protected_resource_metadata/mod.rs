@@ -1,8 +1,8 @@
 //! What the resource publishes about itself: [`ProtectedResourceMetadata`] (RFC 9728).
 //!
-//! A client that gets a 401 finds the document's address in the challenge, and in the document the authorization servers
-//! to get a token from. Most of it follows from the configuration and cannot contradict it: the authorization servers
-//! come from the validator, the scopes from the guards.
+//! A client that gets a 401 finds the URL of the document in the challenge. The document names the authorization servers to get
+//! a token from. Most of it follows from the configuration and cannot contradict it: the authorization servers come from the
+//! validator, the scopes from the guards.
 //!
 //! ```
 //! use tower_bearer::ProtectedResourceMetadata;
@@ -77,12 +77,12 @@ impl ProtectedResourceMetadata {
         self
     }
 
-    /// Sets the name to show to people (`resource_name`).
+    /// Sets the name to show to users (`resource_name`). Default: none.
     pub fn resource_name(self, name: impl Into<String>) -> Self {
         self.with_member("resource_name", name.into())
     }
 
-    /// Sets the name to show to people who read this language, a tag of BCP 47 (RFC 9728 section 2.1).
+    /// Sets the name to show to users in one language, given as a BCP 47 tag such as `de` (RFC 9728 section 2.1).
     pub fn resource_name_in(self, language: &str, name: impl Into<String>) -> Self {
         self.with_member(&format!("resource_name#{language}"), name.into())
     }
@@ -124,8 +124,7 @@ impl ProtectedResourceMetadata {
         self.with_member(name, value)
     }
 
-    /// Adds the metadata as a JWT that you signed elsewhere (`signed_metadata`, RFC 9728 section 2.2). Nothing here signs
-    /// or checks it.
+    /// Adds the metadata as a signed JWT (`signed_metadata`, RFC 9728 section 2.2). It is published as given and not checked.
     pub fn signed_metadata(self, jwt: impl Into<String>) -> Self {
         self.with_member("signed_metadata", jwt.into())
     }
@@ -141,8 +140,7 @@ impl ProtectedResourceMetadata {
     }
 }
 
-/// Members that follow from the configuration; the last three say what a token bound to a key is worth here, where each
-/// is refused.
+/// Members that follow from the configuration. The last three are about tokens bound to a key, which are all refused here.
 const DERIVED: [&str; 7] = [
     "resource",
     "authorization_servers",

@@ -1,4 +1,4 @@
-//! The service that answers with the document: without credentials, from any origin (RFC 9728 section 3).
+//! The service that answers with the document, without credentials and to any origin (RFC 9728 section 3).
 
 use std::{
     convert::Infallible,
@@ -6,14 +6,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use aws_lc_rs::digest;
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    HeaderValue, Method, Request, Response, StatusCode,
     header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-        ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+        ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE,
     },
 };
 use http_body_util::Full;
@@ -25,8 +23,8 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
 /// Answers `GET`, `HEAD` and `OPTIONS` with the metadata of a resource server; 404 on any other path.
 ///
-/// Mount it at [`ResourceServer::metadata_path`](crate::ResourceServer::metadata_path) in a way that leaves the path of
-/// the request as it is: in axum with `route_service`, not with `nest_service`.
+/// Mount it at [`ResourceServer::metadata_path`](crate::ResourceServer::metadata_path) so that it sees the full path of the
+/// request: in axum with `route_service`, not with `nest_service`.
 #[derive(Clone, Debug)]
 pub struct MetadataService {
     publication: Option<Publication>,
@@ -37,7 +35,7 @@ impl MetadataService {
         Self { publication }
     }
 
-    fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
         let publication = self.publication.as_ref().filter(|publication| publication.paths().contains(&path));
         let Some(publication) = publication else {
             return with_status(StatusCode::NOT_FOUND);
@@ -47,7 +45,7 @@ impl MetadataService {
             let headers = response.headers_mut();
             headers.insert(ALLOW, METHODS);
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-            // MCP clients send `MCP-Protocol-Version` along; the document is public, so anything may come.
+            // MCP clients send `MCP-Protocol-Version`. The document is public, so any header may come.
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
             headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
             return response;
@@ -58,16 +56,10 @@ impl MetadataService {
             return response;
         }
         let document = Bytes::from(publication.document().to_string());
-        let etag = etag(&document);
         let mut response = with_status(StatusCode::OK);
         let answer = response.headers_mut();
-        // RFC 9728 section 7.10: for a time, so that changes arrive.
+        // RFC 9728 section 7.10: a limited time, so that clients notice changes.
         answer.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
-        answer.insert(ETAG, etag.clone());
-        if matches(headers, &etag) {
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            return response;
-        }
         answer.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         answer.insert(CONTENT_LENGTH, document.len().into());
         if method == Method::GET {
@@ -87,7 +79,7 @@ impl<B> Service<Request<B>> for MetadataService {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        ready(Ok(self.answer(request.method(), request.uri().path(), request.headers())))
+        ready(Ok(self.answer(request.method(), request.uri().path())))
     }
 }
 
@@ -96,22 +88,4 @@ fn with_status(status: StatusCode) -> Response<Full<Bytes>> {
     *response.status_mut() = status;
     response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response
-}
-
-fn etag(document: &[u8]) -> HeaderValue {
-    let hash = digest::digest(&digest::SHA256, document);
-    HeaderValue::try_from(format!("\"{}\"", URL_SAFE_NO_PAD.encode(hash)))
-        .expect("base64url in quotes is a header value")
-}
-
-// RFC 9110 section 13.1.2: a list, compared weakly, or `*`.
-fn matches(headers: &HeaderMap, etag: &HeaderValue) -> bool {
-    let Ok(etag) = etag.to_str() else { return false };
-    headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .any(|value| value == "*" || value.strip_prefix("W/").unwrap_or(value) == etag)
 }

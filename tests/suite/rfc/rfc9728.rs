@@ -370,33 +370,10 @@ fn assert_is_for_any_origin(headers: &HeaderMap) {
 }
 
 #[tokio::test]
-async fn r9728_14_document_that_has_not_changed_is_not_sent_again() {
-    let server = server(RESOURCE);
-    let first = get(&server, WELL_KNOWN).await;
-    let etag = first.headers()["etag"].to_str().unwrap();
-    assert_eq!(first.headers()["cache-control"], "public, max-age=300");
+async fn r9728_14_document_may_be_cached_for_five_minutes() {
+    let response = get(&server(RESOURCE), WELL_KNOWN).await;
 
-    for (method, condition, status) in [
-        (Method::GET, etag.to_owned(), 304),
-        (Method::HEAD, etag.to_owned(), 304),
-        (Method::GET, format!("W/{etag}"), 304),
-        (Method::GET, format!("\"other\", {etag}"), 304),
-        (Method::GET, "*".to_owned(), 304),
-        (Method::GET, "\"other\"".to_owned(), 200),
-        (Method::GET, etag.trim_matches('"').to_owned(), 200),
-    ] {
-        let request = Request::builder().method(method).uri(WELL_KNOWN).header("if-none-match", &condition);
-        let response = ask(&server, request.body(()).unwrap()).await;
-
-        assert_eq!(response.status(), status, "{condition}");
-        assert_eq!(response.headers()["etag"], etag);
-        assert_eq!(response.headers()["cache-control"], "public, max-age=300");
-        assert_is_for_any_origin(response.headers());
-        assert_eq!(response.body().is_empty(), status == 304);
-    }
-    // A guard that is made later changes the document, and its tag.
-    let _ = server.require_scopes(READ);
-    assert_ne!(get(&server, WELL_KNOWN).await.headers()["etag"], etag);
+    assert_eq!(response.headers()["cache-control"], "public, max-age=300");
 }
 
 #[tokio::test]
