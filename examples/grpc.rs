@@ -8,6 +8,9 @@
 //! | no token, or one that is not good | 16 `UNAUTHENTICATED` | `www-authenticate`: what to get |
 //! | a token with too little scope | 7 `PERMISSION_DENIED` | `www-authenticate`: which scopes |
 //! | a token that cannot be checked now | 14 `UNAVAILABLE` | `grpc-retry-pushback-ms`: when to come back |
+//!
+//! Use a layer with `.grpc()` around tonic services. It removes credentials from the trailers of requests, which tonic merges
+//! into the metadata: a client could replace a validated `authorization` with another one.
 
 #![allow(clippy::print_stdout, reason = "a demonstration prints what happens")]
 
@@ -63,8 +66,8 @@ pub(crate) async fn serve(
     resource_server: ResourceServer,
 ) -> Result<(), transport::Error> {
     Server::builder()
-        .add_service(resource_server.require_scopes(READ).named_layer(JobsServer::new(Jenkins)))
-        .add_service(resource_server.require_scopes(WRITE).named_layer(BuildsServer::new(Jenkins)))
+        .add_service(resource_server.require_scopes(READ).grpc().named_layer(JobsServer::new(Jenkins)))
+        .add_service(resource_server.require_scopes(WRITE).grpc().named_layer(BuildsServer::new(Jenkins)))
         .serve_with_incoming(TcpIncoming::from(listener))
         .await
 }

@@ -159,7 +159,10 @@ pub use self::{
     resource_server::{ResourceServer, ResourceServerBuilder},
     scope::{InvalidScope, Scope, Scopes},
     token::ValidatedToken,
-    validate_token::{ResponseBody, ResponseFuture, ValidateToken, ValidateTokenLayer},
+    validate_token::{
+        GrpcRequestBody, ResponseBody, ResponseFuture, ValidateGrpcToken, ValidateGrpcTokenLayer,
+        ValidateToken, ValidateTokenLayer,
+    },
     validator::{RoutingValidator, TokenValidator},
 };
 #[cfg(feature = "reqwest")]

@@ -25,11 +25,12 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use http::uri::PathAndQuery;
 use prost::Message;
 use tonic::{Request, Response, Status, body::Body, server::NamedService, transport::Channel};
 use tonic_prost::ProstCodec;
-use tower::{Service, service_fn};
+use tower::{BoxError, Service, service_fn};
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ListRequest {}
@@ -84,7 +85,11 @@ impl<T: Jobs> NamedService for JobsServer<T> {
     const NAME: &'static str = "jenkins.v1.Jobs";
 }
 
-impl<T: Jobs> Service<http::Request<Body>> for JobsServer<T> {
+impl<T, B> Service<http::Request<B>> for JobsServer<T>
+where
+    T: Jobs,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
+{
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = Answer;
@@ -93,7 +98,7 @@ impl<T: Jobs> Service<http::Request<Body>> for JobsServer<T> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> Answer {
+    fn call(&mut self, request: http::Request<B>) -> Answer {
         let jobs = Arc::clone(&self.0);
         Box::pin(async move {
             let list = |request| {
@@ -117,7 +122,11 @@ impl<T: Builds> NamedService for BuildsServer<T> {
     const NAME: &'static str = "jenkins.v1.Builds";
 }
 
-impl<T: Builds> Service<http::Request<Body>> for BuildsServer<T> {
+impl<T, B> Service<http::Request<B>> for BuildsServer<T>
+where
+    T: Builds,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
+{
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = Answer;
@@ -126,7 +135,7 @@ impl<T: Builds> Service<http::Request<Body>> for BuildsServer<T> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> Answer {
+    fn call(&mut self, request: http::Request<B>) -> Answer {
         let builds = Arc::clone(&self.0);
         Box::pin(async move {
             let start = |request| {

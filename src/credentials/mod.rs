@@ -16,8 +16,12 @@ mod extract;
 use std::fmt;
 
 use aws_lc_rs::digest;
+use http::HeaderName;
 
 pub(crate) use extract::{MAX_PAYLOAD_LEN, MAX_TOKEN_LEN, extract};
+
+/// The header with a proof of possession (RFC 9449 section 4.1). Together with the token, it is as good as the token.
+pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 /// An access token as it was presented (RFC 6749 section 1.4): a secret, so `Debug` does not show it.
 #[derive(Clone)]

@@ -115,6 +115,10 @@ impl ResourceServerBuilder {
 
     /// Leaves the `Authorization` header in the request for the inner service, marked as sensitive. Default: it is
     /// removed, since a token that is passed on can be used against its owner by whoever gets it.
+    ///
+    /// # Security
+    /// Around a gRPC service, use the layer that [`grpc`](crate::ValidateTokenLayer::grpc) returns. With any other, a client
+    /// can replace the forwarded token after it was validated: tonic merges the trailers of a request into the metadata.
     pub fn forward_credential(mut self) -> Self {
         self.forward_credential = true;
         self

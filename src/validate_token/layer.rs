@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
-use super::{Admit, Guard, ValidateToken};
+use super::{Admit, Guard, ValidateGrpcTokenLayer, ValidateToken};
 use crate::{ResourceServer, ScopeRequirement};
 
 /// Puts [`ValidateToken`] around a service.
@@ -20,6 +20,21 @@ pub struct ValidateTokenLayer {
 impl ValidateTokenLayer {
     pub(crate) fn new(server: ResourceServer, admit: Admit, requirement: ScopeRequirement) -> Self {
         Self { guard: Arc::new(Guard::new(server, admit, requirement)) }
+    }
+
+    /// Guards a gRPC service: removes credentials from the trailers of requests too.
+    ///
+    /// tonic merges the trailers of unary and server-streaming requests into the metadata that a handler reads, and a
+    /// trailer replaces a header of the same name. Without this, a handler can read an `authorization` that the client sent
+    /// in the trailers and that the layer has not validated, whether the validated header was removed or forwarded. The
+    /// returned layer removes `authorization`, `proxy-authorization` and `dpop` from the trailers of every request that it
+    /// admits, with or without a token. Other trailers stay.
+    ///
+    /// The inner service is called with a [`GrpcRequestBody`](super::GrpcRequestBody). Services that tonic generates and
+    /// `tonic::service::Routes` take any body. Around a service that takes one type only, put a conversion between:
+    /// `ServiceBuilder::new().layer(layer).map_request(|request: http::Request<_>| request.map(tonic::body::Body::new))`.
+    pub fn grpc(self) -> ValidateGrpcTokenLayer {
+        ValidateGrpcTokenLayer::new(self)
     }
 }
 

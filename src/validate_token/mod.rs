@@ -36,6 +36,7 @@
 //! ```
 
 mod future;
+mod grpc;
 mod guard;
 mod layer;
 mod response_body;
@@ -45,5 +46,9 @@ mod service;
 pub(crate) use self::guard::Anonymous;
 pub(crate) use self::guard::{Admit, Guard};
 pub use self::{
-    future::ResponseFuture, layer::ValidateTokenLayer, response_body::ResponseBody, service::ValidateToken,
+    future::ResponseFuture,
+    grpc::{GrpcRequestBody, ValidateGrpcToken, ValidateGrpcTokenLayer},
+    layer::ValidateTokenLayer,
+    response_body::ResponseBody,
+    service::ValidateToken,
 };

@@ -6,18 +6,18 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderValue, Request, Response, header::AUTHORIZATION};
 use tower_service::Service;
 
 #[cfg(feature = "axum")]
 use super::Anonymous;
 use super::{Guard, ResponseBody, ResponseFuture, future::Waiting, guard::Decision};
-use crate::{ValidatedToken, refusal::RequestKind};
+use crate::{ValidatedToken, credentials::DPOP, refusal::RequestKind};
 
 /// Validates the access token of each request before the inner service sees it.
 ///
 /// A request that passes has a [`ValidatedToken`] in its extensions and no `Authorization` header. One that is refused
-/// never reaches the inner service.
+/// never reaches the inner service. Trailers stay as they are: see [`grpc`](super::ValidateTokenLayer::grpc).
 ///
 /// # Readiness
 /// A verdict found in the cache uses the readiness of the inner service at once. A request that has to wait, or is
@@ -121,9 +121,6 @@ impl Guard {
     #[cfg(not(feature = "axum"))]
     fn sign_anonymous<B>(self: &Arc<Self>, _: &mut Request<B>) {}
 }
-
-/// Where a proof of possession travels (RFC 9449 section 4.1); with the token it would be as good as the token.
-const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 /// Keeps the token out of the `Debug` of headers, and out of HTTP/2's compression tables.
 fn mark_sensitive(headers: &mut HeaderMap<HeaderValue>) {
