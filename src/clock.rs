@@ -1,8 +1,8 @@
-//! What time it is: the clock as an input.
+//! The clock, as an input: [`Clock`] and [`UnixTime`].
 //!
-//! Two readings, because they answer two questions. Wall-clock time ([`UnixTime`]) is compared with the times inside a
-//! token; it may jump when somebody sets the clock. A span on the monotonic clock says how long ago we asked somebody
-//! something; it never goes backwards, so a clock set back prolongs no cached verdict.
+//! There are two readings. Wall-clock time ([`UnixTime`]) is compared with the times inside a token; it may jump when the clock
+//! is set. Monotonic time measures how long ago something was fetched or cached; it never goes back, so setting the clock back
+//! does not prolong a cached verdict.
 //!
 //! ```
 //! use tower_bearer::{Clock, SystemClock, UnixTime};
@@ -16,14 +16,14 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// Tells the time to everything in this crate that compares times.
+/// Tells the time wherever this crate compares times.
 ///
-/// The default is [`SystemClock`]; tests use `testing::ManualClock`.
+/// The default is [`SystemClock`]. Tests use `testing::ManualClock`.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Returns the wall-clock time, to compare with `exp`, `nbf` and `iat`.
     fn now(&self) -> UnixTime;
 
-    /// Returns the time since some fixed moment in the past; never decreases.
+    /// Returns the time since a fixed moment in the past. Never decreases.
     fn monotonic(&self) -> Duration;
 }
 
@@ -42,12 +42,12 @@ impl Clock for SystemClock {
     }
 }
 
-/// A moment, as the time since 1970-01-01T00:00:00Z without leap seconds (`NumericDate` of RFC 7519 section 2).
+/// A moment: the time since 1970-01-01T00:00:00Z without leap seconds (`NumericDate`, RFC 7519 section 2).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixTime(Duration);
 
 impl UnixTime {
-    /// The first moment that is refused in a token: the start of the year 10000.
+    /// The first moment that a token may not name: the start of the year 10000.
     const END: Duration = Duration::from_secs(253_402_300_800);
 
     /// Makes a moment from whole seconds.
@@ -55,7 +55,7 @@ impl UnixTime {
         Self(Duration::from_secs(seconds))
     }
 
-    /// Returns the whole seconds since 1970; a fraction is cut off.
+    /// Returns the whole seconds since 1970, without the fraction.
     pub const fn as_secs(self) -> u64 {
         self.0.as_secs()
     }
@@ -66,13 +66,13 @@ impl UnixTime {
         Self(self.0.saturating_add(span))
     }
 
-    /// Returns the moment `span` earlier, 1970 at the earliest.
+    /// Returns the moment `span` earlier, but not before 1970.
     #[must_use]
     pub const fn saturating_sub(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(span))
     }
 
-    /// Returns the span from `earlier` to this moment, zero if there is none.
+    /// Returns the time from `earlier` to this moment, or zero if this moment is not later.
     pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
@@ -93,7 +93,7 @@ impl UnixTime {
     }
 }
 
-/// Before 1970 is 1970.
+/// A time before 1970 becomes 1970.
 impl From<SystemTime> for UnixTime {
     fn from(time: SystemTime) -> Self {
         Self(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
@@ -106,7 +106,7 @@ impl fmt::Debug for UnixTime {
     }
 }
 
-/// Seconds since 1970, with a fraction where there is one.
+/// Writes seconds since 1970, with a fraction if there is one.
 impl fmt::Display for UnixTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.subsec_nanos() == 0 {
@@ -117,7 +117,7 @@ impl fmt::Display for UnixTime {
     }
 }
 
-/// Clock skew by default: what clocks that are kept by NTP never reach.
+/// Default clock skew. Clocks kept by NTP differ by much less.
 pub(crate) const DEFAULT_CLOCK_SKEW: Duration = Duration::from_secs(30);
 
 /// RFC 7519 section 4.1.4: "no more than a few minutes".
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_within_the_years_are_moments() {
+    fn numbers_up_to_the_year_9999_are_moments() {
         for (text, seconds) in [("0", 0), ("1700000000", 1_700_000_000), ("253402300799", 253_402_300_799)] {
             assert_eq!(UnixTime::from_json_number(text), Some(UnixTime::from_secs(seconds)), "{text}");
         }
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn all_else_is_no_moment() {
+    fn anything_else_is_not_a_moment() {
         for text in [
             "-1",
             "-0.5",

@@ -1,8 +1,8 @@
-//! Checks OAuth 2.0 access tokens in front of a tower service: JWTs on the spot, opaque tokens by introspection.
+//! Checks OAuth 2.0 access tokens in front of a tower service: JWTs locally, opaque tokens by introspection.
 //!
-//! A [`ResourceServer`] hands out layers. A layer reads the bearer token of each request, has a validator decide about
-//! it, asks for scopes, and either calls the inner service with a [`ValidatedToken`] in the request or answers with an
-//! exact refusal that tells the caller what to do next.
+//! A [`ResourceServer`] makes layers. A layer reads the bearer token of each request, has a validator check it, and checks its
+//! scopes. Then it either calls the inner service with a [`ValidatedToken`] in the request's extensions, or refuses with an exact
+//! answer that tells the client what to do next.
 //!
 //! ```
 //! # #[cfg(all(feature = "axum", feature = "jwt", feature = "reqwest"))]
@@ -16,7 +16,7 @@
 //! const READ: Scope = Scope::from_static("orders:read"); // a bad character does not compile
 //! const WRITE: Scope = Scope::from_static("orders:write");
 //!
-//! // Issuer and audience are arguments, so neither can be left out. Boot does not wait for the network.
+//! // Issuer and audience are arguments, so neither can be forgotten. Nothing is fetched before the first request.
 //! let authorization_server = AuthorizationServer::discover("https://as.example.com");
 //! let validator = JwtValidator::builder(authorization_server, "https://orders.example.com").build()?;
 //! let resource_server = ResourceServer::builder(validator)
@@ -40,45 +40,44 @@
 //! ```
 //!
 //! # The life of a request
-//! The modules stand in the order in which a request meets them; the list of files is the architecture.
+//! The modules are declared in this order, so the list of files is the architecture.
 //!
-//! 1. It arrives at [`ValidateToken`]. Has an outer layer of the same resource server validated its token, step 6 is next.
-//! 2. Its [`credentials`] are read: the `Authorization` header, exactly one, exactly one token68, 16 KiB at most. Without
-//!    any, the answer is 401 and a challenge without error, or the request goes on as anonymous
+//! 1. The request arrives at [`ValidateToken`]. If an outer layer of the same resource server already validated its token,
+//!    continue at step 5.
+//! 2. Its [`credentials`] are read from the `Authorization` header: exactly one field, exactly one token68, at most 16 KiB.
+//!    Without credentials the answer is a 401 with a challenge and no `error`, or the request goes on as anonymous
 //!    ([`ResourceServer::allow_anonymous`]).
-//! 3. The token is validated: a good verdict that is remembered counts until `exp`, until its key is withdrawn or until its
-//!    time to live is over. Otherwise a [`TokenValidator`] decides: [`JwtValidator`](jwt) on the spot,
-//!    [`IntrospectionValidator`](introspection) by asking, [`RoutingValidator`] by choosing one of several, or your own.
-//! 4. Its sender would be proved here. A token that is bound to a key (`cnf`) is refused, as nothing proves the key yet.
-//! 5. The token travels with the request as a [`ValidatedToken`] in its extensions. The header is removed.
-//! 6. Its scopes are held against the [`ScopeRequirement`] of the layer.
-//! 7. A request that is refused gets a [`Rejection`]: over HTTP a status, a challenge and JSON; over gRPC a status in
-//!    trailers only. The cause, a [`ValidationError`], stays in the response's extensions and in the log.
+//! 3. The token is validated. A cached verdict counts until `exp`, until its key is withdrawn or until its time to live ends.
+//!    Otherwise a [`TokenValidator`] decides: [`JwtValidator`](jwt) locally, [`IntrospectionValidator`](introspection) by asking
+//!    the authorization server, [`RoutingValidator`] by choosing one of several, or your own.
+//! 4. A token that is bound to a key (`cnf`) is refused, because nothing here verifies a proof of possession yet.
+//! 5. The scopes of the token are checked against the [`ScopeRequirement`] of the layer.
+//! 6. The token is put into the request's extensions as a [`ValidatedToken`], and the `Authorization` header is removed.
+//! 7. A request that is refused gets a [`Rejection`]: over HTTP a status, a challenge and a JSON body; over gRPC a status in
+//!    trailers only. The cause, a [`ValidationError`], is in the response's extensions and in the log.
 //!
 //! # What a resource server does not do
-//! It checks tokens and **never touches client identity**: it fetches no client metadata, learns no client identifier,
-//! authenticates no client, handles neither PKCE nor redirects nor registration. The members that name a client are left
-//! out while [`claims`] are read, so nothing behind the parser can show them. The one credential here is the resource
-//! server's own, at the introspection endpoint.
+//! It checks tokens and **never touches client identity**. It fetches no client metadata, learns no client identifier,
+//! authenticates no client, and handles neither PKCE nor redirects nor registration. The members that name a client are dropped
+//! while [`claims`] are parsed. The only credential in this crate is the resource server's own, at the introspection endpoint.
 //!
 //! # Features
-//! | feature | default | what it gives | what it brings along |
+//! | feature | default | what it gives | what it adds |
 //! |---|---|---|---|
-//! | `jwt` | yes | [`jwt`], [`jwks`]: local validation, keys by discovery | |
+//! | `jwt` | yes | [`jwt`], [`jwks`]: local validation, keys by discovery | jsonwebtoken's types, no crypto backend |
 //! | `introspection` | yes | [`introspection`]: RFC 7662 | |
-//! | `reqwest` | yes | [`ReqwestClient`]: how keys, metadata and introspection are reached | reqwest, rustls on aws-lc-rs, the platform's certificates |
+//! | `reqwest` | yes | [`ReqwestClient`], to fetch keys and metadata and to introspect | reqwest, rustls on aws-lc-rs, the platform's certificates |
 //! | `axum` | no | `integration::axum`: extractors | axum-core |
 //! | `testing` | no | `testing`: an authorization server in memory, tokens, a clock | |
 //!
-//! Features add up; none changes what is accepted.
+//! Features add up. None of them changes which tokens are accepted.
 //!
 //! # Cryptography and TLS
-//! Signatures, hashes and random numbers come from [aws-lc-rs](https://docs.rs/aws-lc-rs), which needs a C compiler to
-//! build. TLS comes with the feature `reqwest`: rustls, on the same aws-lc-rs, with the certificates that the platform
-//! trusts. **Nothing is installed process-wide**: no default provider of rustls, none of jsonwebtoken, which is not a
-//! dependency. For another TLS stack, a proxy or a private certificate authority hand a `reqwest::ClientBuilder` to
-//! [`ReqwestClient::from_builder`]; for another HTTP client switch the feature off and implement [`HttpClient`], one
-//! method.
+//! Signatures, hashes and random numbers come from [aws-lc-rs](https://docs.rs/aws-lc-rs), which needs a C compiler to build. TLS
+//! comes with the feature `reqwest`: rustls, also on aws-lc-rs, with the certificates that the platform trusts. **Nothing is
+//! installed process-wide**, neither a default provider of rustls nor one of jsonwebtoken. For another TLS stack, a proxy or a
+//! private certificate authority, pass a `reqwest::ClientBuilder` to [`ReqwestClient::from_builder`]. For another HTTP client,
+//! switch the feature off and implement [`HttpClient`], a trait with one method.
 //!
 //! # Standards, and where they are
 //! | document | module |

@@ -1,4 +1,4 @@
-//! An authorization server in memory: [`TestAuthorizationServer`], which is its own HTTP client.
+//! An authorization server in memory: [`TestAuthorizationServer`], which also is the HTTP client that reaches it.
 
 use std::{
     collections::HashMap,
@@ -25,8 +25,8 @@ use crate::{
 /// An authorization server for tests: metadata, keys, introspection and tokens, without a socket. Clones are the same
 /// server.
 ///
-/// It answers what a real one would until a test [scripts](Self::answer) an answer, [stops](Self::go_down) it or
-/// [holds](Self::hold) its answers back, and it counts what it was asked.
+/// It answers as a real one would, until a test [scripts](Self::answer) an answer, takes it [down](Self::go_down) or
+/// [holds](Self::hold) its answers back. It records every request.
 #[derive(Clone)]
 pub struct TestAuthorizationServer(Arc<Server>);
 
@@ -60,7 +60,7 @@ impl TestAuthorizationServer {
     /// Starts a server with one key for `ES256`.
     ///
     /// # Panics
-    /// When the issuer is none that [`Issuer`](crate::Issuer) takes.
+    /// If the issuer is not one that [`Issuer`](crate::Issuer) accepts.
     pub fn new(issuer: &str) -> Self {
         crate::Issuer::new_on_loopback(issuer).expect("an issuer");
         let server = Self(Arc::new(Server {
@@ -74,8 +74,7 @@ impl TestAuthorizationServer {
         server
     }
 
-    /// Publishes a key for each of these algorithms instead; the first is the one that signs unless a token says
-    /// otherwise.
+    /// Publishes one key for each of these algorithms instead. The first one signs, unless a token chooses another.
     #[must_use]
     pub fn with_algorithms(self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         let keys: Vec<_> = algorithms.into_iter().map(|algorithm| self.generate(algorithm)).collect();
@@ -94,7 +93,7 @@ impl TestAuthorizationServer {
         self
     }
 
-    /// Checks, when the server is dropped, that its keys were fetched this often.
+    /// Checks, when the server is dropped, how often its keys were fetched.
     #[must_use]
     pub fn expect_key_fetches(self, expected: usize) -> Self {
         self.state().expected_key_fetches = Some(expected);
@@ -106,23 +105,23 @@ impl TestAuthorizationServer {
         &self.0.issuer
     }
 
-    /// Returns the clock that the server, and all that it configures, goes by.
+    /// Returns the clock that the server uses, and every validator that it configures.
     pub fn clock(&self) -> &ManualClock {
         &self.0.clock
     }
 
-    /// Returns the configuration by which validators find this server: by discovery.
+    /// Returns the settings with which a validator discovers this server.
     pub fn authorization_server(&self) -> AuthorizationServer {
         AuthorizationServer::discover(self.issuer()).allow_http_on_loopback().http_client(self.clone())
     }
 
-    /// Starts the configuration of a validator of this server's JWTs.
+    /// Starts the settings of a validator for this server's JWTs.
     pub fn jwt_validator(&self, audience: &str) -> JwtValidatorBuilder {
         self.remember_audience(audience);
         JwtValidator::builder(self.authorization_server(), audience).clock(self.clock().clone())
     }
 
-    /// Starts the configuration of a validator that asks this server.
+    /// Starts the settings of a validator that introspects at this server.
     pub fn introspection_validator(&self, audience: &str) -> IntrospectionValidatorBuilder {
         self.remember_audience(audience);
         let (id, secret) = RESOURCE_SERVER;
@@ -131,7 +130,7 @@ impl TestAuthorizationServer {
             .clock(self.clock().clone())
     }
 
-    /// Starts the configuration of a resource server that goes by this server's clock.
+    /// Starts the settings of a resource server that uses this server's clock.
     pub fn resource_server_with(&self, validator: impl TokenValidator) -> ResourceServerBuilder {
         ResourceServer::builder(validator).clock(self.clock().clone())
     }
@@ -139,7 +138,7 @@ impl TestAuthorizationServer {
     /// Makes a resource server that accepts this server's JWTs and publishes metadata.
     ///
     /// # Panics
-    /// When the audience is no `https` URL, nor an `http` one on this machine.
+    /// If the audience is neither an `https` URL nor an `http` URL on this machine.
     pub fn resource_server(&self, audience: &str) -> ResourceServer {
         let validator = self.jwt_validator(audience).build().expect("an audience");
         let metadata = ProtectedResourceMetadata::new(audience).allow_http_on_loopback();
@@ -155,7 +154,7 @@ impl TestAuthorizationServer {
         TokenBuilder::new(self.clone(), &key)
     }
 
-    /// Puts a new key of the same algorithm first; the others stay published.
+    /// Publishes a new key of the same algorithm, which signs from now on. The others stay published.
     pub fn rotate_keys(&self) {
         let algorithm = self.state().keys.first().map_or(Algorithm::ES256, SigningKey::algorithm);
         let key = self.generate(algorithm);
@@ -221,17 +220,17 @@ impl TestAuthorizationServer {
         (state.log.len(), state.answered)
     }
 
-    /// Holds answers of this address back, until [`release`](Self::release).
+    /// Holds back answers at this URL until [`release`](Self::release).
     pub fn hold(&self, url: &str) {
         self.0.held.send_modify(|held| held.push(url.to_owned()));
     }
 
-    /// Lets answers of this address go.
+    /// Sends the answers that were held back at this URL.
     pub fn release(&self, url: &str) {
         self.0.held.send_modify(|held| held.retain(|other| other != url));
     }
 
-    /// Scripts what is answered at an address, the server's own or any other.
+    /// Scripts the answer at a URL, the server's own or any other.
     pub fn answer(
         &self,
         url: &str,
@@ -240,24 +239,24 @@ impl TestAuthorizationServer {
         self.state().answers.insert(url.to_owned(), Arc::new(answer));
     }
 
-    /// Answers as usual again.
+    /// Removes the scripted answer at a URL.
     pub fn answer_as_usual(&self, url: &str) {
         self.state().answers.remove(url);
     }
 
-    /// Returns the address of the metadata (RFC 8414 section 3.1).
+    /// Returns the URL of the metadata (RFC 8414 section 3.1).
     pub fn metadata_url(&self) -> String {
         let mut url = Url::parse(self.issuer()).expect("checked in new()");
         url.set_path(&format!("/.well-known/oauth-authorization-server{}", url.path().trim_end_matches('/')));
         url.into()
     }
 
-    /// Returns the address of the key set.
+    /// Returns the URL of the key set.
     pub fn jwks_uri(&self) -> String {
         self.endpoint("jwks")
     }
 
-    /// Returns the address of the introspection endpoint.
+    /// Returns the URL of the introspection endpoint.
     pub fn introspection_endpoint(&self) -> String {
         self.endpoint("introspect")
     }
@@ -267,17 +266,17 @@ impl TestAuthorizationServer {
         self.requests_to(&self.jwks_uri()).len()
     }
 
-    /// Returns how often the server was asked about a token.
+    /// Returns how many introspection requests were made.
     pub fn introspections(&self) -> usize {
         self.requests_to(&self.introspection_endpoint()).len()
     }
 
-    /// Returns what an address was asked, in order.
+    /// Returns the requests to a URL, in order.
     pub fn requests_to(&self, url: &str) -> Vec<Request<Bytes>> {
         self.state().log.iter().filter(|request| *request.uri() == *url).cloned().collect()
     }
 
-    /// Returns what any address was asked, in order.
+    /// Returns all requests, in order.
     pub fn requests(&self) -> Vec<Request<Bytes>> {
         self.state().log.clone()
     }

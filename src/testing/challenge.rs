@@ -1,4 +1,4 @@
-//! What a refusal says in `WWW-Authenticate`, read by a parser that shares nothing with the code that wrote it.
+//! Reads `WWW-Authenticate`, with a parser that shares no code with the one that writes it.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ impl ParsedChallenge {
         &self.scheme
     }
 
-    /// Returns the value of a parameter, without quotes and escapes; names are in lower case.
+    /// Returns the value of a parameter without quotes and escapes. `name` is in lower case.
     pub fn param(&self, name: &str) -> Option<&str> {
         self.params.get(name).map(String::as_str)
     }
@@ -28,10 +28,10 @@ impl ParsedChallenge {
     }
 }
 
-/// Reads all challenges of a response.
+/// Parses all challenges of a response.
 ///
 /// # Panics
-/// When a field is not as RFC 9110 section 11.6.1 has it, or a parameter stands twice in a challenge (section 11.2).
+/// If a field does not follow RFC 9110 section 11.6.1, or a parameter appears twice in a challenge (section 11.2).
 pub fn challenges<B>(response: &Response<B>) -> Vec<ParsedChallenge> {
     let fields = response.headers().get_all(WWW_AUTHENTICATE);
     fields.iter().flat_map(|field| parse(field.to_str().expect("a challenge is visible ASCII"))).collect()
@@ -49,14 +49,14 @@ fn parse(field: &str) -> Vec<ParsedChallenge> {
                 let params =
                     &mut challenges.last_mut().unwrap_or_else(|| panic!("no scheme in {field:?}")).params;
                 let earlier = params.insert(word.to_ascii_lowercase(), value);
-                assert!(earlier.is_none(), "{word} stands twice in {field:?}");
+                assert!(earlier.is_none(), "{word} appears twice in {field:?}");
                 rest = behind;
             }
             None => {
                 challenges.push(ParsedChallenge { scheme: word.to_owned(), params: BTreeMap::new() });
                 assert!(
                     behind.is_empty() || behind.starts_with([' ', ',']),
-                    "no space behind the scheme in {field:?}"
+                    "no space after the scheme in {field:?}"
                 );
                 rest = behind.trim_start();
                 if !rest.starts_with(',') {
@@ -101,9 +101,9 @@ fn value<'a>(text: &'a str, field: &str) -> (String, &'a str) {
     panic!("an open quote in {field:?}")
 }
 
-/// Expects a challenge of the scheme `Bearer`: with exactly this `error` and `scope`, where none was named without it.
+/// Expects a `Bearer` challenge with exactly the given `error` and `scope`, and without them if they are not given.
 ///
-/// Other parameters, such as `resource_metadata`, are compared only where [`param`](ExpectedChallenge::param) names them.
+/// Other parameters, such as `resource_metadata`, are compared only if [`param`](ExpectedChallenge::param) names them.
 pub fn bearer() -> ExpectedChallenge {
     ExpectedChallenge { error: None, scope: None, params: BTreeMap::new() }
 }
@@ -142,7 +142,7 @@ impl PartialEq<ExpectedChallenge> for ParsedChallenge {
         self.scheme.eq_ignore_ascii_case("bearer")
             && self.param("error") == expected.error.as_deref()
             && self.param("scope") == expected.scope.as_deref()
-            // RFC 6750 section 3.1: no description of an error that is not named.
+            // RFC 6750 section 3.1: no error_description without error.
             && (expected.error.is_some() || self.param("error_description").is_none())
             && expected.params.iter().all(|(name, value)| self.param(name) == Some(value))
     }

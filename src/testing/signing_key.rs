@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::Algorithm;
 
-/// A key pair of an authorization server. Free to clone.
+/// A key pair of an authorization server. Cheap to clone.
 #[derive(Clone)]
 pub struct SigningKey {
     kid: Box<str>,
@@ -30,7 +30,7 @@ enum Pair {
 }
 
 impl SigningKey {
-    /// Makes a new key for an algorithm. RSA keys have 2048 bits and take some tenths of a second in a debug build.
+    /// Generates a key for an algorithm. RSA keys have 2048 bits and take some tenths of a second in a debug build.
     pub fn generate(kid: &str, algorithm: Algorithm) -> Self {
         let pair = match algorithm {
             Algorithm::ES256 => Pair::ec(&signature::ECDSA_P256_SHA256_FIXED_SIGNING),
@@ -49,19 +49,19 @@ impl SigningKey {
         Self { kid: kid.into(), algorithm, pair }
     }
 
-    /// Makes the same key under another name.
+    /// Returns the same key with another `kid`.
     #[must_use]
     pub fn with_kid(&self, kid: &str) -> Self {
         Self { kid: kid.into(), ..self.clone() }
     }
 
-    /// Makes the same key for another algorithm of the same family: RSA keys can sign with six.
+    /// Returns the same key for another algorithm of the same family. RSA keys can sign with six algorithms.
     #[must_use]
     pub fn with_algorithm(&self, algorithm: Algorithm) -> Self {
         Self { algorithm, ..self.clone() }
     }
 
-    /// Returns the name of the key.
+    /// Returns the `kid` of the key.
     pub fn kid(&self) -> &str {
         &self.kid
     }
@@ -71,7 +71,7 @@ impl SigningKey {
         self.algorithm
     }
 
-    /// Writes the public key as a JWK, with `kid`, `alg` and `use`; remove or change members as a test needs.
+    /// Returns the public key as a JWK with `kid`, `alg` and `use`. A test may remove or change members.
     pub fn jwk(&self) -> Value {
         let base64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let mut jwk = match &self.pair {

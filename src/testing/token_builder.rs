@@ -31,7 +31,7 @@ pub struct TokenBuilder {
     key: SigningKey,
     header: Map<String, Value>,
     claims: Map<String, Value>,
-    /// Whether neither the server nor the test has said yet for whom the token is.
+    /// Whether neither the server nor the test has set an audience.
     audience_is_open: bool,
     raw_header: Option<Vec<u8>>,
     raw_payload: Option<Vec<u8>>,
@@ -145,7 +145,7 @@ impl TokenBuilder {
         self
     }
 
-    /// Sets a header parameter to any value, of the right type or not; the key that signs stays the same.
+    /// Sets a header parameter to any value, of the right type or not. The signing key stays the same.
     pub fn header(mut self, name: &str, value: impl Serialize) -> Self {
         self.header.insert(name.to_owned(), serde_json::to_value(value).expect("a parameter is JSON"));
         self
@@ -160,43 +160,43 @@ impl TokenBuilder {
     /// Signs with the server's key for this algorithm.
     ///
     /// # Panics
-    /// When the server has none: see [`TestAuthorizationServer::with_algorithms`].
+    /// If the server has none: see [`TestAuthorizationServer::with_algorithms`].
     pub fn algorithm(self, algorithm: Algorithm) -> Self {
         let key = self.server.key_for(algorithm);
         self.key(&key)
     }
 
-    /// Signs with this key, the server's or not, and names it in the header.
+    /// Signs with this key, published or not, and names it in the header.
     pub fn key(mut self, key: &SigningKey) -> Self {
         self.key = key.clone();
         let (kid, alg) = (self.key.kid().to_owned(), self.key.algorithm().as_str());
         self.header("kid", kid).header("alg", alg)
     }
 
-    /// Puts this text in the place of the header, JSON or not, and signs that.
+    /// Replaces the header by this text, JSON or not, and signs that.
     pub fn raw_header(mut self, header: impl Into<Vec<u8>>) -> Self {
         self.raw_header = Some(header.into());
         self
     }
 
-    /// Puts this text in the place of the claims, JSON or not, and signs that.
+    /// Replaces the claims by this text, JSON or not, and signs that.
     pub fn raw_payload(mut self, payload: impl Into<Vec<u8>>) -> Self {
         self.raw_payload = Some(payload.into());
         self
     }
 
-    /// Puts these bytes in the place of the signature.
+    /// Replaces the signature by these bytes.
     pub fn signature(mut self, signature: impl Into<Vec<u8>>) -> Self {
         self.signature = Some(signature.into());
         self
     }
 
-    /// Returns the claims, to compare with or to change as text.
+    /// Returns the claims.
     pub fn claims(&self) -> &Map<String, Value> {
         &self.claims
     }
 
-    /// Returns the header, to compare with or to change as text.
+    /// Returns the header parameters.
     pub fn header_parameters(&self) -> &Map<String, Value> {
         &self.header
     }
@@ -204,7 +204,7 @@ impl TokenBuilder {
     /// Writes the token as a JWT in compact form.
     ///
     /// # Panics
-    /// When it is not known for whom the token is, because no resource server was made yet and no audience was set.
+    /// If no audience was set and no resource server was made that would give one.
     pub fn sign(self) -> String {
         self.check_audience();
         let text = |object: Map<String, Value>| Value::Object(object).to_string().into_bytes();
@@ -217,8 +217,7 @@ impl TokenBuilder {
         token
     }
 
-    /// Issues the token as an opaque one: a word that means something to the server's introspection endpoint only, which
-    /// answers with the claims until it expires or is revoked.
+    /// Issues the token as an opaque one. The introspection endpoint answers with its claims until it expires or is revoked.
     ///
     /// # Panics
     /// As [`sign`](Self::sign).
@@ -230,7 +229,7 @@ impl TokenBuilder {
     fn check_audience(&self) {
         assert!(
             !self.audience_is_open || self.raw_payload.is_some(),
-            "for whom is the token? make the resource server first, or set an audience"
+            "the token has no audience: make the resource server first, or set one with audience()"
         );
     }
 }
