@@ -39,6 +39,7 @@ pub enum Rejection {
     /// The token is good and does not allow this operation.
     InsufficientScope,
     /// We cannot decide now; the token may be good.
+    #[non_exhaustive]
     Unavailable {
         /// What `Retry-After` says: from 1 second to 1 hour, and up to 3 random seconds more.
         retry_after: Duration,
@@ -152,14 +153,15 @@ impl From<&ValidationError> for Rejection {
             | AudienceMismatch { .. }
             | NotAnAccessToken { .. }
             | SenderConstraintNotProved
-            | Inactive => Self::InvalidToken,
+            | Inactive
+            | Refused { .. } => Self::InvalidToken,
             InsufficientScope { .. } => Self::InsufficientScope,
             // Not the client's fault: a 401 would make it throw away a good token.
             KeysUnavailable { retry_after, .. }
             | IntrospectionUnavailable { retry_after, .. }
             | Unavailable { retry_after, .. } => Self::Unavailable { retry_after: *retry_after },
             IntrospectionMalformed { .. } => Self::BadGateway,
-            IntrospectionRefused { .. } | Internal(_) => Self::Internal,
+            IntrospectionRefused { .. } | Internal { .. } => Self::Internal,
         }
     }
 }

@@ -5,23 +5,22 @@
 //! the refusal as [`RejectionReason`](crate::RejectionReason), for access logs and metrics.
 //!
 //! ```
-//! use tower_bearer::{Rejection, UnixTime, ValidationError};
+//! use tower_bearer::{Rejection, ValidationError};
 //!
-//! let error = ValidationError::Expired {
-//!     exp: UnixTime::from_secs(1_700_000_000),
-//!     now: UnixTime::from_secs(1_700_000_031),
-//!     clock_skew: std::time::Duration::from_secs(30),
-//! };
+//! let error = ValidationError::MissingClaim("exp");
 //!
-//! assert_eq!(
-//!     error.to_string(),
-//!     "token expired, exp 1700000000, now 1700000031, clock skew 30s (RFC 7519 section 4.1.4)"
-//! );
+//! assert_eq!(error.to_string(), "claim \"exp\" missing");
+//! assert_eq!(error.kind(), "missing_claim");
 //! assert_eq!(Rejection::from(&error), Rejection::InvalidToken);
 //! ```
+//!
+//! Variants with named fields can get more fields, so a pattern needs `..`. A validator of your own makes errors with
+//! [`refused`](ValidationError::refused), [`unavailable`](ValidationError::unavailable) and
+//! [`internal`](ValidationError::internal), and can use the other variants without named fields.
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
+use super::ClaimError;
 use crate::{ScopeRequirement, Scopes, UnixTime};
 
 /// Why a token, or the request that should carry one, was refused.
@@ -33,6 +32,7 @@ pub enum ValidationError {
     NoCredentials,
     /// The request has more than one `Authorization` field.
     #[error("{found} authorization fields, expected one (RFC 9110 section 5.3)")]
+    #[non_exhaustive]
     MultipleAuthorizationHeaders {
         /// How many there are.
         found: usize,
@@ -42,6 +42,7 @@ pub enum ValidationError {
     MalformedCredentials,
     /// The token is longer than anything that is looked at.
     #[error("token of {length} bytes, at most {limit} are looked at")]
+    #[non_exhaustive]
     TokenTooLong {
         /// The token's length in bytes.
         length: usize,
@@ -53,6 +54,7 @@ pub enum ValidationError {
     MalformedToken(&'static str),
     /// The JOSE header has a wrong `typ`.
     #[error("typ {} not accepted, expected {expected} (RFC 9068 section 4)", Excerpt::or_absent(.found.as_ref()))]
+    #[non_exhaustive]
     TypeNotAccepted {
         /// The header's `typ`.
         found: Option<Excerpt>,
@@ -61,6 +63,7 @@ pub enum ValidationError {
     },
     /// The JOSE header names an algorithm that is not configured.
     #[error("alg {found} not accepted, expected one of {accepted} (RFC 8725 section 3.1)")]
+    #[non_exhaustive]
     AlgorithmNotAccepted {
         /// The header's `alg`.
         found: Excerpt,
@@ -69,12 +72,14 @@ pub enum ValidationError {
     },
     /// No validator is configured for this issuer, or for this format of token.
     #[error("no validator for issuer {}", Excerpt::or_absent(.found.as_ref()))]
+    #[non_exhaustive]
     UnknownIssuer {
         /// The issuer that the token names, unverified.
         found: Option<Excerpt>,
     },
     /// The token was issued by another authorization server.
     #[error("issuer {found} not accepted, expected {expected:?} (RFC 9068 section 4)")]
+    #[non_exhaustive]
     IssuerMismatch {
         /// The configured issuer.
         expected: Box<str>,
@@ -83,6 +88,7 @@ pub enum ValidationError {
     },
     /// The authorization server has published no key that fits.
     #[error("no key for kid {} and alg {algorithm}", Excerpt::or_absent(.kid.as_ref()))]
+    #[non_exhaustive]
     UnknownKey {
         /// The header's `kid`.
         kid: Option<Excerpt>,
@@ -91,6 +97,7 @@ pub enum ValidationError {
     },
     /// The header has no `kid` and several keys fit.
     #[error("no kid, and {candidates} keys fit alg {algorithm}, expected one")]
+    #[non_exhaustive]
     AmbiguousKey {
         /// How many keys fit.
         candidates: usize,
@@ -105,9 +112,10 @@ pub enum ValidationError {
     MissingClaim(&'static str),
     /// A claim has another JSON type or range than it must have, or the claims are no JSON object.
     #[error(transparent)]
-    Claims(#[from] super::ClaimError),
+    Claims(ClaimError),
     /// The token has expired.
     #[error("token expired, exp {exp}, now {now}, clock skew {clock_skew:?} (RFC 7519 section 4.1.4)")]
+    #[non_exhaustive]
     Expired {
         /// The token's `exp`.
         exp: UnixTime,
@@ -120,6 +128,7 @@ pub enum ValidationError {
     #[error(
         "token not valid yet, {claim} {from}, now {now}, clock skew {clock_skew:?} (RFC 7519 section 4.1)"
     )]
+    #[non_exhaustive]
     NotYetValid {
         /// `nbf`, or `iat` for a token from the future.
         claim: &'static str,
@@ -132,6 +141,7 @@ pub enum ValidationError {
     },
     /// The token was issued too long ago.
     #[error("token too old, iat {iat}, now {now}, expected an age of at most {max_age:?}")]
+    #[non_exhaustive]
     TooOld {
         /// The token's `iat`.
         iat: UnixTime,
@@ -143,6 +153,7 @@ pub enum ValidationError {
     /// The token is for another resource server. `aud` is shown: it names resources, and in an ID token, which has no place
     /// here, the application that signed the user in.
     #[error("audience {} not accepted, expected one of {} (RFC 9068 section 4)", List(.found), List(.expected))]
+    #[non_exhaustive]
     AudienceMismatch {
         /// The configured audience.
         expected: Vec<Box<str>>,
@@ -151,6 +162,7 @@ pub enum ValidationError {
     },
     /// The token is of another kind, such as an ID token or a refresh token.
     #[error("no access token: expected {expected} (RFC 8725 section 3.12)")]
+    #[non_exhaustive]
     NotAnAccessToken {
         /// The rule that tells an access token.
         expected: Box<str>,
@@ -163,6 +175,7 @@ pub enum ValidationError {
     Inactive,
     /// The token is good, and does not allow this operation.
     #[error("scope {} not sufficient, expected {required} (RFC 6750 section 3.1)", Excerpt::new(&.granted.to_string()))]
+    #[non_exhaustive]
     InsufficientScope {
         /// What the operation needs.
         required: ScopeRequirement,
@@ -171,6 +184,7 @@ pub enum ValidationError {
     },
     /// The keys of the authorization server could not be had.
     #[error("keys of {issuer:?} unavailable: {reason}")]
+    #[non_exhaustive]
     KeysUnavailable {
         /// The configured issuer.
         issuer: Box<str>,
@@ -181,6 +195,7 @@ pub enum ValidationError {
     },
     /// The introspection endpoint could not be reached, or is in trouble.
     #[error("introspection at {issuer:?} unavailable: {reason}")]
+    #[non_exhaustive]
     IntrospectionUnavailable {
         /// The configured issuer.
         issuer: Box<str>,
@@ -191,6 +206,7 @@ pub enum ValidationError {
     },
     /// The introspection endpoint answered what makes no sense.
     #[error("introspection answer of {issuer:?} makes no sense: {reason} (RFC 7662 section 2.2)")]
+    #[non_exhaustive]
     IntrospectionMalformed {
         /// The configured issuer.
         issuer: Box<str>,
@@ -201,23 +217,37 @@ pub enum ValidationError {
     #[error(
         "introspection at {issuer:?} refused with status {status}, check this resource server's credential (RFC 7662 section 2.3)"
     )]
+    #[non_exhaustive]
     IntrospectionRefused {
         /// The configured issuer.
         issuer: Box<str>,
         /// The HTTP status.
         status: u16,
     },
-    /// What decides about tokens is out of order; the token may be fine.
-    #[error("no verdict possible: {source}")]
-    Unavailable {
-        /// What is out of order.
+    /// A custom validator refuses the token. Made with [`refused`](Self::refused).
+    #[error("token refused: {source}")]
+    #[non_exhaustive]
+    Refused {
+        /// Why.
         source: Arc<dyn Error + Send + Sync>,
-        /// When to come again.
+    },
+    /// A custom validator cannot decide now; the token may be valid. Made with [`unavailable`](Self::unavailable).
+    #[error("token cannot be validated now: {source}")]
+    #[non_exhaustive]
+    Unavailable {
+        /// Why.
+        source: Arc<dyn Error + Send + Sync>,
+        /// When the client may try again.
         retry_after: Duration,
     },
-    /// The validation of the token ended without a verdict, by a panic or a bug.
-    #[error("validation ended without a verdict: {0}")]
-    Internal(&'static str),
+    /// The token cannot be validated because of a bug, such as a panic, or of a wrong configuration. Made with
+    /// [`internal`](Self::internal).
+    #[error("token cannot be validated: {source}")]
+    #[non_exhaustive]
+    Internal {
+        /// Why.
+        source: Arc<dyn Error + Send + Sync>,
+    },
 }
 
 impl ValidationError {
@@ -250,23 +280,78 @@ impl ValidationError {
             Self::IntrospectionUnavailable { .. } => "introspection_unavailable",
             Self::IntrospectionMalformed { .. } => "introspection_malformed",
             Self::IntrospectionRefused { .. } => "introspection_refused",
+            Self::Refused { .. } => "refused",
             Self::Unavailable { .. } => "unavailable",
-            Self::Internal(_) => "internal",
+            Self::Internal { .. } => "internal",
         }
     }
 
-    /// Says that a validator of your own cannot decide now: the caller gets 503 and may come again, after 2 seconds and up
-    /// to 3 random ones more. For another time write [`Unavailable`](Self::Unavailable) out.
+    /// Refuses a token in a custom validator: the client gets 401 `invalid_token`.
+    ///
+    /// `reason` is a text or an error. It is logged at DEBUG, is the [source](Error::source) of this error and is not sent
+    /// to the client. Do not put the token or personal data in it. To get an error of your own type back, match
+    /// [`Refused`](Self::Refused) and downcast its `source`.
+    ///
+    /// ```
+    /// use tower_bearer::{Rejection, ValidationError};
+    ///
+    /// let error = ValidationError::refused("API key withdrawn");
+    ///
+    /// assert_eq!(error.to_string(), "token refused: API key withdrawn");
+    /// assert_eq!(Rejection::from(&error), Rejection::InvalidToken);
+    /// ```
+    pub fn refused(reason: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Refused { source: Arc::from(reason.into()) }
+    }
+
+    /// Reports that a custom validator cannot decide now, for example because its database is unreachable: the client
+    /// gets 503 and may try again after 2 to 5 seconds. For another time see [`with_retry_after`](Self::with_retry_after).
+    ///
+    /// `reason` is a text or an error. It is not sent to the client. It is logged at DEBUG for each request, at WARN when an
+    /// outage begins; INFO tells that the outage is over (see
+    /// [`TokenValidator`](crate::TokenValidator#errors-and-what-is-logged)).
     ///
     /// ```
     /// use tower_bearer::ValidationError;
     ///
     /// let lost = std::io::Error::other("connection to the token table lost");
     /// let error = ValidationError::unavailable(lost);
-    /// assert_eq!(error.to_string(), "no verdict possible: connection to the token table lost");
+    ///
+    /// assert_eq!(error.to_string(), "token cannot be validated now: connection to the token table lost");
     /// ```
-    pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::Unavailable { source: Arc::from(source.into()), retry_after: DEFAULT_RETRY_AFTER }
+    pub fn unavailable(reason: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Unavailable { source: Arc::from(reason.into()), retry_after: DEFAULT_RETRY_AFTER }
+    }
+
+    /// Reports a bug or a wrong configuration found by a custom validator: the client gets 500.
+    ///
+    /// `reason` is a text or an error. It is logged at ERROR for each request and is not sent to the client.
+    pub fn internal(reason: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Internal { source: Arc::from(reason.into()) }
+    }
+
+    /// Sets when the client may try again, for `Retry-After`. Up to 3 random seconds are added, and the value that is sent
+    /// is from 1 second to 1 hour.
+    ///
+    /// Changes `KeysUnavailable`, `IntrospectionUnavailable` and `Unavailable`. Other errors have no such time and stay as
+    /// they are.
+    #[must_use]
+    pub fn with_retry_after(mut self, time: Duration) -> Self {
+        if let Self::KeysUnavailable { retry_after, .. }
+        | Self::IntrospectionUnavailable { retry_after, .. }
+        | Self::Unavailable { retry_after, .. } = &mut self
+        {
+            *retry_after = time;
+        }
+        self
+    }
+}
+
+/// An error of [`ClaimsSet::with_claim`](crate::ClaimsSet::with_claim) becomes [`Internal`](ValidationError::Internal), since
+/// the fault is in the program. Any other becomes [`Claims`](ValidationError::Claims), since the fault is in the token.
+impl From<ClaimError> for ValidationError {
+    fn from(error: ClaimError) -> Self {
+        if error.is_about_own_claim() { Self::internal(error) } else { Self::Claims(error) }
     }
 }
 

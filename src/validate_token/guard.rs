@@ -172,7 +172,7 @@ fn is_cors_preflight(method: &Method, headers: &HeaderMap) -> bool {
 fn report(rejection: Rejection, error: &ValidationError) {
     let status = rejection.status().as_u16();
     match error {
-        ValidationError::Internal(_) => tracing::error!(status, %error, "request refused"),
+        ValidationError::Internal { .. } => tracing::error!(status, %error, "request refused"),
         // Outages and refused credentials are reported, louder and once, by who meets them.
         _ => tracing::debug!(status, %error, "request refused"),
     }

@@ -100,7 +100,7 @@ impl CachedValidator {
             Err(FlightError::Full) => {
                 Err(ValidationError::unavailable("too many tokens are being validated"))
             }
-            Err(FlightError::Lost) => Err(ValidationError::Internal(PANICKED)),
+            Err(FlightError::Lost) => Err(ValidationError::internal(PANICKED)),
         }
     }
 
@@ -123,7 +123,7 @@ async fn catch_panic(
     poll_fn(|cx| {
         // No state of ours is left half changed: a verdict is kept only after it was found.
         let polled = catch_unwind(AssertUnwindSafe(|| validation.as_mut().poll(cx)));
-        polled.unwrap_or(Poll::Ready(Err(ValidationError::Internal(PANICKED))))
+        polled.unwrap_or(Poll::Ready(Err(ValidationError::internal(PANICKED))))
     })
     .await
 }

@@ -140,7 +140,7 @@ impl Outcome {
         let fits = match reason {
             Some(ValidationError::NoCredentials) => self == Self::C0,
             Some(ValidationError::Inactive) => self == Self::It,
-            Some(ValidationError::MultipleAuthorizationHeaders { found: 2 }) => self == Self::Ir,
+            Some(ValidationError::MultipleAuthorizationHeaders { found: 2, .. }) => self == Self::Ir,
             Some(ValidationError::InsufficientScope { .. }) => self == Self::Is,
             Some(ValidationError::IntrospectionUnavailable { .. }) => self == Self::Ua,
             Some(ValidationError::IntrospectionMalformed { .. }) => self == Self::Bg,
@@ -215,10 +215,7 @@ struct OutOfOrder(Duration);
 
 impl TokenValidator for OutOfOrder {
     async fn validate(&self, _: &AccessToken) -> Result<ValidatedToken, ValidationError> {
-        Err(ValidationError::Unavailable {
-            source: Arc::from(Box::from("table locked")),
-            retry_after: self.0,
-        })
+        Err(ValidationError::unavailable("table locked").with_retry_after(self.0))
     }
 }
 

@@ -153,7 +153,7 @@ async fn r6750_07_two_authorization_headers_are_refused() {
 
         answer.assert_invalid_request();
         answer.assert_challenge(INVALID_REQUEST);
-        assert_reason!(answer, ValidationError::MultipleAuthorizationHeaders { found: count } if *count == found);
+        assert_reason!(answer, ValidationError::MultipleAuthorizationHeaders { found: count, .. } if *count == found);
     }
 }
 
@@ -517,7 +517,7 @@ async fn r6750_24_token_of_more_than_16_kib_is_not_looked_at() {
         answer.assert_challenge(INVALID_TOKEN);
         assert_reason!(
             answer,
-            ValidationError::TokenTooLong { length, limit: 16_384 } if *length == token.len()
+            ValidationError::TokenTooLong { length, limit: 16_384, .. } if *length == token.len()
         );
     }
     assert!(authority.requests().is_empty(), "no fetch");

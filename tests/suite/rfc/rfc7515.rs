@@ -279,7 +279,11 @@ async fn r7515_08_keys_in_the_header_are_ignored() {
     for (name, value) in &parameters {
         // Its own key brought along, under a new name or that of the server's key.
         let answer = app.present(&authority.token().key(&attacker).header(name, value).sign()).await;
-        assert_invalid!(answer, ValidationError::UnknownKey { kid: Some(_), algorithm: "ES256" }, "{name}");
+        assert_invalid!(
+            answer,
+            ValidationError::UnknownKey { kid: Some(_), algorithm: "ES256", .. },
+            "{name}"
+        );
         let renamed = attacker.with_kid(authority.keys()[0].kid());
         let answer = app.present(&authority.token().key(&renamed).header(name, value).sign()).await;
         assert_invalid!(answer, ValidationError::BadSignature, "{name}");

@@ -209,9 +209,9 @@ async fn r7517_06_token_without_kid_needs_exactly_one_key_that_fits() {
     present(json!({"keys": [ed25519.jwk(), one_jwk]}), &one).await.assert_pass();
 
     let several = present(json!({"keys": [one_jwk, other_jwk]}), &one).await;
-    assert_invalid!(several, ValidationError::AmbiguousKey { candidates: 2, algorithm: "ES256" });
+    assert_invalid!(several, ValidationError::AmbiguousKey { candidates: 2, algorithm: "ES256", .. });
     let none = present(json!({"keys": [one_jwk, other_jwk]}), &ed25519).await;
-    assert_invalid!(none, ValidationError::UnknownKey { kid: None, algorithm: "EdDSA" });
+    assert_invalid!(none, ValidationError::UnknownKey { kid: None, algorithm: "EdDSA", .. });
 }
 
 #[tokio::test]

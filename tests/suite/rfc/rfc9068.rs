@@ -26,13 +26,13 @@ async fn r9068_01_typ_is_at_jwt_and_nothing_else() {
 
         assert_invalid!(
             answer,
-            ValidationError::TypeNotAccepted { found: Some(found), expected: "at+jwt" }
+            ValidationError::TypeNotAccepted { found: Some(found), expected: "at+jwt", .. }
                 if found.to_string() == format!("{typ:?}"),
             "{typ}"
         );
     }
     let answer = app.present(&authority.token().without_header("typ").sign()).await;
-    assert_invalid!(answer, ValidationError::TypeNotAccepted { found: None, expected: "at+jwt" });
+    assert_invalid!(answer, ValidationError::TypeNotAccepted { found: None, expected: "at+jwt", .. });
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn r9068_02_typ_jwt_is_refused_without_an_access_token_rule() {
         good_with(|validator| accept(validator, AccessTokenRule::audience_is_only_in_access_tokens())).await;
 
     let answer = strict.present(&strict_server.token().header("typ", "JWT").sign()).await;
-    assert_invalid!(answer, ValidationError::TypeNotAccepted { found: Some(_), expected: "at+jwt" });
+    assert_invalid!(answer, ValidationError::TypeNotAccepted { found: Some(_), expected: "at+jwt", .. });
     with_rule.present(&server.token().header("typ", "JWT").sign()).await.assert_pass();
 }
 
@@ -64,7 +64,7 @@ async fn r9068_02_lenient_profile_accepts_at_jwt_jwt_and_a_missing_typ_only() {
 
         assert_invalid!(
             answer,
-            ValidationError::TypeNotAccepted { found: Some(_), expected: "at+jwt, JWT or none" },
+            ValidationError::TypeNotAccepted { found: Some(_), expected: "at+jwt, JWT or none", .. },
             "{typ}"
         );
     }
@@ -147,7 +147,7 @@ async fn r9068_03_iss_must_be_exactly_the_configured_issuer() {
 
         assert_invalid!(
             answer,
-            ValidationError::IssuerMismatch { expected, found }
+            ValidationError::IssuerMismatch { expected, found, .. }
                 if **expected == *ISSUER && found.to_string() == format!("{issuer:?}"),
             "{issuer}"
         );
