@@ -45,6 +45,7 @@ use self::endpoint::Introspection;
 pub use self::{builder::IntrospectionValidatorBuilder, credential::ResourceServerCredential};
 use crate::{
     AccessToken, Audience, AuthorizationServer, Issuer, TokenValidator, ValidatedToken, ValidationError,
+    validator::{BuiltIn, Private},
 };
 
 /// Validates access tokens by asking the authorization server. Free to clone.
@@ -74,6 +75,10 @@ impl TokenValidator for IntrospectionValidator {
     /// With a time to live of zero nothing is shared: an answer asked for before a revocation would outlive it.
     fn shares_calls(&self, _: &AccessToken) -> bool {
         !self.0.ttl.is_zero()
+    }
+
+    fn __built_in(&self, _: Private) -> Option<BuiltIn> {
+        Some(BuiltIn::default())
     }
 }
 

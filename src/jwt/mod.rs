@@ -49,7 +49,9 @@ use self::{
 };
 use crate::{
     AccessToken, Audience, AuthorizationServer, Clock, Issuer, KeySet, TokenValidator, ValidatedToken,
-    ValidationError, refusal::Excerpt, validator::UnverifiedIssuer,
+    ValidationError,
+    refusal::Excerpt,
+    validator::{BuiltIn, Private, UnverifiedIssuer},
 };
 
 /// Validates JWT access tokens of one authorization server. Free to clone.
@@ -149,5 +151,9 @@ impl TokenValidator for JwtValidator {
 
     fn issuers(&self) -> Vec<Issuer> {
         vec![self.claims_policy.issuer().clone()]
+    }
+
+    fn __built_in(&self, _: Private) -> Option<BuiltIn> {
+        Some(BuiltIn::default())
     }
 }

@@ -178,9 +178,12 @@ impl ResourceServerBuilder {
     ///
     /// # Errors
     /// Lists all settings that cannot work: a realm or `error_uri` that no header can hold, `offline_access` among the
-    /// scopes (it is for the authorization server, not for a resource).
+    /// scopes (it is for the authorization server, not for a resource), a route of a [`RoutingValidator`] that no token can
+    /// take.
+    ///
+    /// [`RoutingValidator`]: crate::RoutingValidator
     pub fn build(self) -> Result<ResourceServer, ConfigError> {
-        let mut problems = Vec::new();
+        let mut problems = self.validator.problems().to_vec();
         if let Some(realm) = self.realm.as_deref().filter(|realm| !is_quotable(realm)) {
             problems.push(Problem::new(
                 "realm",

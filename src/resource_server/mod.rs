@@ -34,8 +34,11 @@ use std::{fmt, sync::Arc};
 pub use self::builder::ResourceServerBuilder;
 use crate::{
     Clock, MetadataService, ScopeHierarchy, ScopeRequirement, TokenValidator, ValidateTokenLayer,
-    protected_resource_metadata::Publication, refusal::RefusalSettings, token::ServerId,
-    validate_token::Admit, validator::CachedValidator,
+    protected_resource_metadata::Publication,
+    refusal::RefusalSettings,
+    token::ServerId,
+    validate_token::Admit,
+    validator::{CachedValidator, erase},
 };
 
 /// A resource server (RFC 6749 section 1.1): what its tokens must be, and what it says to those who have none.
@@ -65,7 +68,7 @@ pub(crate) struct Settings {
 impl ResourceServer {
     /// Starts a configuration; the validator decides which tokens are good.
     pub fn builder(validator: impl TokenValidator) -> ResourceServerBuilder {
-        ResourceServerBuilder::new(Arc::new(validator))
+        ResourceServerBuilder::new(erase(validator))
     }
 
     /// Makes a layer that asks for a valid token.

@@ -1,9 +1,9 @@
-//! A token that was found good: [`ValidatedToken`], in the extensions of each request that passed.
+//! A valid token: [`ValidatedToken`], in the extensions of each request that passed a layer.
 //!
 //! ```
 //! use tower_bearer::{ClaimsSet, ValidatedToken};
 //!
-//! // What a handler gets; a test of a handler may make one itself.
+//! // Handlers get one from the layer. A test of a handler can make one.
 //! let token = ValidatedToken::from_trusted_claims(ClaimsSet::new().with_subject("alice").with_scopes("orders:read"));
 //!
 //! assert_eq!(token.subject(), Some("alice"));
@@ -19,15 +19,17 @@ use std::{fmt, ops, sync::Arc, time::Duration};
 pub(crate) use self::{
     key_validity::{KeyValidity, RefreshHook},
     passed_guards::{PassedGuards, ServerId},
-    verdict::{Reuse, Verdict},
+    verdict::{Reuse, ReuseSource, Verdict},
 };
 use crate::{ClaimsSet, ScopeHierarchy, ScopeRequirement, UnixTime, requirement::ScopeCheck};
 
-/// A token that a validator found good, with its claims. Free to clone.
+/// A token that a validator found valid, with its claims. Cheap to clone.
 ///
-/// It stands in the extensions of the request; with the feature `axum` it is an extractor too. Dereferences to its
-/// [`ClaimsSet`]. There are two ways to get one: through a validator of this crate, or through
-/// [`from_trusted_claims`](Self::from_trusted_claims), the one word to search for when you want to know who else vouches for tokens.
+/// The layer puts it into the extensions of the request; with the feature `axum` it is also an extractor. It dereferences
+/// to its [`ClaimsSet`]. It does not hold the token itself.
+///
+/// There are two ways to get one: from a validator, or from [`from_trusted_claims`](Self::from_trusted_claims). Search your
+/// code for the latter to find everything else that can declare a token valid.
 #[derive(Clone)]
 pub struct ValidatedToken {
     verdict: Arc<Verdict>,
@@ -35,45 +37,91 @@ pub struct ValidatedToken {
 }
 
 impl ValidatedToken {
-    /// Vouches for a token that a validator of your own found good.
+    /// Makes a token from claims that you trust: for a [`TokenValidator`](crate::TokenValidator) of your own, and for tests
+    /// of handlers.
     ///
-    /// The layer still refuses it when its `exp` has passed, when it is bound to a key that nobody checks (`cnf`), and
-    /// when its scopes do not suffice. Nothing else is checked: **issuer and audience are yours to compare.** The
-    /// verdict serves this one request unless you say [`reusable_for`](Self::reusable_for).
+    /// The layer still refuses the token if `exp` has passed (without clock skew), if it is bound to a key (`cnf`), or if
+    /// its scopes are not sufficient. A token without `exp` does not expire.
+    ///
+    /// The verdict is used for one request, unless you call [`reusable_for`](Self::reusable_for).
+    ///
+    /// # Security
+    /// Nothing else is checked. Your validator must compare the issuer and the audience and check `nbf`.
     pub fn from_trusted_claims(claims: ClaimsSet) -> Self {
         let expired_from = claims.expires_at();
-        Self::new(Verdict { claims, expired_from, reuse: Reuse::Never, key: None })
+        Self::new(Verdict {
+            claims,
+            expired_from,
+            reuse: Reuse::Never,
+            reuse_source: ReuseSource::Validator,
+            key: None,
+        })
     }
 
-    /// Lets the verdict serve later requests with the same token for this long, `exp` at most; a token withdrawn in the
-    /// meantime stays good until then. Default: each request asks anew.
+    /// Allows the layer to reuse this verdict for later requests with the same token, for this long but never past `exp`.
+    /// Zero means that the validator is called for every request.
     ///
-    /// A token that a validator of this crate found good brings a time of its own along: a JWT until `exp`. A validator
-    /// of yours that asks another one and checks something more, such as a list of withdrawn tokens, says
-    /// `reusable_for(Duration::ZERO)` to be asked each time.
+    /// Default for a validator of your own: zero, even if the token comes from a validator of this crate. So a validator
+    /// that wraps one of ours and adds a check of its own is called for every request. Validators of this crate set a
+    /// time of their own: a JWT is reused until `exp`, an introspected token for the time to live of the
+    /// [`IntrospectionValidator`](crate::introspection::IntrospectionValidator).
+    ///
+    /// The time stays with the token. If your validator wraps another one that calls this method, call it again.
+    ///
+    /// # Security
+    /// During this time a token that was revoked, or that an added check would refuse, is still accepted.
     #[must_use]
     pub fn reusable_for(self, span: Duration) -> Self {
         let reuse = if span.is_zero() { Reuse::Never } else { Reuse::For(span) };
-        Self::new(Verdict { reuse, ..Verdict::clone(&self.verdict) })
+        self.with_reuse(reuse, ReuseSource::CustomValidator)
+    }
+
+    /// Allows the layer to reuse this verdict for as long as the validator that made it allows, in a validator of your own
+    /// that wraps it. Call this only if your validator adds no check, for example if it only counts calls.
+    ///
+    /// # Security
+    /// Your validator is then not called again for this token, in the case of a JWT until `exp`.
+    #[must_use]
+    pub fn keep_reuse(self) -> Self {
+        let reuse = self.verdict.reuse;
+        self.with_reuse(reuse, ReuseSource::CustomValidator)
+    }
+
+    /// Drops a reuse time that this validator did not allow itself with [`reusable_for`](Self::reusable_for) or
+    /// [`keep_reuse`](Self::keep_reuse).
+    pub(crate) fn without_inherited_reuse(self) -> Self {
+        match (self.verdict.reuse, self.verdict.reuse_source) {
+            (Reuse::Never, _) | (_, ReuseSource::CustomValidator) => self,
+            (_, ReuseSource::Validator) => self.with_reuse(Reuse::Never, ReuseSource::Validator),
+        }
+    }
+
+    fn with_reuse(mut self, reuse: Reuse, reuse_source: ReuseSource) -> Self {
+        let verdict = Arc::make_mut(&mut self.verdict);
+        verdict.reuse = reuse;
+        verdict.reuse_source = reuse_source;
+        self
     }
 
     fn new(verdict: Verdict) -> Self {
         Self { verdict: Arc::new(verdict), passed: None }
     }
 
-    /// Vouches for a JWT whose every rule was checked: good until `exp`, or until its key is withdrawn.
+    /// Makes a token from the claims of a JWT that passed every check. Its verdict is reused until `exp`, or until its key
+    /// is withdrawn.
     pub(crate) fn verified(claims: ClaimsSet, expired_from: UnixTime, key: KeyValidity) -> Self {
         Self::new(Verdict {
             claims,
             expired_from: Some(expired_from),
             reuse: Reuse::UntilExpiry,
+            reuse_source: ReuseSource::Validator,
             key: Some(key),
         })
     }
 
-    /// Vouches for what the authorization server called active.
+    /// Makes a token from the answer of an authorization server that calls it active.
     pub(crate) fn introspected(claims: ClaimsSet, expired_from: Option<UnixTime>, reuse: Reuse) -> Self {
-        Self::new(Verdict { claims, expired_from, reuse, key: None })
+        Self::new(Verdict { claims, expired_from, reuse, reuse_source: ReuseSource::Validator, key: None })
     }
 
     pub(crate) fn from_verdict(verdict: Arc<Verdict>) -> Self {
@@ -84,7 +132,7 @@ impl ValidatedToken {
         &self.verdict
     }
 
-    /// Remembers the guard that let the request pass.
+    /// Records the guard that the token passed.
     pub(crate) fn having_passed(self, passed: Arc<PassedGuards>) -> Self {
         Self { passed: Some(passed), ..self }
     }
@@ -93,17 +141,19 @@ impl ValidatedToken {
         self.passed.as_ref()
     }
 
-    /// Tells whether the token has these scopes, for what a handler decides by itself: with the
-    /// [hierarchy](crate::ScopeHierarchy) of the resource server whose layer it passed, if it passed one.
+    /// Tells whether the token has these scopes, for a decision inside a handler.
     ///
-    /// A guard on the route is better where there can be one: its refusal tells the caller which scopes to ask for.
+    /// The [hierarchy](crate::ScopeHierarchy) is that of the resource server whose layer the token passed last. A token
+    /// that passed no layer has none: each scope must be listed.
+    ///
+    /// Prefer a layer on the route where you can: its refusal tells the client which scopes to request.
     pub fn allows(&self, scopes: impl Into<ScopeRequirement>) -> bool {
         let none = ScopeHierarchy::default();
         let hierarchy = self.passed.as_ref().map_or(&none, |passed| &passed.hierarchy);
         ScopeCheck::new(scopes.into(), hierarchy).is_met_by(self.scopes())
     }
 
-    /// Returns the claims; the token dereferences to them as well.
+    /// Returns the claims. The token also dereferences to them.
     pub fn claims(&self) -> &ClaimsSet {
         &self.verdict.claims
     }

@@ -5,13 +5,14 @@ use std::time::Duration;
 use super::KeyValidity;
 use crate::{ClaimsSet, UnixTime};
 
-/// A good verdict, shared by all requests that carry the token.
+/// A good verdict, shared by all requests with the token.
 #[derive(Clone)]
 pub(crate) struct Verdict {
     pub(super) claims: ClaimsSet,
-    /// The first moment at which the token is refused: `exp` plus the clock skew of the validator that checked it.
+    /// The time from which the token is refused: `exp` plus the clock skew of the validator that checked it.
     pub(super) expired_from: Option<UnixTime>,
     pub(super) reuse: Reuse,
+    pub(super) reuse_source: ReuseSource,
     pub(super) key: Option<KeyValidity>,
 }
 
@@ -21,6 +22,15 @@ pub(crate) enum Reuse {
     Never,
     UntilExpiry,
     For(Duration),
+}
+
+/// Who said how long a verdict may be reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReuseSource {
+    /// The validator that found the token valid.
+    Validator,
+    /// A custom validator, with `reusable_for` or `keep_reuse`.
+    CustomValidator,
 }
 
 impl Verdict {
@@ -36,7 +46,7 @@ impl Verdict {
         self.reuse
     }
 
-    /// Tells whether the key that verified the token, if one did, is still published.
+    /// Tells whether the key that verified the token is still published. True if no key verified it.
     pub(crate) fn has_valid_key(&self) -> bool {
         self.key.as_ref().is_none_or(KeyValidity::is_valid)
     }

@@ -1,4 +1,4 @@
-//! Look up, else validate, then keep: [`CachedValidator`].
+//! Looks a token up in a cache, else validates it and keeps the verdict: [`CachedValidator`].
 
 use std::{
     fmt,
@@ -12,31 +12,32 @@ use std::{
 
 use aws_lc_rs::error::Unspecified;
 
-use super::{ErasedValidator, TokenHash, VerdictCache};
+use super::{ErasedValidator, TokenHash, VerdictCache, outage_log::OutageLog};
 use crate::{
     AccessToken, BoxFuture, Clock, Issuer, ValidatedToken, ValidationError,
     single_flight::{FlightError, SingleFlight},
 };
 
-/// A validator with a cache of good verdicts in front of it.
+/// A validator behind a cache of the verdicts on valid tokens.
 pub(crate) struct CachedValidator {
     validator: Arc<dyn ErasedValidator>,
     verdicts: VerdictCache,
-    /// Validations that several callers wait for.
-    shared: Arc<SingleFlight<TokenHash, Result<ValidatedToken, ValidationError>>>,
+    /// Calls of the validator that several requests wait for.
+    shared_calls: Arc<SingleFlight<TokenHash, Validation>>,
+    shared_call_outages: OutageLog,
 }
 
-/// Maximum number of concurrent shared validations, whatever the validator. Introspection has a lower bound of its own.
-const MAX_SHARED_VALIDATIONS: usize = 1_024;
+type Validation = Result<ValidatedToken, ValidationError>;
 
-/// Maximum duration of a shared validation. Its callers may all have left, so nobody else would end it. Our own validators
-/// have shorter deadlines.
+/// Maximum number of shared calls at a time, for any validator. Introspection has a lower limit of its own.
+const MAX_SHARED_CALLS: usize = 1_024;
+
+/// Maximum duration of a shared call. If all its requests have gone away, nothing else ends it. The validators of this crate have
+/// shorter deadlines.
 const MAX_SHARED_DURATION: Duration = Duration::from_secs(60);
 
-const PANICKED: &str = "the validator panicked";
-
 impl CachedValidator {
-    /// Puts a cache of about `max_bytes` in front of a validator; zero bytes switch it off.
+    /// Puts a cache of about `max_bytes` in front of a validator. Zero bytes switch the cache off.
     ///
     /// # Errors
     /// If the operating system has no random bytes for the key of the token hashes.
@@ -45,27 +46,30 @@ impl CachedValidator {
         max_bytes: u64,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Unspecified> {
-        let verdicts = VerdictCache::new(max_bytes, clock)?;
-        Ok(Self { validator, verdicts, shared: SingleFlight::new(MAX_SHARED_VALIDATIONS) })
+        Ok(Self {
+            validator,
+            verdicts: VerdictCache::new(max_bytes, clock)?,
+            shared_calls: SingleFlight::new(MAX_SHARED_CALLS),
+            shared_call_outages: OutageLog::new("shared calls"),
+        })
     }
 
     pub(crate) fn issuers(&self) -> Vec<Issuer> {
         self.validator.issuers()
     }
 
-    /// Looks a token up; the error is the hash to validate it under.
+    /// Finds the verdict on a token in the cache. The error is the hash to call [`validate`](Self::validate) with.
     pub(crate) fn find(&self, token: &str) -> Result<ValidatedToken, TokenHash> {
         let hash = self.verdicts.hash(token);
-        self.verdicts.find(hash).map(ValidatedToken::from_verdict).ok_or(hash)
+        self.find_hash(hash).ok_or(hash)
     }
 
-    /// Validates a token that is not in the cache, sharing the call with others that present the same token if the
-    /// validator allows it, and keeps a good verdict.
+    /// Validates a token that is not in the cache, and keeps the verdict if the token is valid.
     pub(crate) fn validate(
         self: &Arc<Self>,
         token: AccessToken,
         hash: TokenHash,
-    ) -> BoxFuture<'static, Result<ValidatedToken, ValidationError>> {
+    ) -> BoxFuture<'static, Validation> {
         let this = Arc::clone(self);
         Box::pin(catch_panic(async move {
             if this.validator.shares_calls(&token) {
@@ -76,54 +80,53 @@ impl CachedValidator {
         }))
     }
 
-    async fn validate_shared(
-        self: Arc<Self>,
-        token: AccessToken,
-        hash: TokenHash,
-    ) -> Result<ValidatedToken, ValidationError> {
-        let call = || {
-            let this = Arc::clone(&self);
-            async move {
-                // Another shared call may have ended between our look-up and this start.
-                if let Some(verdict) = this.verdicts.find(hash) {
-                    return Ok(ValidatedToken::from_verdict(verdict));
-                }
-                tokio::time::timeout(MAX_SHARED_DURATION, this.validate_and_keep(&token, hash))
-                    .await
-                    .unwrap_or_else(|_| {
-                        Err(ValidationError::unavailable("the validator took more than a minute"))
-                    })
+    /// Joins the call for this token that another request has started, or starts one.
+    async fn validate_shared(self: Arc<Self>, token: AccessToken, hash: TokenHash) -> Validation {
+        let this = Arc::clone(&self);
+        let call = || async move {
+            // Another shared call may have ended between the look-up and the start of this one.
+            if let Some(found) = this.find_hash(hash) {
+                return Ok(found);
             }
+            let validation = catch_panic(this.validate_and_keep(&token, hash));
+            let validation = tokio::time::timeout(MAX_SHARED_DURATION, validation).await;
+            if validation.is_ok() {
+                this.shared_call_outages.answered();
+            }
+            validation.unwrap_or_else(|_| Err(this.shared_call_failed("no verdict within 60 s")))
         };
-        match self.shared.run(hash, call).await {
+        match self.shared_calls.run(hash, call).await {
             Ok(verdict) => verdict,
-            Err(FlightError::Full) => {
-                Err(ValidationError::unavailable("too many tokens are being validated"))
-            }
-            Err(FlightError::Lost) => Err(ValidationError::internal(PANICKED)),
+            Err(FlightError::Full) => Err(self.shared_call_failed("1,024 tokens are being validated")),
+            // A panic is a verdict (see above), so the runtime that drove the call has been shut down.
+            Err(FlightError::Lost) => Err(self.shared_call_failed("the runtime was shut down")),
         }
     }
 
-    async fn validate_and_keep(
-        &self,
-        token: &AccessToken,
-        hash: TokenHash,
-    ) -> Result<ValidatedToken, ValidationError> {
+    async fn validate_and_keep(&self, token: &AccessToken, hash: TokenHash) -> Validation {
         let token = self.validator.validate(token).await?;
         self.verdicts.keep(hash, token.verdict());
         Ok(token)
     }
+
+    fn find_hash(&self, hash: TokenHash) -> Option<ValidatedToken> {
+        self.verdicts.find(hash).map(ValidatedToken::from_verdict)
+    }
+
+    fn shared_call_failed(&self, reason: &'static str) -> ValidationError {
+        let error = ValidationError::unavailable(reason);
+        self.shared_call_outages.failed(&error);
+        error
+    }
 }
 
 /// Converts a panic of the validator into an error, so that the connection and its other requests go on.
-async fn catch_panic(
-    validation: impl Future<Output = Result<ValidatedToken, ValidationError>>,
-) -> Result<ValidatedToken, ValidationError> {
+async fn catch_panic(validation: impl Future<Output = Validation>) -> Validation {
     let mut validation = pin!(validation);
     poll_fn(|cx| {
-        // No state of ours is left half changed: a verdict is kept only after it was found.
+        // Unwind safe: our own state is not changed before the validator has returned.
         let polled = catch_unwind(AssertUnwindSafe(|| validation.as_mut().poll(cx)));
-        polled.unwrap_or(Poll::Ready(Err(ValidationError::internal(PANICKED))))
+        polled.unwrap_or_else(|_| Poll::Ready(Err(ValidationError::internal("the validator panicked"))))
     })
     .await
 }
@@ -131,5 +134,160 @@ async fn catch_panic(
 impl fmt::Debug for CachedValidator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CachedValidator").field("issuers", &self.issuers()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::{ClaimsSet, SystemClock, TokenValidator, validator::erase};
+
+    /// Accepts "good" for a minute, refuses "bad", panics at "panic". Each call waits for a permit.
+    struct Scripted {
+        calls: Arc<AtomicUsize>,
+        permits: Arc<Semaphore>,
+        shares_calls: bool,
+    }
+
+    impl TokenValidator for Scripted {
+        async fn validate(&self, token: &AccessToken) -> Validation {
+            self.calls.fetch_add(1, Ordering::SeqCst);
+            self.permits.acquire().await.map_err(ValidationError::unavailable)?.forget();
+            match token.expose() {
+                "bad" => Err(ValidationError::Inactive),
+                "panic" => panic!("on purpose"),
+                _ => {
+                    Ok(ValidatedToken::from_trusted_claims(ClaimsSet::new())
+                        .reusable_for(MAX_SHARED_DURATION))
+                }
+            }
+        }
+
+        fn shares_calls(&self, _: &AccessToken) -> bool {
+            self.shares_calls
+        }
+    }
+
+    struct Fixture {
+        validator: Arc<CachedValidator>,
+        calls: Arc<AtomicUsize>,
+        permits: Arc<Semaphore>,
+    }
+
+    impl Fixture {
+        fn new(shares_calls: bool, permits: usize) -> Self {
+            let (calls, permits) = (Arc::default(), Arc::new(Semaphore::new(permits)));
+            let scripted =
+                Scripted { calls: Arc::clone(&calls), permits: Arc::clone(&permits), shares_calls };
+            let validator = CachedValidator::new(erase(scripted), 1_000_000, Arc::new(SystemClock)).unwrap();
+            Self { validator: Arc::new(validator), calls, permits }
+        }
+
+        fn validate(&self, token: &str) -> BoxFuture<'static, Validation> {
+            let hash = self.validator.find(token).expect_err("not in the cache");
+            self.validator.validate(AccessToken::new(token), hash)
+        }
+
+        fn calls(&self) -> usize {
+            self.calls.load(Ordering::SeqCst)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_valid_token_is_found_after_it_was_validated() {
+        for shares_calls in [false, true] {
+            let fixture = Fixture::new(shares_calls, 1);
+
+            fixture.validate("good").await.unwrap();
+
+            assert!(fixture.validator.find("good").is_ok());
+            assert!(fixture.validator.find("other").is_err());
+            assert_eq!(fixture.calls(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refused_token_is_not_found() {
+        for shares_calls in [false, true] {
+            let fixture = Fixture::new(shares_calls, 2);
+
+            for _ in 0..2 {
+                let error = fixture.validate("bad").await.unwrap_err();
+                assert!(matches!(error, ValidationError::Inactive), "{error}");
+            }
+
+            assert_eq!(fixture.calls(), 2);
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_with_one_token_share_a_call_if_the_validator_allows_it() {
+        for (shares_calls, expected) in [(false, 3), (true, 1)] {
+            let fixture = Fixture::new(shares_calls, 0);
+            let waiting: Vec<_> = (0..3).map(|_| tokio::spawn(fixture.validate("good"))).collect();
+            while fixture.calls() < expected {
+                tokio::task::yield_now().await;
+            }
+
+            fixture.permits.add_permits(expected);
+
+            for validation in waiting {
+                validation.await.unwrap().unwrap();
+            }
+            assert_eq!(fixture.calls(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_starts_after_the_verdict_was_kept_finds_it() {
+        let fixture = Fixture::new(true, 1);
+        let late = fixture.validate("good");
+        fixture.validate("good").await.unwrap();
+
+        late.await.unwrap();
+
+        assert_eq!(fixture.calls(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_error() {
+        for shares_calls in [false, true] {
+            let error = Fixture::new(shares_calls, 1).validate("panic").await.unwrap_err();
+
+            assert_eq!(error.to_string(), "token cannot be validated: the validator panicked");
+            assert_eq!(error.kind(), "internal");
+        }
+    }
+
+    #[test]
+    fn a_shared_call_whose_runtime_is_shut_down_is_an_outage() {
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let (first, second) = (runtime(), runtime());
+        let fixture = Fixture::new(true, 0);
+        let leading = fixture.validate("good");
+        first.block_on(async {
+            tokio::spawn(leading);
+            while fixture.calls() < 1 {
+                tokio::task::yield_now().await;
+            }
+        });
+        let following = second.spawn(fixture.validate("good"));
+        second.block_on(tokio::task::yield_now());
+
+        drop(first);
+
+        let error = second.block_on(following).unwrap().unwrap_err();
+        assert_eq!(error.to_string(), "token cannot be validated now: the runtime was shut down");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shared_call_is_ended_after_a_minute() {
+        let error = Fixture::new(true, 0).validate("good").await.unwrap_err();
+
+        assert_eq!(error.to_string(), "token cannot be validated now: no verdict within 60 s");
     }
 }

@@ -1,7 +1,10 @@
-//! Who decides about a token: the trait [`TokenValidator`], and [`RoutingValidator`] to choose among several.
+//! How a token is validated: the trait [`TokenValidator`], and [`RoutingValidator`] to choose among several validators.
 //!
-//! This crate brings two: `JwtValidator` verifies on the spot, `IntrospectionValidator` asks the authorization server.
-//! A service with a token table of its own writes a third:
+//! This crate has two validators: `JwtValidator` verifies JWTs locally, `IntrospectionValidator` sends tokens to the
+//! authorization server. You can write your own, instead of these or around them.
+//!
+//! # A token table
+//! For tokens that your service issued itself, such as API keys:
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -13,27 +16,68 @@
 //!     expires_at: UnixTime,
 //! }
 //!
-//! /// Random strings, stored hashed.
 //! struct TokenTable {
+//!     /// By the SHA-256 of the token, so that the table holds no tokens.
 //!     rows: HashMap<[u8; 32], Row>,
+//! }
+//!
+//! impl TokenTable {
+//!     async fn find(&self, hash: [u8; 32]) -> Result<Option<&Row>, std::io::Error> {
+//!         Ok(self.rows.get(&hash))
+//!     }
 //! }
 //!
 //! impl TokenValidator for TokenTable {
 //!     async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
-//!         let row = self.rows.get(&token.sha256()).ok_or(ValidationError::Inactive)?; // 401 invalid_token
-//!         Ok(ValidatedToken::from_trusted_claims(
-//!             ClaimsSet::new()
-//!                 .with_subject(row.user.as_str())
-//!                 .with_scopes(&row.scopes)
-//!                 .with_expiry(row.expires_at), // still checked by the layer
-//!         ))
+//!         let row = self.find(token.sha256()).await.map_err(ValidationError::unavailable)?; // 503
+//!         let row = row.ok_or_else(|| ValidationError::refused("token not in the table"))?; // 401 invalid_token
+//!         let claims = ClaimsSet::new()
+//!             .with_subject(row.user.as_str())
+//!             .with_scopes(&row.scopes)
+//!             .with_expiry(row.expires_at); // checked by the layer
+//!         Ok(ValidatedToken::from_trusted_claims(claims))
 //!     }
 //! }
 //! ```
 //!
-//! A table that cannot be reached is `ValidationError::unavailable`: 503, since the token may be fine.
+//! # A validator around another
+//! For a check in addition to those of this crate, such as a list of revoked tokens:
+//!
+//! ```
+//! use std::{collections::HashSet, sync::RwLock};
+//! use tower_bearer::{AccessToken, Issuer, TokenValidator, ValidatedToken, ValidationError};
+//!
+//! struct Denylist<V> {
+//!     inner: V,
+//!     revoked: RwLock<HashSet<String>>,
+//! }
+//!
+//! impl<V: TokenValidator> TokenValidator for Denylist<V> {
+//!     async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
+//!         let token = self.inner.validate(token).await?;
+//!         let revoked = self.revoked.read().map_err(|_| ValidationError::internal("the list is poisoned"))?; // 500
+//!         match token.token_id() {
+//!             Some(id) if !revoked.contains(id) => Ok(token),
+//!             Some(_) => Err(ValidationError::refused("token on the list of revoked tokens")),
+//!             None => Err(ValidationError::MissingClaim("jti")),
+//!         }
+//!     }
+//!
+//!     // For the metadata of the resource server, and for `RoutingValidator::route`.
+//!     fn issuers(&self) -> Vec<Issuer> {
+//!         self.inner.issuers()
+//!     }
+//! }
+//! ```
+//!
+//! The list is read for every request, because the verdict of a validator of your own is not reused. If a look-up is
+//! expensive, end with `Ok(token.reusable_for(Duration::from_secs(5)))`: a revoked token is then accepted for up to five
+//! seconds more.
 
+mod built_in;
 mod cached;
+mod erased;
+mod outage_log;
 mod route;
 mod token_hash;
 mod verdict_cache;
@@ -41,47 +85,85 @@ mod verdict_cache;
 use std::{future::Future, sync::Arc};
 
 pub use self::route::RoutingValidator;
-pub(crate) use self::route::UnverifiedIssuer;
 use self::verdict_cache::VerdictCache;
 pub(crate) use self::{
+    built_in::{BuiltIn, Private},
     cached::CachedValidator,
+    erased::{ErasedValidator, erase},
+    route::UnverifiedIssuer,
     token_hash::{BuildTokenHasher, TokenHash, TokenHasher},
 };
-use crate::{AccessToken, BoxFuture, Issuer, ValidatedToken, ValidationError};
+use crate::{AccessToken, Issuer, ValidatedToken, ValidationError};
 
-/// Decides whether an access token is good, and what it says.
+/// Validates access tokens.
 ///
-/// It gets the token only, not the request: the layer extracts the token, checks the time once more, the scopes and
-/// whether the token is bound to a key, and writes the refusal. None of that can be forgotten here.
+/// A validator gets the token, not the request. The layer reads the token from the request, checks `exp` again, refuses
+/// tokens that are bound to a key (`cnf`), checks the scopes and writes the refusal. **Everything else is the validator's
+/// job**: that the token is genuine, its issuer, its audience and `nbf`. See the [module](self) for examples.
+///
+/// # Reuse
+/// The layer keeps the verdicts of this crate's validators, so that most requests do not call them. Your own validator is
+/// called for every request, even if it wraps one of ours, unless it calls [`ValidatedToken::reusable_for`].
+///
+/// # Errors and what is logged
+/// | the validator returns | the client gets | the log gets |
+/// |---|---|---|
+/// | [`refused`](ValidationError::refused), or any other variant about the token | 401 `invalid_token` | DEBUG for each request |
+/// | [`unavailable`](ValidationError::unavailable) | 503 with `Retry-After` | WARN when an outage begins, INFO when it is over, DEBUG for each request |
+/// | [`internal`](ValidationError::internal) | 500 | ERROR for each request |
+/// | nothing, because it panics | 500 | ERROR for each request |
+///
+/// An outage is over when the validator has decided again and has not failed for 10 seconds. None of these errors is sent to the
+/// client; it gets a fixed sentence.
+///
+/// `?` converts a [`ClaimError`](crate::ClaimError): one from [`ClaimsSet::with_claim`](crate::ClaimsSet::with_claim) is 500,
+/// since your own value cannot be a claim. One from reading a claim of a token is 401.
 pub trait TokenValidator: Send + Sync + 'static {
     /// Validates one token. Write it as an `async fn`.
     ///
-    /// The future is dropped when the caller goes away.
+    /// The future is dropped when the client goes away, unless [`shares_calls`](Self::shares_calls) returns true. There
+    /// is no deadline: set one around every call that can hang.
+    ///
+    /// # Errors
+    /// If the token is not valid, or if that cannot be decided. See [the table](TokenValidator#errors-and-what-is-logged).
     fn validate(
         &self,
         token: &AccessToken,
     ) -> impl Future<Output = Result<ValidatedToken, ValidationError>> + Send;
 
-    /// Returns the issuers whose tokens it validates, for `authorization_servers` in the metadata of RFC 9728.
+    /// Returns the issuers whose tokens this validator accepts.
     ///
-    /// Default: none.
+    /// They are published as `authorization_servers` in the metadata (RFC 9728 section 2), and
+    /// [`RoutingValidator::route`] chooses by them. A validator around another one forwards them. Called while the resource
+    /// server is built; must not block.
+    ///
+    /// Default: none. Metadata without issuers tells clients nothing about where to get a token, so the build of the
+    /// resource server then logs a warning.
     fn issuers(&self) -> Vec<Issuer> {
         Vec::new()
     }
 
-    /// Tells whether callers who present this same token at the same time may share one call, which then goes on when
-    /// they leave. Right where a call is dear and an answer some milliseconds old is as good as a new one.
+    /// Returns whether requests that present the same token at the same time share one call of
+    /// [`validate`](Self::validate).
     ///
-    /// A shared call is ended after a minute, since nobody who waits could end it; put a shorter deadline around yours.
+    /// Return true if a call is expensive and an answer that is some milliseconds old is as good as a new one. A
+    /// shared call continues when the clients that wait for it go away. It is ended after 60 seconds; set a shorter
+    /// deadline of your own. At most 1,024 shared calls run at a time; more are answered with 503.
     ///
-    /// Default: no.
+    /// Default: false. A validator around another one does not inherit this.
     fn shares_calls(&self, token: &AccessToken) -> bool {
         let _ = token;
         false
     }
+
+    /// Not part of the public API. Cannot be overridden outside this crate, since its types cannot be named there.
+    #[doc(hidden)]
+    fn __built_in(&self, _: Private) -> Option<BuiltIn> {
+        None
+    }
 }
 
-/// A validator that is shared is a validator.
+/// Validates with the shared validator. Everything is forwarded.
 impl<V: TokenValidator> TokenValidator for Arc<V> {
     fn validate(
         &self,
@@ -97,33 +179,8 @@ impl<V: TokenValidator> TokenValidator for Arc<V> {
     fn shares_calls(&self, token: &AccessToken) -> bool {
         V::shares_calls(self, token)
     }
-}
 
-/// [`TokenValidator`] made object-safe, so that layers need no type parameter for it.
-pub(crate) trait ErasedValidator: Send + Sync {
-    fn validate<'a>(
-        &'a self,
-        token: &'a AccessToken,
-    ) -> BoxFuture<'a, Result<ValidatedToken, ValidationError>>;
-
-    fn issuers(&self) -> Vec<Issuer>;
-
-    fn shares_calls(&self, token: &AccessToken) -> bool;
-}
-
-impl<V: TokenValidator> ErasedValidator for V {
-    fn validate<'a>(
-        &'a self,
-        token: &'a AccessToken,
-    ) -> BoxFuture<'a, Result<ValidatedToken, ValidationError>> {
-        Box::pin(TokenValidator::validate(self, token))
-    }
-
-    fn issuers(&self) -> Vec<Issuer> {
-        TokenValidator::issuers(self)
-    }
-
-    fn shares_calls(&self, token: &AccessToken) -> bool {
-        TokenValidator::shares_calls(self, token)
+    fn __built_in(&self, private: Private) -> Option<BuiltIn> {
+        V::__built_in(self, private)
     }
 }

@@ -1,24 +1,27 @@
-//! Which validator gets a token: by the issuer it names, or else by being no such token. A choice, never a fallback.
+//! Chooses one of several validators: [`RoutingValidator`].
 
-use std::{fmt, sync::Arc};
+use std::{any::type_name, fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{ErasedValidator, TokenValidator};
+use super::{BuiltIn, ErasedValidator, Private, TokenValidator, erase};
 use crate::{
     AccessToken, Issuer, ValidatedToken, ValidationError,
+    config_error::Problem,
     credentials::MAX_PAYLOAD_LEN,
     refusal::Excerpt,
     strict_json::{self, Members},
 };
 
-/// Chooses among several validators by the issuer that a token names; for several authorization servers, or for JWTs
-/// and opaque tokens side by side.
+/// Chooses one of several validators for each token, by the issuer that the token names. Use it for several
+/// authorization servers, or for JWTs and opaque tokens at the same resource server.
 ///
-/// A JWT whose `iss` is exactly an issuer of one of the validators goes to that one; each has its own keys, audience
-/// and algorithms. Everything else goes to the validator given to [`otherwise`](Self::otherwise), or is refused. The
-/// choice reads the `iss` of a token that nobody has verified yet, and compares it with what is configured; nothing else
-/// is done with it. What the chosen validator refuses is refused: no other one is asked.
+/// A JWT whose `iss` is exactly an issuer of a route goes to the validator of that route, with its own keys, audience and
+/// algorithms. Every other token goes to the validator of [`otherwise`](Self::otherwise); without one it is refused with
+/// 401.
+///
+/// This is a choice, not a fallback: a token that the chosen validator refuses is refused. The choice reads an `iss`
+/// that is not verified yet, and only compares it with the configured issuers. The chosen validator verifies it.
 ///
 /// ```
 /// # #[cfg(all(feature = "jwt", feature = "introspection", feature = "reqwest"))]
@@ -48,6 +51,8 @@ use crate::{
 pub struct RoutingValidator {
     routes: Vec<Route>,
     otherwise: Option<Arc<dyn ErasedValidator>>,
+    /// Routes that no token can take.
+    unreachable: Vec<Problem>,
 }
 
 struct Route {
@@ -56,27 +61,42 @@ struct Route {
 }
 
 impl RoutingValidator {
-    /// Starts with no validator, which refuses every token.
+    /// Makes a router without validators, which refuses every token.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sends the JWTs of the issuers of `validator` to it ([`TokenValidator::issuers`]).
+    /// Adds a route: JWTs that name an [issuer](TokenValidator::issuers) of `validator` go to it.
     ///
-    /// Of two validators with the same issuer the first gets its tokens.
-    pub fn route(mut self, validator: impl TokenValidator) -> Self {
-        let issuers = TokenValidator::issuers(&validator);
+    /// If several routes have the same issuer, the first one gets its tokens.
+    ///
+    /// # Errors
+    /// A validator without issuers could never be chosen. [`ResourceServerBuilder::build`] then returns a
+    /// [`ConfigError`]. It cannot do so if a validator of your own wraps this router.
+    ///
+    /// [`ResourceServerBuilder::build`]: crate::ResourceServerBuilder::build
+    /// [`ConfigError`]: crate::ConfigError
+    pub fn route<V: TokenValidator>(mut self, validator: V) -> Self {
+        let issuers = validator.issuers();
         if issuers.is_empty() {
-            tracing::error!("a validator that names no issuer has a route, and will never be chosen");
+            let expected = "expected a validator that names its issuers (TokenValidator::issuers); one that names none \
+                            can only be given to otherwise()";
+            self.unreachable.push(Problem::new("route of RoutingValidator", type_name::<V>(), expected));
         }
-        self.routes.push(Route { issuers, validator: Arc::new(validator) });
+        self.routes.push(Route { issuers, validator: erase(validator) });
         self
     }
 
-    /// Sends every other token to `validator`: opaque ones, and JWTs of issuers that have no route.
+    /// Sets the validator for every other token: opaque tokens, and JWTs of issuers that have no route. A second call
+    /// replaces the first. Default: none, such tokens are refused with 401.
     pub fn otherwise(mut self, validator: impl TokenValidator) -> Self {
-        self.otherwise = Some(Arc::new(validator));
+        self.otherwise = Some(erase(validator));
         self
+    }
+
+    /// Returns all validators, in the order of the routes.
+    fn validators(&self) -> impl Iterator<Item = &Arc<dyn ErasedValidator>> {
+        self.routes.iter().map(|route| &route.validator).chain(&self.otherwise)
     }
 
     fn find(&self, token: &AccessToken) -> Result<&Arc<dyn ErasedValidator>, ValidationError> {
@@ -98,8 +118,7 @@ impl TokenValidator for RoutingValidator {
 
     fn issuers(&self) -> Vec<Issuer> {
         let mut all: Vec<Issuer> = Vec::new();
-        let otherwise = self.otherwise.iter().flat_map(|validator| validator.issuers());
-        for issuer in self.routes.iter().flat_map(|route| route.issuers.clone()).chain(otherwise) {
+        for issuer in self.validators().flat_map(|validator| validator.issuers()) {
             if !all.contains(&issuer) {
                 all.push(issuer);
             }
@@ -109,6 +128,11 @@ impl TokenValidator for RoutingValidator {
 
     fn shares_calls(&self, token: &AccessToken) -> bool {
         self.find(token).is_ok_and(|validator| validator.shares_calls(token))
+    }
+
+    fn __built_in(&self, _: Private) -> Option<BuiltIn> {
+        let inner = self.validators().flat_map(|validator| validator.problems());
+        Some(BuiltIn { problems: self.unreachable.iter().chain(inner).cloned().collect() })
     }
 }
 
@@ -121,16 +145,16 @@ impl fmt::Debug for RoutingValidator {
     }
 }
 
-/// The issuer that a token names before anything was verified. It can be compared, and shown in a log; no more.
+/// The issuer that a token names, before anything is verified. It can only be compared and shown in logs.
 pub(crate) struct UnverifiedIssuer(Option<Box<str>>);
 
 impl UnverifiedIssuer {
-    /// Looks for `iss` in what has the shape of a JWT: three parts, the first two JSON objects in base64url.
+    /// Reads `iss` if the token has the form of a JWT: three parts, the first two JSON objects in base64url.
     pub(crate) fn peek(token: &str) -> Self {
         Self(Self::of_jwt(token))
     }
 
-    /// Looks for `iss` in a payload.
+    /// Reads `iss` from a payload.
     pub(crate) fn of_payload(payload: &[u8]) -> Option<Box<str>> {
         let members = Members::parse(payload).ok()?;
         strict_json::string(members.find("iss")?).map(Into::into)

@@ -11,6 +11,7 @@ mod support;
 mod authorization_server;
 mod availability;
 mod axum;
+mod custom_validators;
 mod grpc;
 mod key_rotation;
 mod mcp;

@@ -1,0 +1,48 @@
+//! Logs an outage when it begins and when it is over, not once per request: [`OutageLog`].
+
+use std::{
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// How long a validator must have answered before its outage is over. A validator that fails for some tokens only would
+/// otherwise fill the log.
+const QUIET_PERIOD: Duration = Duration::from_secs(10);
+
+/// Logs the outages of one validator: a warning when one begins, an info when it is over.
+pub(super) struct OutageLog {
+    /// What is named in the log: the type of the validator.
+    validator: &'static str,
+    /// When the validator failed last, if an outage has been logged and is not over.
+    last_failure: Mutex<Option<Instant>>,
+}
+
+impl OutageLog {
+    pub(super) fn new(validator: &'static str) -> Self {
+        Self { validator, last_failure: Mutex::new(None) }
+    }
+
+    /// Records that the validator could not decide.
+    pub(super) fn failed(&self, error: &dyn fmt::Display) {
+        if self.last_failure().replace(Instant::now()).is_none() {
+            tracing::warn!(validator = self.validator, %error, "validator unavailable, requests are answered with 503");
+        }
+    }
+
+    /// Records that the validator decided, whatever the verdict.
+    pub(super) fn answered(&self) {
+        let mut last_failure = self.last_failure();
+        if last_failure.is_some_and(|at| at.elapsed() >= QUIET_PERIOD) {
+            *last_failure = None;
+            tracing::info!(validator = self.validator, "validator available again");
+        }
+    }
+
+    fn last_failure(&self) -> MutexGuard<'_, Option<Instant>> {
+        // Consistent after each statement, so a panic elsewhere does no harm.
+        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
