@@ -177,8 +177,7 @@ fn own_validator_sets_claims_with_fractions() {
 
 #[test]
 fn members_of_metadata_keep_their_fractions() {
-    let metadata =
-        ProtectedResourceMetadata::new(AUDIENCE).unwrap().member("x_limits", json!({"a": 0.5})).unwrap();
+    let metadata = ProtectedResourceMetadata::new(AUDIENCE).member("x_limits", json!({"a": 0.5}));
     let authority = TestAuthorizationServer::new("https://as.example.com");
     let validator = authority.jwt_validator(AUDIENCE).build().unwrap();
 
@@ -285,7 +284,7 @@ impl Kit {
 /// Sends a token through the layer; returns its claims, or the status of the refusal.
 async fn admitted(resource_server: &ResourceServer, token: &str) -> Result<ClaimsSet, StatusCode> {
     let service = tower::Layer::layer(
-        &resource_server.layer(),
+        &resource_server.require_token(),
         service_fn(|request: Request<()>| async move {
             let token = request.extensions().get::<ValidatedToken>().cloned().unwrap();
             let mut response = Response::new(());
