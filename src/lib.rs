@@ -75,9 +75,10 @@
 //! # Cryptography and TLS
 //! Signatures, hashes and random numbers come from [aws-lc-rs](https://docs.rs/aws-lc-rs), which needs a C compiler to build. TLS
 //! comes with the feature `reqwest`: rustls, also on aws-lc-rs, with the certificates that the platform trusts. **Nothing is
-//! installed process-wide**, neither a default provider of rustls nor one of jsonwebtoken. For another TLS stack, a proxy or a
-//! private certificate authority, pass a `reqwest::ClientBuilder` to [`ReqwestClient::from_builder`]. For another HTTP client,
-//! switch the feature off and implement [`HttpClient`], a trait with one method.
+//! installed process-wide**, neither a default provider of rustls nor one of jsonwebtoken, of which only the key types are used.
+//! For another TLS stack, a proxy or a private certificate authority, pass a `reqwest::ClientBuilder` to
+//! [`ReqwestClient::from_builder`]. For another HTTP client, switch the feature off and implement [`HttpClient`], a trait with
+//! one method.
 //!
 //! # Standards, and where they are
 //! | document | module |
@@ -175,7 +176,7 @@ pub use integration::axum::{Claims, ExtractError};
 pub use introspection::{IntrospectionValidator, IntrospectionValidatorBuilder, ResourceServerCredential};
 #[cfg(feature = "jwt")]
 #[doc(inline)]
-pub use jwks::{Algorithm, KeySet};
+pub use jwks::{Algorithm, KeySet, UnknownAlgorithm};
 #[cfg(feature = "jwt")]
 #[doc(inline)]
 pub use jwt::{AccessTokenRule, JwtValidator, JwtValidatorBuilder};

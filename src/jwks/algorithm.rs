@@ -1,13 +1,27 @@
 //! The signature algorithms that a token may use: [`Algorithm`].
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use aws_lc_rs::{
     rsa::RsaParameters,
     signature::{self, VerificationAlgorithm},
 };
 
-/// A signature algorithm (RFC 7518 section 3.1, RFC 9864). Symmetric ones and `none` do not exist here.
+use crate::refusal::Excerpt;
+
+/// A signature algorithm (RFC 7518 section 3.1, RFC 8037, RFC 9864). Symmetric ones and `none` do not exist here.
+///
+/// Read from configuration with [`FromStr`], by the exact names of `alg`:
+///
+/// ```
+/// # fn main() -> Result<(), tower_bearer::UnknownAlgorithm> {
+/// use tower_bearer::Algorithm;
+///
+/// assert_eq!("RS256".parse::<Algorithm>()?, Algorithm::RS256);
+/// assert!("HS256".parse::<Algorithm>().is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -34,8 +48,8 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Every algorithm; what a validator accepts unless it is told otherwise.
-    pub const ALL: [Self; 10] = [
+    /// All algorithms. A validator accepts them unless it is told otherwise.
+    pub const ALL: &'static [Self] = &[
         Self::RS256,
         Self::RS384,
         Self::RS512,
@@ -48,7 +62,7 @@ impl Algorithm {
         Self::EdDSA,
     ];
 
-    /// Returns the name in `alg`.
+    /// Returns the name in `alg`: of `EdDSA` the older one, `EdDSA` (RFC 8037).
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RS256 => "RS256",
@@ -64,15 +78,7 @@ impl Algorithm {
         }
     }
 
-    /// Finds an algorithm by its exact name (RFC 7515 section 4.1.1: case-sensitive).
-    pub(crate) fn find(name: &str) -> Option<Self> {
-        if name == "Ed25519" {
-            return Some(Self::EdDSA);
-        }
-        Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
-    }
-
-    /// Returns what aws-lc-rs calls it, where it is one for RSA keys.
+    /// Returns the parameters of `aws-lc-rs` if this is an algorithm for RSA keys.
     pub(super) fn rsa(self) -> Option<&'static RsaParameters> {
         match self {
             Self::RS256 => Some(&signature::RSA_PKCS1_2048_8192_SHA256),
@@ -85,8 +91,8 @@ impl Algorithm {
         }
     }
 
-    /// Returns what aws-lc-rs calls it, where it is one for keys on a curve. ECDSA signatures have a fixed length here
-    /// (RFC 7518 section 3.4), not the variable one of X.509.
+    /// Returns the algorithm of `aws-lc-rs` if this is one for keys on a curve. ECDSA signatures have a fixed length (RFC
+    /// 7518 section 3.4), unlike those of X.509.
     pub(super) fn curve(self) -> Option<&'static dyn VerificationAlgorithm> {
         match self {
             Self::ES256 => Some(&signature::ECDSA_P256_SHA256_FIXED),
@@ -101,5 +107,54 @@ impl Algorithm {
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = UnknownAlgorithm;
+
+    /// Finds an algorithm by its exact name (RFC 7515 section 4.1.1: names are case-sensitive). `Ed25519` is
+    /// [`Algorithm::EdDSA`] too.
+    ///
+    /// # Errors
+    /// If the name is not that of an algorithm here; `none` and symmetric algorithms are not.
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        if name == "Ed25519" {
+            return Ok(Self::EdDSA);
+        }
+        let found = Self::ALL.iter().copied().find(|algorithm| algorithm.as_str() == name);
+        found.ok_or_else(|| UnknownAlgorithm(Excerpt::new(name)))
+    }
+}
+
+/// The error if a name is not that of an [`Algorithm`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is not a signature algorithm known here, expected a name such as RS256 (RFC 7518 section 3.1)")]
+pub struct UnknownAlgorithm(Excerpt);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn algorithms_are_found_by_their_exact_names() {
+        for algorithm in Algorithm::ALL {
+            assert_eq!(algorithm.as_str().parse(), Ok(*algorithm));
+        }
+        assert_eq!("Ed25519".parse(), Ok(Algorithm::EdDSA));
+    }
+
+    #[test]
+    fn other_names_are_refused() {
+        for name in
+            ["", "none", "HS256", "rs256", "RS256 ", "ES256K", "Ed448", "eddsa", "ed25519", "RSA-OAEP"]
+        {
+            let error = name.parse::<Algorithm>().unwrap_err();
+
+            assert!(
+                error.to_string().starts_with(&format!("{name:?} is not a signature algorithm")),
+                "{error}"
+            );
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::{Algorithm, VerifyingKey, jwk::Unusable, pem};
+use super::{Algorithm, jwk::NOT_FOR_SIGNATURES, material::Unusable, pem, verifying_key::VerifyingKey};
 use crate::{
     ConfigError, ValidationError,
     config_error::Problem,
@@ -12,17 +12,20 @@ use crate::{
     strict_json::{self, Members},
 };
 
-/// Most keys in a set. Servers publish two or three; Entra, with all its tenants' keys, a dozen.
+/// Maximum number of keys in a set. Servers publish two or three; Entra, with the keys of all tenants, a dozen.
 const MAX_KEYS: usize = 64;
 
-/// Most keys of one `kid` that are tried, so that a set cannot multiply the cost of a bad signature.
+/// Maximum number of keys of one `kid` that are tried, so that a set cannot multiply the cost of a bad signature.
 const MAX_CANDIDATES: usize = 4;
 
 /// The public keys of an authorization server.
 ///
-/// Keys that cannot be used are left out, each for itself, with a warning in the log: unknown types and curves, keys for
-/// encryption, private and symmetric keys, RSA keys that are not of 2048 to 8192 bits or whose modulus or exponent is
-/// even or whose exponent is below 3, points off their curve, Ed25519 keys of small order, keys with a member twice.
+/// A key that cannot be used is left out, with a warning in the log; the others stay (RFC 7517 section 5). Left out are:
+/// unknown types and curves, keys for encryption (without a warning), private and symmetric keys, RSA keys outside 2048 to
+/// 8192 bits, RSA keys with an even modulus or exponent or an exponent below 3, points off their curve, Ed25519 keys of
+/// small order, and keys with a duplicate member.
+///
+/// Not checked: certificates (`x5c`, `x5t`, `x5u`), and whether the keys belong to the authorization server.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct KeySet {
@@ -33,15 +36,15 @@ impl KeySet {
     /// Reads a JWK Set document (RFC 7517 section 5).
     ///
     /// # Errors
-    /// When it is none, has more than 64 keys, or none that can be used.
+    /// If the input is not a JWK Set, has more than 64 keys, or has no key that can be used.
     pub fn from_jwks(json: &str) -> Result<Self, ConfigError> {
         Self::parse(json.as_bytes()).map_err(|reason| Problem::without_value("key set", reason).into())
     }
 
-    /// Reads one JWK (RFC 7517 section 4). Without `kid` it verifies tokens of any `kid`.
+    /// Reads one JWK (RFC 7517 section 4). A key without `kid` verifies tokens of any `kid`.
     ///
     /// # Errors
-    /// When it is none, or cannot be used.
+    /// If the input is not a JWK, or the key cannot be used.
     pub fn from_jwk(json: &str) -> Result<Self, ConfigError> {
         let problem = |reason| ConfigError::from(Problem::without_value("key", reason));
         let members =
@@ -54,7 +57,7 @@ impl KeySet {
     /// `kid`.
     ///
     /// # Errors
-    /// When it is none, does not fit the algorithm or cannot be used.
+    /// If the input is not one public key in PEM, or the key does not fit the algorithm or cannot be used.
     pub fn from_pem(pem: &str, algorithm: Algorithm) -> Result<Self, ConfigError> {
         let key = pem::public_key(pem, algorithm)
             .and_then(|material| VerifyingKey::prepare(None, &material, Some(algorithm)))
@@ -62,7 +65,7 @@ impl KeySet {
         Ok(Self { keys: vec![Arc::new(key.for_any_kid())] })
     }
 
-    /// Adds the keys of another set.
+    /// Adds the keys of another set. Keys of the same `kid` stay side by side; at most 4 of them are tried for a token.
     pub fn and(mut self, other: Self) -> Self {
         self.keys.extend(other.keys);
         self
@@ -85,8 +88,8 @@ impl KeySet {
         Ok(Self { keys })
     }
 
-    /// Takes over from an older version of the set: keys that stay are carried over, so that verdicts which rest on them
-    /// stay good.
+    /// Takes over from an older version of the set. Keys that are in both are carried over, so that their verdicts still
+    /// count.
     pub(crate) fn succeeding(mut self, older: &Self) -> Self {
         for key in &mut self.keys {
             if let Some(same) = older.keys.iter().find(|old| old.is_same_as(key)) {
@@ -96,7 +99,7 @@ impl KeySet {
         self
     }
 
-    /// Withdraws what rests on keys that `newer` no longer has.
+    /// Withdraws the verdicts of keys that `newer` no longer has.
     pub(crate) fn retire_in_favour_of(&self, newer: &Self) {
         for key in &self.keys {
             if !newer.keys.iter().any(|kept| Arc::ptr_eq(kept, key)) {
@@ -105,7 +108,7 @@ impl KeySet {
         }
     }
 
-    /// Verifies a signature with the key that a header names, and returns that key.
+    /// Verifies a signature with the key that the header names, and returns that key.
     pub(crate) fn verify(
         &self,
         kid: Option<&str>,
@@ -160,7 +163,7 @@ impl KeySet {
     }
 }
 
-/// Reads one key of a set, or says in the log why it is left out.
+/// Reads one key of a set, or logs why it is left out.
 fn usable(jwk: &str) -> Option<VerifyingKey> {
     let key = match Members::parse(jwk.as_bytes()) {
         Ok(members) => {
@@ -172,9 +175,8 @@ fn usable(jwk: &str) -> Option<VerifyingKey> {
     };
     match key {
         Ok(key) => Some(key),
-        // Servers publish keys for encryption beside the others as a matter of course.
-        Err((kid, reason @ Unusable("use is not sig"))) => {
-            tracing::debug!(?kid, %reason, "key left out");
+        Err((kid, NOT_FOR_SIGNATURES)) => {
+            tracing::debug!(?kid, reason = %NOT_FOR_SIGNATURES, "key left out");
             None
         }
         Err((kid, reason)) => {

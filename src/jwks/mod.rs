@@ -1,4 +1,4 @@
-//! The keys of an authorization server: [`KeySet`] (RFC 7517), given or fetched and kept fresh.
+//! The public keys of an authorization server as values: [`KeySet`] (RFC 7517) and [`Algorithm`].
 //!
 //! ```
 //! use tower_bearer::{Algorithm, AuthorizationServer, KeySet};
@@ -16,9 +16,13 @@
 mod algorithm;
 mod jwk;
 mod key_set;
+mod material;
 mod pem;
+mod verifying_key;
 #[cfg(test)]
 mod wycheproof;
 
-pub(crate) use self::jwk::VerifyingKey;
-pub use self::{algorithm::Algorithm, key_set::KeySet};
+pub use self::{
+    algorithm::{Algorithm, UnknownAlgorithm},
+    key_set::KeySet,
+};

@@ -5,7 +5,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
     Algorithm,
-    jwk::{Material, Unusable},
+    material::{Material, Unusable},
 };
 
 /// What stands before the key in the DER of an Ed25519 public key (RFC 8410 section 10.1).

@@ -1,4 +1,4 @@
-//! The settings of a JWT validator and what each is by default.
+//! The settings of a JWT validator, with their defaults: [`JwtValidatorBuilder`].
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ impl JwtValidatorBuilder {
         Self {
             authorization_server,
             audience,
-            algorithms: Box::new(Algorithm::ALL),
+            algorithms: Algorithm::ALL.into(),
             rule: None,
             clock_skew: DEFAULT_CLOCK_SKEW,
             max_age: None,
@@ -40,33 +40,37 @@ impl JwtValidatorBuilder {
         }
     }
 
-    /// Accepts these algorithms only. Default: all ten. To name the one in use is better where the server's keys declare
-    /// none (RFC 8725 section 3.1).
+    /// Accepts these algorithms only. Default: [all](Algorithm::ALL); at least one.
+    ///
+    /// Name the one in use if the server's keys declare none, so that each key is used with one algorithm (RFC 8725 section
+    /// 3.1). A warning in the log names such keys.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = algorithms.into_iter().collect();
         self
     }
 
-    /// Accepts tokens whose `typ` is `JWT` or absent, besides `at+jwt`, and tells access tokens by a rule instead.
-    /// Default: only `at+jwt` (RFC 9068 section 4).
+    /// Also accepts tokens whose `typ` is `JWT` or absent, and tells access tokens by a rule instead. Default: only
+    /// `at+jwt` (RFC 9068 section 4).
     ///
-    /// For servers that do not follow RFC 9068, most of the large providers among them. `sub`, `iat` and `jti` need not
-    /// be there then; issuer, audience and `exp` must, as ever.
+    /// For servers that do not follow RFC 9068, among them most of the large providers. `sub`, `iat` and `jti` are then
+    /// optional (RFC 9068 section 2.2 requires them). Issuer, audience and `exp` are required in any case.
     pub fn accept_typ_jwt(mut self, rule: AccessTokenRule) -> Self {
         self.rule = Some(rule);
         self
     }
 
-    /// Tolerates this much difference between our clock and the authorization server's.
+    /// Tolerates this much difference between our clock and that of the authorization server. Default: 30 seconds; at most
+    /// 5 minutes.
     ///
-    /// Applied to `exp`, `nbf` and `iat`. Default: 30 seconds; at most 5 minutes.
+    /// Applied to `exp`, `nbf`, `iat` and [`max_age`](Self::max_age) (RFC 7519 section 4.1.4: "usually no more than a few
+    /// minutes").
     pub fn clock_skew(mut self, clock_skew: Duration) -> Self {
         self.clock_skew = clock_skew;
         self
     }
 
-    /// Refuses tokens that were issued longer ago than this, whatever their `exp`, or that do not say when. Default: any
-    /// age; more than zero.
+    /// Refuses tokens that were issued longer ago than this, whatever their `exp`, and tokens without `iat`. Default: any
+    /// age; must be more than zero.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self
@@ -122,8 +126,8 @@ impl JwtValidatorBuilder {
     /// Builds the validator. Nothing is fetched before the first token arrives.
     ///
     /// # Errors
-    /// Lists all settings that cannot work: an audience that is no URI, no algorithm, a time out of its range, no way to
-    /// the keys, no HTTP client.
+    /// Lists all settings that cannot work: those of the authorization server, an audience that is not a URI, no algorithm,
+    /// a time out of its range, a rule that no token can meet, no keys and no way to find them, no HTTP client.
     pub fn build(self) -> Result<JwtValidator, ConfigError> {
         let mut problems = self.audience.problems();
         if self.algorithms.is_empty() {

@@ -67,7 +67,9 @@ async fn r7517_01_keys_of_unknown_kind_or_incomplete_are_ignored_and_others_kept
         ("kty of another case", &bad, with(&jwk, "kty", "ec")),
         ("kty missing", &bad, without(&jwk, "kty")),
         ("kty no string", &bad, with(&jwk, "kty", json!(["EC"]))),
+        ("kty an object", &bad, with(&jwk, "kty", json!({"EC": null}))),
         ("crv unknown", &bad, with(&jwk, "crv", "secp256k1")),
+        ("crv an object", &bad, with(&jwk, "crv", json!({"P-256": null}))),
         ("crv of another case", &bad, with(&jwk, "crv", "p-256")),
         ("crv missing", &bad, without(&jwk, "crv")),
         ("crv of another type of key", &bad, with(&jwk, "crv", "Ed25519")),
@@ -76,6 +78,7 @@ async fn r7517_01_keys_of_unknown_kind_or_incomplete_are_ignored_and_others_kept
         ("y null", &bad, with(&jwk, "y", Value::Null)),
         ("x not base64url", &bad, with(&jwk, "x", "+".repeat(43))),
         ("kid no string", &bad, with(&jwk, "kid", 1)),
+        ("alg null", &bad, with(&jwk, "alg", Value::Null)),
         ("alg no string", &bad, with(&jwk, "alg", json!(["ES256"]))),
         ("alg of encryption", &bad, with(&jwk, "alg", "ECDH-ES")),
         ("alg unknown", &bad, with(&jwk, "alg", "ES256K")),
@@ -96,6 +99,27 @@ async fn r7517_01_keys_of_unknown_kind_or_incomplete_are_ignored_and_others_kept
 }
 
 #[tokio::test]
+async fn r7517_01_members_that_are_not_used_make_no_key_unusable() {
+    let (key, jwk) = key("1");
+
+    for (member, value) in [
+        ("x5c", json!(1)),
+        ("x5c", json!(["not a certificate"])),
+        ("x5t", Value::Null),
+        ("x5t#S256", json!(["a"])),
+        ("x5u", json!({"url": "https://as.example.com/key"})),
+        ("ext", json!(true)),
+        ("exp", json!(1_800_000_000.5)),
+        ("n", json!("AQAB")),
+        ("https://example.com/member", json!({"a": [1, {"b": null}]})),
+    ] {
+        let (authority, app) = serving(&json!({"keys": [with(&jwk, member, value)]}));
+
+        app.present(&authority.token().key(&key).sign()).await.assert_pass();
+    }
+}
+
+#[tokio::test]
 async fn r7517_02_keys_that_are_not_for_verification_are_not_used() {
     let (good, good_jwk) = key("good");
     let (bad, jwk) = key("bad");
@@ -104,6 +128,9 @@ async fn r7517_02_keys_that_are_not_for_verification_are_not_used() {
         ("use enc", with(&jwk, "use", "enc")),
         ("use of another case", with(&jwk, "use", "SIG")),
         ("use no string", with(&jwk, "use", json!(["sig"]))),
+        ("use null", with(&jwk, "use", Value::Null)),
+        ("key_ops null", with(&without(&jwk, "use"), "key_ops", Value::Null)),
+        ("key_ops of numbers", with(&without(&jwk, "use"), "key_ops", json!(["verify", 1]))),
         ("key_ops encrypt", with(&without(&jwk, "use"), "key_ops", json!(["encrypt"]))),
         ("key_ops sign", with(&without(&jwk, "use"), "key_ops", json!(["sign"]))),
         ("key_ops empty", with(&without(&jwk, "use"), "key_ops", json!([]))),
@@ -468,7 +495,7 @@ async fn given_pem_of_an_ec_key_verifies_for_its_curve() {
         } else {
             assert_invalid!(answer, ValidationError::UnknownKey { algorithm: "ES256", .. });
         }
-        for other in Algorithm::ALL.into_iter().filter(|other| *other != algorithm) {
+        for other in Algorithm::ALL.iter().copied().filter(|other| *other != algorithm) {
             assert!(KeySet::from_pem(&pem, other).is_err(), "{algorithm} key for {other}");
         }
     }
@@ -485,7 +512,7 @@ async fn given_pem_of_an_ed25519_key_verifies() {
         let token = token_signed_by(&authority, name, |message| pair.sign(message).as_ref().to_vec());
         app.present(&token).await.assert_pass();
     }
-    for other in Algorithm::ALL.into_iter().filter(|other| *other != Algorithm::EdDSA) {
+    for other in Algorithm::ALL.iter().copied().filter(|other| *other != Algorithm::EdDSA) {
         assert!(KeySet::from_pem(&pem, other).is_err(), "{other}");
     }
 }
