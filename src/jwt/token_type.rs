@@ -1,11 +1,14 @@
-//! How to tell an access token where the header does not: [`AccessTokenRule`].
+//! Which JWTs are access tokens if the header does not say so: [`AccessTokenRule`].
 
 use crate::{ClaimsSet, ValidationError, claims::is_client_identifier, config_error::Problem, strict_json};
 
 /// Tells access tokens from other JWTs of the same server that have `typ: JWT` or none (RFC 8725 section 3.12).
 ///
-/// An ID token has the same issuer, the same keys and often the same shape; without `at+jwt` something else must keep
-/// it out. What fits which provider is in the table of the README.
+/// An ID token has the same issuer, the same keys and often the same shape. Without `at+jwt` in the header, something else
+/// must keep it out. The README has a table of what fits which provider.
+///
+/// A claim that names the client, such as `azp`, cannot be used: tokens have none here. Building a validator with such a
+/// rule fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct AccessTokenRule(Rule);
@@ -18,42 +21,65 @@ enum Rule {
 }
 
 impl AccessTokenRule {
-    /// Asks for a claim that only access tokens have, such as `scope` or `scp`.
+    /// Accepts tokens with a claim that only access tokens have, such as `scope` or `scp`. Its value does not matter, but
+    /// `null` counts as absent.
     pub fn has_claim(name: impl Into<String>) -> Self {
         Self(Rule::HasOneOf(vec![name.into().into()]))
     }
 
-    /// Asks for one of several claims, such as `scp` for users and `roles` for services at Entra ID.
+    /// Accepts tokens with at least one of several claims, such as `scp` for users and `roles` for services at Entra ID.
+    ///
+    /// An empty array does not compile. For names from a file see [`has_any_claim_in`](Self::has_any_claim_in).
     pub fn has_one_of<const N: usize>(names: [&str; N]) -> Self {
         const { assert!(N > 0, "a rule without claims would be met by no token") };
-        Self(Rule::HasOneOf(names.into_iter().map(Into::into).collect()))
+        Self::has_any_claim_in(names)
     }
 
-    /// Asks for a claim with this very value, such as `typ` = `Bearer` at Keycloak or `token_use` = `access` at Cognito.
+    /// Accepts tokens with at least one of several claims, whose names come from configuration.
+    ///
+    /// Without any name, building the validator fails.
+    ///
+    /// ```
+    /// use tower_bearer::AccessTokenRule;
+    ///
+    /// let from_file: Vec<String> = vec!["scp".into(), "roles".into()];
+    /// assert_eq!(AccessTokenRule::has_any_claim_in(from_file), AccessTokenRule::has_one_of(["scp", "roles"]));
+    /// ```
+    pub fn has_any_claim_in(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self(Rule::HasOneOf(names.into_iter().map(|name| name.into().into()).collect()))
+    }
+
+    /// Accepts tokens with a claim of exactly this string value, such as `typ` = `Bearer` at Keycloak or `token_use` =
+    /// `access` at Cognito.
     pub fn claim_is(name: impl Into<String>, value: impl Into<String>) -> Self {
         Self(Rule::ClaimIs { name: name.into().into(), value: value.into().into() })
     }
 
-    /// States that the audience alone tells: it is the identifier of this resource and never that of an application
-    /// which signs users in, as it would stand in an ID token. That is yours to know; nothing can check it here.
+    /// Accepts every token, because the audience alone tells access tokens from ID tokens.
+    ///
+    /// # Security
+    /// Only right if no application that signs users in has this audience as its identifier, since that is what `aud` is
+    /// in an ID token. Nothing here can check that.
     pub fn audience_is_only_in_access_tokens() -> Self {
         Self(Rule::ByAudience)
     }
 
-    /// Finds claims that no token ever has here, because they name the client.
+    /// Finds a rule that no token can meet: one without names, or one for a claim that names the client.
     pub(super) fn problem(&self) -> Option<Problem> {
+        const SETTING: &str = "access token rule";
         let names = match &self.0 {
             Rule::HasOneOf(names) => names.as_slice(),
             Rule::ClaimIs { name, .. } => std::slice::from_ref(name),
             Rule::ByAudience => &[],
         };
-        names.iter().find(|name| is_client_identifier(name)).map(|name| {
-            Problem::new(
-                "access token rule",
-                &**name,
-                "expected a claim that does not name the client: those are left out",
-            )
-        })
+        if matches!(self.0, Rule::HasOneOf(_)) && names.is_empty() {
+            return Some(Problem::without_value(SETTING, "expected at least one claim"));
+        }
+        let expected = "expected a claim that does not name the client: those are left out";
+        names
+            .iter()
+            .find(|name| is_client_identifier(name))
+            .map(|name| Problem::new(SETTING, &**name, expected))
     }
 
     pub(super) fn check(&self, claims: &ClaimsSet) -> Result<(), ValidationError> {
@@ -70,5 +96,44 @@ impl AccessTokenRule {
             }
         };
         if is_met { Ok(()) } else { Err(ValidationError::NotAnAccessToken { expected: expected.into() }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(rule: &AccessTokenRule) -> Option<String> {
+        rule.problem().map(|problem| problem.to_string())
+    }
+
+    #[test]
+    fn rule_without_claims_is_refused() {
+        let rule = AccessTokenRule::has_any_claim_in(Vec::<String>::new());
+
+        assert_eq!(problem(&rule).as_deref(), Some("access token rule: expected at least one claim"));
+    }
+
+    #[test]
+    fn rule_for_a_claim_that_names_the_client_is_refused() {
+        for rule in [
+            AccessTokenRule::has_claim("azp"),
+            AccessTokenRule::has_one_of(["scp", "azp"]),
+            AccessTokenRule::claim_is("azp", "orders"),
+        ] {
+            assert!(problem(&rule).unwrap().contains("does not name the client"), "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn other_rules_are_accepted() {
+        for rule in [
+            AccessTokenRule::has_claim("scope"),
+            AccessTokenRule::has_any_claim_in(["scp".to_owned(), "roles".to_owned()]),
+            AccessTokenRule::claim_is("typ", "Bearer"),
+            AccessTokenRule::audience_is_only_in_access_tokens(),
+        ] {
+            assert_eq!(problem(&rule), None, "{rule:?}");
+        }
     }
 }
