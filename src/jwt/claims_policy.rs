@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::{AccessTokenRule, SignedPayload};
 use crate::{
     ClaimsSet, Issuer, UnixTime, ValidatedToken, ValidationError, claims::ScopeArray, refusal::Excerpt,
-    strict_json::Members,
 };
 
 /// What the claims of an access token must be.
@@ -28,13 +27,10 @@ impl ClaimsPolicy {
     // RFC 9068 section 4; the signature and `typ` have been checked.
     pub(super) fn check(
         &self,
-        payload: &SignedPayload,
+        payload: &SignedPayload<'_>,
         now: UnixTime,
     ) -> Result<ValidatedToken, ValidationError> {
-        let members = Members::parse(payload.json()).map_err(|_| {
-            ValidationError::MalformedToken("payload is no acceptable JSON object, or has a claim twice")
-        })?;
-        let claims = ClaimsSet::from_members(&members, ScopeArray::Refuse, &[])?;
+        let claims = ClaimsSet::from_members(payload.members(), ScopeArray::Refuse, &[])?;
         self.check_issuer(&claims)?;
         self.check_token_type(&claims)?;
         let expired_from = self.check_expiry(&claims, now)?;

@@ -1,6 +1,4 @@
-//! The compact form of a JWS (RFC 7515 section 7.1), before and after its signature was verified.
-
-use std::{mem, sync::Arc};
+//! The compact form of a JWS (RFC 7515 section 7.1): [`CompactJws`].
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -8,13 +6,13 @@ use super::header::{HeaderPolicy, JoseHeader};
 use crate::{
     Algorithm, KeySet, ValidationError,
     credentials::{MAX_PAYLOAD_LEN, MAX_TOKEN_LEN},
-    token::{KeyValidity, RefreshHook},
+    token::KeyValidity,
 };
 
-/// Longest header, in bytes of JSON. Certificates (`x5c`), which nobody here reads, are what makes headers long.
+/// Maximum length of a header, in bytes of JSON. Only certificates (`x5c`), which are not read here, make headers longer.
 const MAX_HEADER_LEN: usize = 4 * 1024;
 
-/// A JWT whose form and header are acceptable. Its signature was not verified: the payload counts for nothing.
+/// A JWT whose form and header are acceptable. Its signature was not verified, so nothing in the payload counts.
 #[derive(Debug)]
 pub(super) struct CompactJws<'a> {
     header: JoseHeader,
@@ -23,17 +21,10 @@ pub(super) struct CompactJws<'a> {
     signature: Vec<u8>,
 }
 
-/// A payload whose signature was verified.
-pub(super) struct SignedPayload {
-    json: Vec<u8>,
-    /// The key that vouched for it.
-    validity: KeyValidity,
-}
-
 impl<'a> CompactJws<'a> {
     // RFC 7519 section 7.2.
     pub(super) fn parse(token: &'a str, policy: &HeaderPolicy) -> Result<Self, ValidationError> {
-        // The layer has checked this for tokens from a header; others have not come through it.
+        // The layer has checked this for tokens from a header. Other callers have not.
         if token.len() > MAX_TOKEN_LEN {
             return Err(ValidationError::TokenTooLong { length: token.len(), limit: MAX_TOKEN_LEN });
         }
@@ -56,35 +47,19 @@ impl<'a> CompactJws<'a> {
         self.header.algorithm()
     }
 
-    /// Returns the payload before its signature was verified. For one comparison of issuers.
-    pub(super) fn unverified_payload(&self) -> &[u8] {
+    /// Returns the payload, whose signature was not verified.
+    pub(super) fn payload(&self) -> &[u8] {
         &self.payload
     }
 
-    /// Verifies the signature and hands the payload over (RFC 7515 section 5.2). After a refusal it can be tried again
-    /// with newer keys.
-    pub(super) fn verify(&mut self, keys: &KeySet) -> Result<SignedPayload, ValidationError> {
-        let key = keys.verify(self.kid(), self.header.algorithm(), self.signing_input, &self.signature)?;
-        Ok(SignedPayload { json: mem::take(&mut self.payload), validity: key.validity().clone() })
+    /// Verifies the signature (RFC 7515 section 5.2), and returns whether the key that verified it still counts.
+    pub(super) fn verify(&self, keys: &KeySet) -> Result<KeyValidity, ValidationError> {
+        let key = keys.verify(self.kid(), self.algorithm(), self.signing_input, &self.signature)?;
+        Ok(key.validity().clone())
     }
 }
 
-impl SignedPayload {
-    pub(super) fn json(&self) -> &[u8] {
-        &self.json
-    }
-
-    /// Names who finds out when the key is withdrawn.
-    pub(super) fn refreshed_by(self, keeper: Arc<dyn RefreshHook>) -> Self {
-        Self { validity: self.validity.refreshed_by(keeper), ..self }
-    }
-
-    pub(super) fn validity(&self) -> KeyValidity {
-        self.validity.clone()
-    }
-}
-
-/// Splits into what is signed, and the three parts.
+/// Returns what is signed, and the three parts.
 fn split(token: &str) -> Result<(&str, &str, &str, &str), ValidationError> {
     let Some((signing_input, signature)) = token.rsplit_once('.') else {
         return Err(ValidationError::MalformedToken("not of three parts"));
@@ -98,8 +73,8 @@ fn split(token: &str) -> Result<(&str, &str, &str, &str), ValidationError> {
     }
 }
 
-/// Decodes base64url without padding (RFC 7515 section 2). A text that is not the one its bytes encode to is refused, so
-/// that a token has one spelling.
+/// Decodes base64url without padding (RFC 7515 section 2). Other spellings of the same bytes are refused, so that a token
+/// has one spelling.
 fn decode(part: &str, max_len: usize, otherwise: &'static str) -> Result<Vec<u8>, ValidationError> {
     if part.len() > max_len.div_ceil(3) * 4 {
         return Err(ValidationError::MalformedToken(otherwise));

@@ -1,12 +1,11 @@
-//! Tokens verified on the spot: [`JwtValidator`] (RFC 9068, RFC 7519, RFC 8725).
+//! Validates JWT access tokens locally: [`JwtValidator`] (RFC 9068, RFC 7519, RFC 8725).
 //!
 //! The checks, in this order, each in a function of its own: size and compact form, header (`typ`, `alg`, `crit`), key,
-//! signature, issuer, type of token, times, audience. A claim that a check needs must be there and of its type; nothing
-//! is read from a payload whose signature was not verified, but its issuer, to keep strangers' tokens from causing
-//! fetches.
+//! signature, issuer, type of token, times, audience. A claim that a check needs must be there and be of its type. From a
+//! payload whose signature was not verified, only the issuer is read, so that tokens of other issuers cause no fetches.
 //!
-//! **Not checked**: whether the token was revoked (it is good until `exp`; introspection asks), whether it was presented
-//! before (`jti`), and the scopes, which the layer asks for route by route.
+//! **Not checked**: whether the token was revoked (it is valid until `exp`; introspection can tell), whether it was
+//! presented before (`jti`), and the scopes, which the layer checks route by route.
 //!
 //! ```
 //! use std::time::Duration;
@@ -35,6 +34,7 @@ mod builder;
 mod claims_policy;
 mod compact;
 mod header;
+mod payload;
 mod remote_keys;
 mod token_type;
 
@@ -43,18 +43,19 @@ use std::sync::Arc;
 pub use self::{builder::JwtValidatorBuilder, token_type::AccessTokenRule};
 use self::{
     claims_policy::ClaimsPolicy,
-    compact::{CompactJws, SignedPayload},
+    compact::CompactJws,
     header::HeaderPolicy,
+    payload::{SignedPayload, UnverifiedPayload},
     remote_keys::{KeyRefresh, RemoteKeys},
 };
 use crate::{
     AccessToken, Audience, AuthorizationServer, Clock, Issuer, KeySet, TokenValidator, ValidatedToken,
     ValidationError,
     refusal::Excerpt,
-    validator::{BuiltIn, Private, UnverifiedIssuer},
+    validator::{BuiltIn, Private},
 };
 
-/// Validates JWT access tokens of one authorization server. Free to clone.
+/// Validates JWT access tokens of one authorization server (RFC 9068 section 4). Cheap to clone; clones share their keys.
 #[derive(Clone, Debug)]
 pub struct JwtValidator {
     keys: KeySource,
@@ -63,7 +64,7 @@ pub struct JwtValidator {
     clock: Arc<dyn Clock>,
 }
 
-/// Where keys come from.
+/// Where the keys come from.
 #[derive(Clone, Debug)]
 enum KeySource {
     Given(Arc<KeySet>),
@@ -71,9 +72,10 @@ enum KeySource {
 }
 
 impl JwtValidator {
-    /// Starts a configuration: who must have issued the tokens, and for whom.
+    /// Starts a configuration with the issuer of the tokens and their audience.
     ///
-    /// Issuer and audience are arguments, so that neither can be forgotten.
+    /// Both are arguments, so that neither can be forgotten. Nothing is checked before
+    /// [`build`](JwtValidatorBuilder::build).
     pub fn builder(
         authorization_server: AuthorizationServer,
         audience: impl Into<Audience>,
@@ -82,30 +84,33 @@ impl JwtValidator {
     }
 
     /// Verifies the signature. If the current keys cannot, newer ones are looked for.
-    async fn verify(&self, jws: &mut CompactJws<'_>) -> Result<SignedPayload, ValidationError> {
+    async fn verify<'a>(
+        &self,
+        payload: &mut UnverifiedPayload<'a>,
+    ) -> Result<SignedPayload<'a>, ValidationError> {
         let remote = match &self.keys {
-            KeySource::Given(keys) => return jws.verify(keys),
+            KeySource::Given(keys) => return payload.verify(keys),
             KeySource::Remote(remote) => remote,
         };
         let keys = match remote.current() {
             Some(keys) => keys,
             None => {
                 // Tokens of other issuers cause no fetch.
-                self.check_unverified_issuer(jws)?;
+                self.check_unverified_issuer(payload)?;
                 remote.first().await?
             }
         };
-        let mut refusal = match verify_with(jws, remote, &keys) {
+        let mut refusal = match verify_with(payload, remote, &keys) {
             Err(refusal) if may_be_outdated(&refusal) => refusal,
             verdict => return verdict,
         };
-        if let Err(stranger) = self.check_unverified_issuer(jws) {
+        if let Err(stranger) = self.check_unverified_issuer(payload) {
             let is_bad_signature = matches!(refusal, ValidationError::BadSignature);
             return Err(if is_bad_signature { refusal } else { stranger });
         }
-        let mut search = remote.search(jws.kid(), jws.algorithm(), keys);
+        let mut search = remote.search(payload.kid(), payload.algorithm(), keys);
         while let Some(newer) = search.next().await {
-            refusal = match verify_with(jws, remote, &newer) {
+            refusal = match verify_with(payload, remote, &newer) {
                 Err(refusal) if may_be_outdated(&refusal) => refusal,
                 verdict => return verdict,
             };
@@ -114,9 +119,9 @@ impl JwtValidator {
     }
 
     /// Compares the issuer before anything was verified, to refuse only.
-    fn check_unverified_issuer(&self, jws: &CompactJws<'_>) -> Result<(), ValidationError> {
+    fn check_unverified_issuer(&self, payload: &mut UnverifiedPayload<'_>) -> Result<(), ValidationError> {
         let expected = self.claims_policy.issuer();
-        match UnverifiedIssuer::of_payload(jws.unverified_payload()) {
+        match payload.issuer() {
             Some(found) if *found == *expected.as_str() => Ok(()),
             Some(found) => Err(ValidationError::IssuerMismatch {
                 expected: expected.as_str().into(),
@@ -128,12 +133,12 @@ impl JwtValidator {
 }
 
 /// Verifies with fetched keys. The verdict is withdrawn when its key leaves the set.
-fn verify_with(
-    jws: &mut CompactJws<'_>,
+fn verify_with<'a>(
+    payload: &mut UnverifiedPayload<'a>,
     remote: &Arc<RemoteKeys>,
     keys: &KeySet,
-) -> Result<SignedPayload, ValidationError> {
-    Ok(jws.verify(keys)?.refreshed_by(Arc::<RemoteKeys>::clone(remote)))
+) -> Result<SignedPayload<'a>, ValidationError> {
+    Ok(payload.verify(keys)?.refreshed_by(Arc::<RemoteKeys>::clone(remote)))
 }
 
 /// Tells whether newer keys could turn a refusal into an acceptance: the key is unknown, or it was replaced by another one
@@ -144,8 +149,8 @@ fn may_be_outdated(refusal: &ValidationError) -> bool {
 
 impl TokenValidator for JwtValidator {
     async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
-        let mut jws = CompactJws::parse(token.expose(), &self.header_policy)?;
-        let payload = self.verify(&mut jws).await?;
+        let jws = CompactJws::parse(token.expose(), &self.header_policy)?;
+        let payload = self.verify(&mut UnverifiedPayload::of(&jws)).await?;
         self.claims_policy.check(&payload, self.clock.now())
     }
 

@@ -90,7 +90,6 @@ pub(crate) use self::{
     built_in::{BuiltIn, Private},
     cached::CachedValidator,
     erased::{ErasedValidator, erase},
-    route::UnverifiedIssuer,
     token_hash::{BuildTokenHasher, TokenHash, TokenHasher},
 };
 use crate::{AccessToken, Issuer, ValidatedToken, ValidationError};

@@ -155,7 +155,7 @@ impl UnverifiedIssuer {
     }
 
     /// Reads `iss` from a payload.
-    pub(crate) fn of_payload(payload: &[u8]) -> Option<Box<str>> {
+    fn of_payload(payload: &[u8]) -> Option<Box<str>> {
         let members = Members::parse(payload).ok()?;
         strict_json::string(members.find("iss")?).map(Into::into)
     }

@@ -1,0 +1,78 @@
+//! The payload of a JWS, before and after its signature was verified: [`UnverifiedPayload`] and [`SignedPayload`].
+
+use std::{borrow::Cow, sync::Arc};
+
+use super::compact::CompactJws;
+use crate::{
+    Algorithm, KeySet, ValidationError,
+    strict_json::{self, Members},
+    token::{KeyValidity, RefreshHook},
+};
+
+/// A payload whose signature was not verified. Nothing in it counts, but its issuer may be a reason to refuse.
+#[derive(Debug)]
+pub(super) struct UnverifiedPayload<'a> {
+    jws: &'a CompactJws<'a>,
+    /// What was parsed to look at the issuer, kept so that nothing is parsed twice.
+    members: Option<Members<'a>>,
+}
+
+/// A payload whose signature was verified.
+pub(super) struct SignedPayload<'a> {
+    members: Members<'a>,
+    /// Whether the key that verified it still counts.
+    validity: KeyValidity,
+}
+
+impl<'a> UnverifiedPayload<'a> {
+    pub(super) fn of(jws: &'a CompactJws<'a>) -> Self {
+        Self { jws, members: None }
+    }
+
+    pub(super) fn kid(&self) -> Option<&'a str> {
+        self.jws.kid()
+    }
+
+    pub(super) fn algorithm(&self) -> Algorithm {
+        self.jws.algorithm()
+    }
+
+    /// Returns `iss`, for one comparison. `None` if there is none, or if the payload is not an acceptable JSON object.
+    pub(super) fn issuer(&mut self) -> Option<Cow<'a, str>> {
+        let members = match self.members.take() {
+            Some(members) => members,
+            None => Members::parse(self.jws.payload()).ok()?,
+        };
+        let issuer = members.find("iss").and_then(strict_json::string);
+        self.members = Some(members);
+        issuer
+    }
+
+    /// Verifies the signature, then parses the payload (RFC 7515 section 5.2). After a refusal for the signature or the key
+    /// it can be tried again with other keys.
+    pub(super) fn verify(&mut self, keys: &KeySet) -> Result<SignedPayload<'a>, ValidationError> {
+        let validity = self.jws.verify(keys)?;
+        let members = match self.members.take() {
+            Some(members) => members,
+            None => Members::parse(self.jws.payload()).map_err(|_| {
+                ValidationError::MalformedToken("payload is no acceptable JSON object, or has a claim twice")
+            })?,
+        };
+        Ok(SignedPayload { members, validity })
+    }
+}
+
+impl<'a> SignedPayload<'a> {
+    pub(super) fn members(&self) -> &Members<'a> {
+        &self.members
+    }
+
+    /// Sets what refreshes the keys when the verdict is used again.
+    pub(super) fn refreshed_by(self, hook: Arc<dyn RefreshHook>) -> Self {
+        Self { validity: self.validity.refreshed_by(hook), ..self }
+    }
+
+    pub(super) fn validity(&self) -> KeyValidity {
+        self.validity.clone()
+    }
+}
