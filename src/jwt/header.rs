@@ -1,4 +1,4 @@
-//! The JOSE header (RFC 7515 section 4): what it may say, and the little of it that is used.
+//! The JOSE header (RFC 7515 section 4): what it may contain, and the little that is used of it.
 
 use crate::{
     Algorithm, ValidationError,
@@ -6,19 +6,19 @@ use crate::{
     strict_json::{self, Members},
 };
 
-/// What a header may say.
+/// What a header may contain.
 #[derive(Clone, Debug)]
 pub(super) struct HeaderPolicy {
     pub(super) algorithms: Box<[Algorithm]>,
-    /// Whether `typ` may be `JWT` or absent too.
+    /// Whether `typ` may also be `JWT` or absent.
     pub(super) accept_typ_jwt: bool,
 }
 
-/// Most parameters in a header. The standards register some thirty, and a token has two to five.
+/// Maximum number of parameters in a header. The standards register some thirty, and a token has two to five.
 const MAX_PARAMETERS: usize = 32;
 
-/// An acceptable header. `jwk`, `jku`, `x5u`, `x5c` and `x5t` have no place here: what a token says about keys, other
-/// than the name of one, chooses none (RFC 8725 section 3.10).
+/// An acceptable header. `jwk`, `jku`, `x5u`, `x5c` and `x5t` are ignored: a token may name a key, but it may not bring or
+/// locate one (RFC 8725 section 3.10).
 #[derive(Debug)]
 pub(super) struct JoseHeader {
     algorithm: Algorithm,
@@ -53,8 +53,8 @@ impl JoseHeader {
 }
 
 impl HeaderPolicy {
-    // RFC 9068 section 4: "at+jwt" or "application/at+jwt". The relaxed profile takes "JWT" and no typ at all as well,
-    // and tells access tokens apart by a claim.
+    // RFC 9068 section 4: "at+jwt" or "application/at+jwt". The relaxed profile also takes "JWT" and no `typ`, and tells
+    // access tokens by a claim.
     fn check_typ(&self, members: &Members<'_>) -> Result<(), ValidationError> {
         let expected = if self.accept_typ_jwt { "at+jwt, JWT or none" } else { "at+jwt" };
         let Some(value) = members.find("typ") else {
@@ -70,7 +70,7 @@ impl HeaderPolicy {
         Err(ValidationError::TypeNotAccepted { found: Some(Excerpt::new(&typ)), expected })
     }
 
-    // RFC 8725 section 3.1: the algorithms are ours to choose, by their exact names.
+    // RFC 8725 section 3.1: the resource server chooses the algorithms. Names are exact.
     fn check_alg(&self, members: &Members<'_>) -> Result<Algorithm, ValidationError> {
         let value = members.find("alg").ok_or(ValidationError::MalformedToken("alg missing"))?;
         let name = strict_json::string(value).ok_or(ValidationError::MalformedToken("alg is no string"))?;
@@ -84,8 +84,8 @@ impl HeaderPolicy {
     }
 }
 
-// RFC 7515 section 4.1.11: a critical parameter that is not understood makes the JWS invalid, and we understand none.
-// That leaves no correct use of `crit`. RFC 7797 section 7: `b64` has no place in a JWT.
+// RFC 7515 section 4.1.11: a critical parameter that is not understood makes the JWS invalid, and none is understood here.
+// RFC 7797 section 7: a JWT must not use `b64`.
 fn check_critical(members: &Members<'_>) -> Result<(), ValidationError> {
     if members.find("crit").is_some() {
         return Err(ValidationError::MalformedToken("crit names what is not understood here"));
@@ -108,7 +108,8 @@ fn check_content_type(members: &Members<'_>) -> Result<(), ValidationError> {
     Ok(())
 }
 
-// RFC 7515 section 4.1.9: without a slash, `application/` is understood before it; media types compare without case.
+// RFC 7515 section 4.1.9: a value without a slash stands for `application/` and the value. Media types are compared without
+// case.
 fn is_media_type(value: &str, subtype: &str) -> bool {
     const APPLICATION: &str = "application/";
     let stripped = value
