@@ -7,9 +7,10 @@
 //! |---|---|---|
 //! | no token, or one that is not good | 16 `UNAUTHENTICATED` | `www-authenticate`: what to get |
 //! | a token with too little scope | 7 `PERMISSION_DENIED` | `www-authenticate`: which scopes |
-//! | a token that cannot be checked now | 14 `UNAVAILABLE` | `grpc-retry-pushback-ms`: when to come back |
+//! | a token that cannot be checked now | 14 `UNAVAILABLE` | `grpc-retry-pushback-ms`: when to try again |
 //!
-//! Use a layer with `.grpc()` around tonic services. It removes credentials from the trailers of requests, which tonic merges
+//! Use a layer with `.grpc()` around tonic services. Without it, refusals are HTTP 401, 403 and 503: gRPC clients map them to
+//! the same codes, but do not show the challenge. It also removes credentials from the trailers of requests, which tonic merges
 //! into the metadata: a client could replace a validated `authorization` with another one.
 
 #![allow(clippy::print_stdout, reason = "a demonstration prints what happens")]

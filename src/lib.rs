@@ -30,8 +30,8 @@
 //! async fn change() {}
 //!
 //! let app: Router = Router::new()
-//!     .route("/orders", get(list).layer(resource_server.require_scopes(READ)))
-//!     .route("/orders/{id}", put(change).layer(resource_server.require_scopes([READ, WRITE])))
+//!     .route("/orders", get(list).route_layer(resource_server.require_scopes(READ)))
+//!     .route("/orders/{id}", put(change).route_layer(resource_server.require_scopes([READ, WRITE])))
 //!     .route_service(resource_server.metadata_path(), resource_server.metadata_service()); // public
 //! # Ok(())
 //! # }
@@ -53,8 +53,8 @@
 //! 4. A token that is bound to a key (`cnf`) is refused, because nothing here verifies a proof of possession yet.
 //! 5. The scopes of the token are checked against the [`ScopeRequirement`] of the layer.
 //! 6. The token is put into the request's extensions as a [`ValidatedToken`], and the `Authorization` header is removed.
-//! 7. A request that is refused gets a [`Rejection`]: over HTTP a status, a challenge and a JSON body; over gRPC a status in
-//!    trailers only. The cause, a [`ValidationError`], is in the response's extensions and in the log.
+//! 7. A request that is refused gets a [`Rejection`]: over HTTP a status, a challenge and a JSON body; on a layer that
+//!    [guards gRPC](ValidateTokenLayer::grpc) a gRPC status in trailers-only form. The cause, a [`ValidationError`], is in the response's extensions and in the log.
 //!
 //! # What a resource server does not do
 //! It checks tokens and **never touches client identity**. It fetches no client metadata, learns no client identifier,
@@ -155,7 +155,7 @@ pub use self::{
     http_client::{BoxFuture, HttpClient, HttpError},
     protected_resource_metadata::{MetadataService, ProtectedResourceMetadata},
     refusal::{ClaimError, ErrorCode, Excerpt, Rejection, RejectionBody, RejectionReason, ValidationError},
-    requirement::{ScopeHierarchy, ScopeRequirement},
+    requirement::{EmptyRequirement, ScopeHierarchy, ScopeRequirement},
     resource_server::{ResourceServer, ResourceServerBuilder},
     scope::{InvalidScope, Scope, Scopes},
     token::ValidatedToken,

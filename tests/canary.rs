@@ -15,7 +15,12 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::State, routing::get};
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    routing::{get, post},
+};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -299,6 +304,7 @@ fn app(server: &ResourceServer, shown: &Shown) -> Router {
         .route("/misfit", get(does_not_fit))
         .layer(server.require_scopes(READ))
         .merge(Router::new().route("/option", get(by_option)).layer(server.allow_anonymous()))
+        .merge(Router::new().route("/grpc", post(by_token)).layer(server.require_scopes(READ).grpc()))
         .merge(Router::new().route("/open", get(by_token)))
         .with_state(Arc::clone(shown))
 }
@@ -502,7 +508,7 @@ async fn debug_shows_neither_token_nor_client_nor_person() {
 
     // Left in the request by name, the header is marked as sensitive.
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
-    let server = authority.resource_server_with(validator).forward_credential().build().unwrap();
+    let server = authority.resource_server_with(validator).dangerously_forward_credential().build().unwrap();
     let debugged = Shown::default();
     let inner = {
         let debugged = Arc::clone(&debugged);
@@ -527,10 +533,14 @@ async fn refuse(server: &ResourceServer, place: &str, token: &str, expected: Sta
     let canaries = Canaries::all().and_token(token);
     let shown = Shown::default();
     let app = app(server, &shown);
-    let with = |name: &'static str, value: &'static str| {
-        let mut request = request("/token", token);
-        request.headers_mut().insert(name, http::HeaderValue::from_static(value));
-        request
+    let with = |request: Request<Body>, name: &'static str, value: &'static str| {
+        let (mut head, body) = request.into_parts();
+        head.headers.insert(name, http::HeaderValue::from_static(value));
+        Request::from_parts(head, body)
+    };
+    let call = || {
+        let request = Request::post("/grpc").header("authorization", format!("Bearer {token}"));
+        request.body(Body::empty()).unwrap()
     };
     let head =
         Request::head("/token").header("authorization", format!("bearer  {token}")).body(Body::empty());
@@ -538,10 +548,10 @@ async fn refuse(server: &ResourceServer, place: &str, token: &str, expected: Sta
     for request in [
         request("/token", token),
         request("/option", token),
-        with("origin", "https://app.example.com"),
+        with(request("/token", token), "origin", "https://app.example.com"),
         head.unwrap(),
-        with("content-type", "application/grpc"),
-        with("content-type", "application/grpc-web+proto"),
+        with(call(), "content-type", "application/grpc"),
+        with(call(), "content-type", "application/grpc-web+proto"),
     ] {
         let is_grpc = request.headers().contains_key("content-type");
         let response = app.clone().oneshot(request).await.unwrap();

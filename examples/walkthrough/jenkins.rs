@@ -59,9 +59,10 @@ fn router(resource_server: &ResourceServer, journal: &Journal) -> Router {
     let outside = middleware::from_fn_with_state(journal.clone(), journal::outside);
     let inside = middleware::from_fn(journal::inside);
     // What a method needs stands beside the method: a layer around both could only ask for what they have in common, and
-    // its 401 would name too little. Without our stopwatches, `.layer(resource_server.require_scopes(READ))` is all.
-    let list = get(list_jobs).layer((outside.clone(), resource_server.require_scopes(READ), inside.clone()));
-    let trigger = post(trigger_build).layer((outside, resource_server.require_scopes(WRITE), inside));
+    // its 401 would name too little. Without our stopwatches, `.route_layer(resource_server.require_scopes(READ))` is all.
+    let list =
+        get(list_jobs).route_layer((outside.clone(), resource_server.require_scopes(READ), inside.clone()));
+    let trigger = post(trigger_build).route_layer((outside, resource_server.require_scopes(WRITE), inside));
 
     let mut router = Router::new().route(PATH, list.merge(trigger)).with_state(Arc::new(AtomicU32::new(0)));
     for path in resource_server.metadata_paths() {

@@ -11,14 +11,26 @@ pub(crate) const MAX_TOKEN_LEN: usize = 16 * 1024;
 /// Longest payload of a JWT, in bytes of JSON: what fits into the longest token beside header and signature.
 pub(crate) const MAX_PAYLOAD_LEN: usize = 12 * 1024;
 
-/// Reads the bearer token of a request; `None` where there is none, or credentials of another scheme.
-pub(crate) fn extract(headers: &HeaderMap) -> Result<Option<&str>, ValidationError> {
+/// What the `Authorization` header of a request holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Credentials<'a> {
+    /// A bearer token (RFC 6750 section 2.1).
+    Bearer(&'a str),
+    /// An access token that is bound to a key (RFC 9449 section 7.1). No scheme but these two carries an OAuth 2.0
+    /// access token.
+    DpopToken,
+    /// Nothing, or credentials of another scheme.
+    NoToken,
+}
+
+/// Reads the credentials of a request.
+pub(crate) fn extract(headers: &HeaderMap) -> Result<Credentials<'_>, ValidationError> {
     let mut fields = headers.get_all(AUTHORIZATION).iter();
     let Some(field) = fields.next() else {
-        return Ok(None);
+        return Ok(Credentials::NoToken);
     };
-    // RFC 9110 section 5.3: only a list may stand in several fields, and credentials are no list. Which of two did the
-    // hop before us check?
+    // RFC 9110 section 5.3: only a list may be split over several fields, and credentials are not a list. With two of
+    // them, a proxy before us may have checked the other one.
     match fields.count() {
         0 => parse(field),
         more => Err(ValidationError::MultipleAuthorizationHeaders { found: 1 + more }),
@@ -26,17 +38,19 @@ pub(crate) fn extract(headers: &HeaderMap) -> Result<Option<&str>, ValidationErr
 }
 
 // RFC 6750 section 2.1: credentials = "Bearer" 1*SP b64token
-fn parse(field: &HeaderValue) -> Result<Option<&str>, ValidationError> {
+fn parse(field: &HeaderValue) -> Result<Credentials<'_>, ValidationError> {
     let value = trim_whitespace(field.as_bytes());
     let scheme_len = value.iter().take_while(|byte| is_token_char(**byte)).count();
     let (scheme, rest) = value.split_at(scheme_len);
     // RFC 9110 section 11.1: the name of a scheme compares without case.
     if !scheme.eq_ignore_ascii_case(b"bearer") {
-        // A hop that joins two fields hides bearer credentials behind others: no reason to call the request anonymous.
-        return if value.split(|byte| *byte == b',').skip(1).any(begins_with_bearer) {
+        // A proxy that joins two fields puts a token after other credentials. Such a request is not anonymous.
+        return if value.split(|byte| *byte == b',').skip(1).any(begins_with_token_scheme) {
             Err(ValidationError::MalformedCredentials)
+        } else if scheme.eq_ignore_ascii_case(b"dpop") {
+            Ok(Credentials::DpopToken)
         } else {
-            Ok(None)
+            Ok(Credentials::NoToken)
         };
     }
     let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
@@ -50,12 +64,14 @@ fn parse(field: &HeaderValue) -> Result<Option<&str>, ValidationError> {
     if !is_token68(token) {
         return Err(ValidationError::MalformedCredentials);
     }
-    std::str::from_utf8(token).map(Some).map_err(|_| ValidationError::MalformedCredentials)
+    std::str::from_utf8(token).map(Credentials::Bearer).map_err(|_| ValidationError::MalformedCredentials)
 }
 
-fn begins_with_bearer(element: &[u8]) -> bool {
+fn begins_with_token_scheme(element: &[u8]) -> bool {
     let element = trim_whitespace(element);
-    element.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"bearer "))
+    [&b"bearer "[..], b"dpop "]
+        .iter()
+        .any(|scheme| element.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))
 }
 
 /// `OWS` around a field value is not part of it (RFC 9110 section 5.5).
@@ -89,7 +105,10 @@ mod tests {
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
         }
-        extract(&headers).map(|token| token.map(str::to_owned))
+        extract(&headers).map(|credentials| match credentials {
+            Credentials::Bearer(token) => Some(token.to_owned()),
+            Credentials::DpopToken | Credentials::NoToken => None,
+        })
     }
 
     #[test]
@@ -124,6 +143,22 @@ mod tests {
     }
 
     #[test]
+    fn dpop_scheme_carries_a_token() {
+        for (field, expected) in [
+            ("DPoP abc", Credentials::DpopToken),
+            ("dpop abc", Credentials::DpopToken),
+            ("DPOP", Credentials::DpopToken),
+            ("DPoP a b", Credentials::DpopToken),
+            ("DPoPX abc", Credentials::NoToken),
+            ("Basic YTpi", Credentials::NoToken),
+        ] {
+            let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(field))]);
+
+            assert_eq!(extract(&headers).unwrap(), expected, "{field:?}");
+        }
+    }
+
+    #[test]
     fn anything_else_after_the_scheme_is_malformed() {
         let fields: [&[u8]; 15] = [
             b"Bearer",
@@ -155,6 +190,8 @@ mod tests {
             ", Bearer abc",
             "Basic YTpi,\tbEARER abc",
             "Digest a=\"b\" , Bearer abc",
+            "Basic YTpi, DPoP abc",
+            "DPoP abc, Bearer abc",
         ] {
             let error = extract_from(&[field.as_bytes()]).unwrap_err();
             assert!(matches!(error, ValidationError::MalformedCredentials), "{field:?}: {error}");

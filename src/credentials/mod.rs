@@ -18,7 +18,7 @@ use std::fmt;
 use aws_lc_rs::digest;
 use http::HeaderName;
 
-pub(crate) use extract::{MAX_PAYLOAD_LEN, MAX_TOKEN_LEN, extract};
+pub(crate) use extract::{Credentials, MAX_PAYLOAD_LEN, MAX_TOKEN_LEN, extract};
 
 /// The header with a proof of possession (RFC 9449 section 4.1). Together with the token, it is as good as the token.
 pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");

@@ -21,14 +21,20 @@
 //!
 //! fn app(resource_server: &ResourceServer) -> Router {
 //!     Router::new()
-//!         .route("/orders", get(list).layer(resource_server.require_scopes(READ)))
-//!         .route("/", get(greet).layer(resource_server.allow_anonymous()))
+//!         .route("/orders", get(list).route_layer(resource_server.require_scopes(READ)))
+//!         .route("/", get(greet).route_layer(resource_server.allow_anonymous()))
 //! }
 //! # let _ = app;
 //! ```
 //!
-//! In axum a layer covers the methods added before it: `get(a).layer(x).put(b)` leaves `put` open. Write
-//! `get(a).layer(x).merge(put(b).layer(y))`. Several layers on one method go in as a tuple: `get(a).layer((outer, inner))`.
+//! # Where to put layers in axum
+//! Put each layer on the methods that it guards, with `MethodRouter::route_layer`:
+//! `get(a).route_layer(x).merge(put(b).route_layer(y))`.
+//!
+//! * A layer covers only the methods added before it: `get(a).route_layer(x).put(b)` leaves `put` open.
+//! * With `MethodRouter::layer`, and with a layer on a `Router`, a method that does not exist gets 401 or 403 instead of
+//!   405, and sends clients for scopes that do not help. `Router::route_layer` leaves unknown paths at 404.
+//! * Several layers on one method go in as a tuple: `get(a).route_layer((outer, inner))`.
 
 use std::convert::Infallible;
 
@@ -41,11 +47,7 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header::CACHE_CONTROL, request::Parts};
 use serde::de::DeserializeOwned;
 
-use crate::{
-    ClaimError, Rejection, ValidatedToken,
-    refusal::{RequestKind, json_body},
-    validate_token::Anonymous,
-};
+use crate::{ClaimError, Rejection, ValidatedToken, refusal::json_body, validate_token::Anonymous};
 
 /// The claims of the validated token as a type of yours.
 ///
@@ -147,7 +149,7 @@ fn find(parts: &Parts) -> Result<ValidatedToken, ExtractError> {
         return Ok(token.clone());
     }
     if let Some(anonymous) = parts.extensions.get::<Anonymous>() {
-        let refusal = anonymous.refuse(RequestKind::new(&parts.method, &parts.headers));
+        let refusal = anonymous.refuse(&parts.method, &parts.headers);
         return Err(ExtractError::NoCredentials(Box::new(refusal)));
     }
     let error = ExtractError::NoLayer;

@@ -45,7 +45,7 @@ impl ChallengeSettings {
 }
 
 /// The challenges that one layer needs, written in advance.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Challenges {
     unauthorized: HeaderValue,
     invalid_request: HeaderValue,

@@ -24,6 +24,8 @@ pub(crate) struct RequestKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protocol {
     Http,
+    /// HTTP to a gRPC client. It takes the code from the HTTP status, and a body for a broken message.
+    HttpToGrpcClient,
     Grpc,
     /// gRPC for browsers, with the content type of its answers.
     GrpcWeb(&'static str),
@@ -47,16 +49,19 @@ impl RejectionBody {
 pub(crate) type WriteBody = dyn Fn(Rejection) -> RejectionBody + Send + Sync;
 
 impl RequestKind {
-    pub(crate) fn new(method: &Method, headers: &HeaderMap) -> Self {
+    /// Looks at a request; `grpc` says whether the layer guards gRPC.
+    pub(crate) fn new(method: &Method, headers: &HeaderMap, grpc: bool) -> Self {
+        // gRPC calls are `POST` (gRPC over HTTP2). Anything else with its content type does not come from a gRPC client.
+        let protocol = if method == Method::POST { Protocol::of(headers) } else { Protocol::Http };
         Self {
-            protocol: Protocol::of(headers),
+            protocol: if grpc || protocol == Protocol::Http { protocol } else { Protocol::HttpToGrpcClient },
             is_head: method == Method::HEAD,
             has_origin: headers.contains_key(ORIGIN),
         }
     }
 
     pub(crate) fn is_grpc(self) -> bool {
-        self.protocol != Protocol::Http
+        matches!(self.protocol, Protocol::Grpc | Protocol::GrpcWeb(_))
     }
 }
 
@@ -123,6 +128,12 @@ pub(crate) fn refusal(
         | Rejection::Internal => None,
     };
     match kind.protocol {
+        Protocol::HttpToGrpcClient => {
+            *response.status_mut() = rejection.status();
+            if let Some(seconds) = retry_after {
+                response.headers_mut().insert(RETRY_AFTER, seconds.into());
+            }
+        }
         Protocol::Http => {
             *response.status_mut() = rejection.status();
             let body = write_body(rejection);
@@ -140,7 +151,7 @@ pub(crate) fn refusal(
             *response.status_mut() = StatusCode::OK;
             let content_type = match kind.protocol {
                 Protocol::GrpcWeb(content_type) => content_type,
-                Protocol::Grpc | Protocol::Http => "application/grpc",
+                Protocol::Grpc | Protocol::Http | Protocol::HttpToGrpcClient => "application/grpc",
             };
             let headers = response.headers_mut();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -167,7 +178,7 @@ pub(crate) fn refusal(
         headers.insert(
             ACCESS_CONTROL_EXPOSE_HEADERS,
             HeaderValue::from_static(match kind.protocol {
-                Protocol::Http => "WWW-Authenticate, Retry-After",
+                Protocol::Http | Protocol::HttpToGrpcClient => "WWW-Authenticate, Retry-After",
                 Protocol::Grpc | Protocol::GrpcWeb(_) => {
                     "WWW-Authenticate, grpc-status, grpc-message, grpc-retry-pushback-ms"
                 }
@@ -252,7 +263,7 @@ mod tests {
         {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-            let kind = RequestKind::new(&Method::GET, &headers);
+            let kind = RequestKind::new(&Method::POST, &headers, true);
 
             let response = refusal(rejection, None, || None, kind, 14, &json_body);
 

@@ -13,41 +13,72 @@
 //! let mixed = ScopeRequirement::any([ScopeRequirement::from([READ, WRITE]), ADMIN.into()]);
 //! # let _ = (one, both, either, mixed);
 //!
+//! // From configuration; an empty list is an error.
+//! let configured = vec![Scope::new("orders:read")?, Scope::new("orders:write")?];
+//! let all = ScopeRequirement::all_of(configured)?;
+//! assert!(ScopeRequirement::all_of(Vec::<Scope>::new()).is_err());
+//! # let _ = all;
+//!
 //! // Declared once, on the resource server: `admin` contains `orders:write`, which contains `orders:read`.
 //! let hierarchy = ScopeHierarchy::default().implies(ADMIN, [WRITE]).implies(WRITE, [READ]);
 //! # let _ = hierarchy;
+//! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 
 use std::fmt;
 
-use crate::{Scope, Scopes};
+use crate::{ConfigError, Scope, Scopes, config_error::Problem};
 
-/// Scopes that a token must have: all of one alternative.
+/// Scopes that a token must have: all scopes of one alternative.
 ///
-/// [`From`] a scope or an array of scopes means all of them. The order is kept: it is the order in which a challenge
-/// names them, and of several alternatives the first is the one that is named.
+/// [`From`] a scope or an array of scopes means all of them. Challenges name the scopes in this order; with several
+/// alternatives, they name the first.
+///
+/// A requirement is never empty, because an empty one would admit every valid token. An empty array does not compile,
+/// and an empty list from a configuration is an error. To require only a valid token, use
+/// [`ResourceServer::require_token`](crate::ResourceServer::require_token).
 #[derive(Clone, PartialEq, Eq)]
 #[must_use]
 pub struct ScopeRequirement {
-    /// Any of these, each needing all of its scopes; never empty.
+    /// Any of these, each needing all of its scopes. Never empty.
     alternatives: Vec<Vec<Scope>>,
 }
 
 impl ScopeRequirement {
-    /// Asks for no scope: any valid token will do.
-    pub fn none() -> Self {
+    /// Requires no scope: any valid token is enough. For layers that require a token only.
+    pub(crate) fn none() -> Self {
         Self { alternatives: vec![Vec::new()] }
     }
 
-    /// Asks for one of several alternatives, each a scope or a requirement of its own.
+    /// Requires one of several alternatives, each a scope or a requirement.
     ///
-    /// An empty list does not compile: it would be a route that nobody may use.
+    /// An empty array does not compile. For a list that is only known at run time, use [`any_of`](Self::any_of).
     pub fn any<const N: usize>(alternatives: [impl Into<Self>; N]) -> Self {
-        const { assert!(N > 0, "any of no alternatives can never be met") };
+        const { assert!(N > 0, "a requirement needs at least one scope") };
         Self { alternatives: alternatives.into_iter().flat_map(|each| each.into().alternatives).collect() }
     }
 
-    /// Asks for this and the other too.
+    /// Requires one of several alternatives, each a scope or a requirement, from a list known at run time.
+    ///
+    /// # Errors
+    /// The list is empty.
+    pub fn any_of<T: Into<Self>>(
+        alternatives: impl IntoIterator<Item = T>,
+    ) -> Result<Self, EmptyRequirement> {
+        let alternatives = alternatives.into_iter().map(Into::into);
+        alternatives.reduce(Self::or).ok_or(EmptyRequirement(()))
+    }
+
+    /// Requires all of several scopes or requirements, from a list known at run time.
+    ///
+    /// # Errors
+    /// The list is empty.
+    pub fn all_of<T: Into<Self>>(parts: impl IntoIterator<Item = T>) -> Result<Self, EmptyRequirement> {
+        let parts = parts.into_iter().map(Into::into);
+        parts.reduce(Self::and).ok_or(EmptyRequirement(()))
+    }
+
+    /// Requires this and the other.
     pub fn and(self, other: impl Into<Self>) -> Self {
         let other = other.into();
         let mut alternatives = Vec::with_capacity(self.alternatives.len() * other.alternatives.len());
@@ -61,13 +92,13 @@ impl ScopeRequirement {
         Self { alternatives }
     }
 
-    /// Asks for this or, instead, the other; a challenge names this one.
+    /// Requires this or the other. Challenges name this one.
     pub fn or(mut self, other: impl Into<Self>) -> Self {
         self.alternatives.extend(other.into().alternatives);
         self
     }
 
-    /// Returns the scopes of the first alternative, which are those that a challenge names.
+    /// Returns the scopes of the first alternative.
     pub fn named(&self) -> &[Scope] {
         self.alternatives.first().map_or(&[], Vec::as_slice)
     }
@@ -78,9 +109,24 @@ impl ScopeRequirement {
     }
 }
 
+/// A list of scopes for a requirement is empty, so that every valid token would meet it.
+///
+/// Converts into a [`ConfigError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no scopes: {EXPECTED}")]
+pub struct EmptyRequirement(());
+
+const EXPECTED: &str = "expected at least one; use require_token() to require only a valid token";
+
+impl From<EmptyRequirement> for ConfigError {
+    fn from(_: EmptyRequirement) -> Self {
+        Problem::without_value("required scopes", EXPECTED).into()
+    }
+}
+
 impl From<Scope> for ScopeRequirement {
     fn from(scope: Scope) -> Self {
-        [scope].into()
+        Self { alternatives: vec![vec![scope]] }
     }
 }
 
@@ -90,30 +136,27 @@ impl From<&Scope> for ScopeRequirement {
     }
 }
 
-/// All of the scopes, as they may come from a configuration file; none asks for none.
-impl From<Vec<Scope>> for ScopeRequirement {
-    fn from(scopes: Vec<Scope>) -> Self {
-        scopes.into_iter().collect()
-    }
-}
-
+/// All of the scopes. An empty array does not compile:
+///
+/// ```compile_fail
+/// let requirement = tower_bearer::ScopeRequirement::from([]);
+/// ```
 impl<const N: usize> From<[Scope; N]> for ScopeRequirement {
     fn from(scopes: [Scope; N]) -> Self {
-        scopes.into_iter().collect()
+        const { assert!(N > 0, "a requirement needs at least one scope") };
+        Self { alternatives: vec![without_repetition(scopes)] }
     }
 }
 
-/// All of the scopes; none of them twice.
-impl FromIterator<Scope> for ScopeRequirement {
-    fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
-        let mut all: Vec<Scope> = Vec::new();
-        for scope in scopes {
-            if !all.contains(&scope) {
-                all.push(scope);
-            }
+/// Keeps the first of equal scopes.
+pub(crate) fn without_repetition(scopes: impl IntoIterator<Item = Scope>) -> Vec<Scope> {
+    let mut kept: Vec<Scope> = Vec::new();
+    for scope in scopes {
+        if !kept.contains(&scope) {
+            kept.push(scope);
         }
-        Self { alternatives: vec![all] }
     }
+    kept
 }
 
 /// Written as `a b`, alternatives as `a b | c`.
@@ -140,9 +183,9 @@ pub(crate) fn scope_list(scopes: &[Scope]) -> String {
     scopes.iter().map(Scope::as_str).collect::<Vec<_>>().join(" ")
 }
 
-/// Which scope contains which others: who has `admin` may do what `write` allows.
+/// Which scopes contain which others: a token with `admin` also counts as one with `write`.
 ///
-/// Implications add up and go through several steps. Default: no scope contains another.
+/// Implications add up and are followed over several steps. Default: no scope contains another.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct ScopeHierarchy {
@@ -150,13 +193,13 @@ pub struct ScopeHierarchy {
 }
 
 impl ScopeHierarchy {
-    /// Declares that whoever has `scope` also has each of `implied`.
+    /// Declares that a token with `scope` also has each scope of `implied`.
     pub fn implies(mut self, scope: Scope, implied: impl IntoIterator<Item = Scope>) -> Self {
         self.implications.extend(std::iter::repeat(scope).zip(implied));
         self
     }
 
-    /// Returns the scope and all that contain it, each once; a circle of implications ends where it began.
+    /// Returns the scope and all scopes that contain it, each once. Cycles end.
     fn that_satisfy(&self, scope: &Scope) -> Vec<Scope> {
         let mut satisfying = vec![scope.clone()];
         let mut next = 0;
@@ -172,11 +215,11 @@ impl ScopeHierarchy {
     }
 }
 
-/// A requirement with the hierarchy folded in, so that a request only compares strings.
-#[derive(Debug)]
+/// A requirement with the hierarchy resolved, so that a request only compares strings.
+#[derive(Clone, Debug)]
 pub(crate) struct ScopeCheck {
     pub(crate) requirement: ScopeRequirement,
-    /// Any of these; each needs all of its members; each of those is met by any of its scopes.
+    /// Any of these. Each needs all of its members, and a member is met by any of its scopes.
     alternatives: Vec<Vec<Vec<Scope>>>,
 }
 
@@ -241,6 +284,27 @@ mod tests {
     }
 
     #[test]
+    fn a58_empty_list_is_no_requirement() {
+        assert_eq!(ScopeRequirement::all_of(Vec::<Scope>::new()), Err(EmptyRequirement(())));
+        assert_eq!(ScopeRequirement::any_of(Vec::<Scope>::new()), Err(EmptyRequirement(())));
+        assert_eq!(ScopeRequirement::all_of(Vec::<ScopeRequirement>::new()), Err(EmptyRequirement(())));
+        assert_eq!(
+            ConfigError::from(EmptyRequirement(())).to_string(),
+            "required scopes: expected at least one; use require_token() to require only a valid token"
+        );
+    }
+
+    #[test]
+    fn lists_known_at_run_time_mean_what_arrays_mean() {
+        let all = ScopeRequirement::all_of(vec![A, B, A]).unwrap();
+        let any = ScopeRequirement::any_of(vec![ScopeRequirement::from([A, B]), C.into()]).unwrap();
+
+        assert_eq!(all, ScopeRequirement::from([A, B]));
+        assert_eq!(any, ScopeRequirement::any([ScopeRequirement::from([A, B]), C.into()]));
+        assert!(!met(all, "b"));
+    }
+
+    #[test]
     fn or_adds_an_alternative() {
         let requirement = ScopeRequirement::from([A, B]).or(C);
 
@@ -270,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_of_implications_ends() {
+    fn cyclic_implications_end() {
         let hierarchy = ScopeHierarchy::default().implies(A, [B]).implies(B, [A]);
 
         assert!(ScopeCheck::new(A.into(), &hierarchy).is_met_by(&Scopes::new("b")));

@@ -28,7 +28,7 @@ pub struct ResourceServerBuilder {
     cache_bytes: u64,
     clock: Arc<dyn Clock>,
     forward_credential: bool,
-    cors_preflight: bool,
+    pass_cors_preflight: bool,
     grpc_invalid_argument: bool,
     write_body: Box<WriteBody>,
 }
@@ -45,7 +45,7 @@ impl ResourceServerBuilder {
             cache_bytes: DEFAULT_CACHE_BYTES,
             clock: Arc::new(SystemClock),
             forward_credential: false,
-            cors_preflight: false,
+            pass_cors_preflight: false,
             grpc_invalid_argument: false,
             write_body: Box::new(json_body),
         }
@@ -114,24 +114,35 @@ impl ResourceServerBuilder {
     }
 
     /// Leaves the `Authorization` header in the request for the inner service, marked as sensitive. Default: it is
-    /// removed, since a token that is passed on can be used against its owner by whoever gets it.
+    /// removed.
     ///
     /// # Security
+    /// A token that is passed on can be used by every service that receives it, for as long as it is valid. Send an
+    /// upstream service a token of its own instead, for example by token exchange (RFC 8693).
+    ///
     /// Around a gRPC service, use the layer that [`grpc`](crate::ValidateTokenLayer::grpc) returns. With any other, a client
     /// can replace the forwarded token after it was validated: tonic merges the trailers of a request into the metadata.
-    pub fn forward_credential(mut self) -> Self {
+    pub fn dangerously_forward_credential(mut self) -> Self {
         self.forward_credential = true;
         self
     }
 
-    /// Lets CORS preflight requests pass to an inner CORS layer: `OPTIONS` with `Origin` and
-    /// `Access-Control-Request-Method`, which browsers send without credentials. Default: they are refused like any
-    /// request without a token; an outer CORS layer answers them before they arrive.
+    /// Lets CORS preflight requests pass without a token, to an inner CORS layer. Default: they are refused like any
+    /// request without a token.
+    ///
+    /// A preflight request is `OPTIONS` with `Origin` and `Access-Control-Request-Method`, and without `Authorization`,
+    /// `Content-Type`, `Transfer-Encoding` and any `Content-Length` but 0 (Fetch standard, section "CORS-preflight
+    /// fetch"). `OPTIONS` requests that differ need a token. You do not need this setting if the CORS layer is outside
+    /// of this one: then it answers preflight requests before they get here.
     ///
     /// # Security
-    /// Anyone can send such a request. Put a CORS layer directly inside, which answers it.
-    pub fn cors_preflight(mut self, pass: bool) -> Self {
-        self.cors_preflight = pass;
+    /// Anyone can send such a request, so it bypasses authentication for every service that ignores the method:
+    /// tonic, `any()` in axum, a method override. Put a CORS layer directly inside, which answers it.
+    ///
+    /// Only the head of the request is checked. In HTTP/2 and HTTP/3 a body can follow without a `Content-Length`, and
+    /// the inner service can read it.
+    pub fn dangerously_pass_cors_preflight(mut self) -> Self {
+        self.pass_cors_preflight = true;
         self
     }
 
@@ -234,7 +245,7 @@ impl ResourceServerBuilder {
             hierarchy: Arc::new(self.hierarchy),
             baseline: self.baseline.into_iter().collect(),
             forward_credential: self.forward_credential,
-            cors_preflight: self.cors_preflight,
+            pass_cors_preflight: self.pass_cors_preflight,
         })))
     }
 }

@@ -33,7 +33,7 @@ use std::{fmt, sync::Arc};
 
 pub use self::builder::ResourceServerBuilder;
 use crate::{
-    Clock, MetadataService, ScopeHierarchy, ScopeRequirement, TokenValidator, ValidateTokenLayer,
+    Clock, MetadataService, Scope, ScopeHierarchy, ScopeRequirement, TokenValidator, ValidateTokenLayer,
     protected_resource_metadata::Publication,
     refusal::RefusalSettings,
     token::ServerId,
@@ -60,9 +60,9 @@ pub(crate) struct Settings {
     pub(crate) refusals: Arc<RefusalSettings>,
     pub(crate) publication: Option<Publication>,
     pub(crate) hierarchy: Arc<ScopeHierarchy>,
-    pub(crate) baseline: ScopeRequirement,
+    pub(crate) baseline: Box<[Scope]>,
     pub(crate) forward_credential: bool,
-    pub(crate) cors_preflight: bool,
+    pub(crate) pass_cors_preflight: bool,
 }
 
 impl ResourceServer {
@@ -78,8 +78,9 @@ impl ResourceServer {
         ValidateTokenLayer::new(self.clone(), Admit::WithToken, ScopeRequirement::none())
     }
 
-    /// Makes a layer that asks for a valid token with scopes: one, an array of which all are needed, or any
-    /// [`ScopeRequirement`].
+    /// Makes a layer that requires a valid token with scopes: one scope, an array of which all are needed, or a
+    /// [`ScopeRequirement`]. An empty array does not compile; for a list from a configuration, see
+    /// [`ScopeRequirement::all_of`].
     ///
     /// Its challenges name these scopes, and the metadata lists them among `scopes_supported` from now on, unless it has a
     /// list of its own.
@@ -91,10 +92,11 @@ impl ResourceServer {
         ValidateTokenLayer::new(self.clone(), Admit::WithToken, scopes)
     }
 
-    /// Makes a layer that lets requests without bearer credentials pass; who presents a token must present a valid one.
+    /// Makes a layer that also lets requests without a token pass. A token that is presented must be valid.
     ///
-    /// Handlers ask for `Option<ValidatedToken>`. Credentials of other schemes count as none and are left in the
-    /// request.
+    /// Handlers take an `Option<ValidatedToken>`. A token under the scheme `DPoP` (RFC 9449 section 7.1) is refused with
+    /// 401: it is an access token that nothing here validates, so its request is not anonymous. Credentials of other
+    /// schemes, such as `Basic`, are not access tokens of OAuth 2.0: they count as none and stay in the request.
     pub fn allow_anonymous(&self) -> ValidateTokenLayer {
         ValidateTokenLayer::new(self.clone(), Admit::WithOrWithoutToken, ScopeRequirement::none())
     }

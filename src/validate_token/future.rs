@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{Guard, ResponseBody};
-use crate::{BoxFuture, ValidatedToken, ValidationError, refusal::RequestKind};
+use crate::{BoxFuture, ValidatedToken, ValidationError};
 
 pin_project! {
     /// The future of [`ValidateToken`](super::ValidateToken).
@@ -81,7 +81,7 @@ impl<S, B> Waiting<S, B> {
             }
             Err(error) => error,
         };
-        Some(self.guard.refuse(error, RequestKind::new(self.request.method(), self.request.headers())))
+        Some(self.guard.refuse(error, self.request.method(), self.request.headers()))
     }
 }
 

@@ -5,13 +5,15 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use http::{
     Extensions, HeaderMap, HeaderValue, Method, Response,
-    header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
+    header::{
+        ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, TRANSFER_ENCODING,
+    },
 };
 
 use crate::{
     AccessToken, Rejection, RejectionReason, ResourceServer, ScopeRequirement, ValidatedToken,
     ValidationError,
-    credentials::extract,
+    credentials::{Credentials, extract},
     refusal::{self, Challenges, RequestKind},
     requirement::ScopeCheck,
     token::PassedGuards,
@@ -19,11 +21,14 @@ use crate::{
 };
 
 /// What one layer requires of a request.
+#[derive(Clone)]
 pub(crate) struct Guard {
     pub(crate) server: ResourceServer,
     admit: Admit,
     scopes: ScopeCheck,
     challenges: Challenges,
+    /// Whether gRPC calls are refused with a gRPC status.
+    pub(super) grpc: bool,
     /// The record for a token that passes this guard and no other.
     passed: Arc<PassedGuards>,
 }
@@ -39,10 +44,8 @@ pub(crate) enum Admit {
 pub(crate) enum Decision {
     /// It goes on with this token.
     Admit(ValidatedToken),
-    /// It goes on without a token.
+    /// It goes on without a token: it is anonymous, or a preflight request for an inner CORS layer.
     AdmitAnonymous,
-    /// It goes on as it is, for a CORS layer to answer.
-    AdmitPreflight,
     /// Its token has not been seen before.
     Validate(AccessToken, TokenHash),
     Refuse(ValidationError),
@@ -51,8 +54,7 @@ pub(crate) enum Decision {
 impl Guard {
     pub(super) fn new(server: ResourceServer, admit: Admit, requirement: ScopeRequirement) -> Self {
         let settings = &server.0;
-        let named =
-            if requirement.named().is_empty() { settings.baseline.named() } else { requirement.named() };
+        let named = if requirement.named().is_empty() { &*settings.baseline } else { requirement.named() };
         let challenges = Challenges::new(&settings.refusals.challenge, named);
         let passed = Arc::new(PassedGuards {
             server: settings.id,
@@ -62,13 +64,13 @@ impl Guard {
             outer: None,
         });
         let scopes = ScopeCheck::new(requirement, &settings.hierarchy);
-        Self { server, admit, scopes, challenges, passed }
+        Self { server, admit, scopes, challenges, grpc: false, passed }
     }
 
     /// Decides about a request from its head.
     pub(super) fn decide(&self, method: &Method, headers: &HeaderMap, extensions: &Extensions) -> Decision {
-        if self.server.0.cors_preflight && is_cors_preflight(method, headers) {
-            return Decision::AdmitPreflight;
+        if self.server.0.pass_cors_preflight && is_cors_preflight(method, headers) {
+            return Decision::AdmitAnonymous;
         }
         // An outer layer of the same resource server has validated the token and removed the header.
         if let Some(token) = extensions.get::<ValidatedToken>()
@@ -80,9 +82,13 @@ impl Guard {
             };
         }
         let token = match (extract(headers), self.admit) {
-            (Ok(Some(token)), _) => token,
-            (Ok(None), Admit::WithOrWithoutToken) => return Decision::AdmitAnonymous,
-            (Ok(None), Admit::WithToken) => return Decision::Refuse(ValidationError::NoCredentials),
+            (Ok(Credentials::Bearer(token)), _) => token,
+            (Ok(Credentials::NoToken), Admit::WithOrWithoutToken) => return Decision::AdmitAnonymous,
+            // RFC 9449 section 7.1: an access token under the scheme DPoP. The request is not anonymous, and this
+            // resource server only supports Bearer, so the answer is that of a scheme it does not support.
+            (Ok(Credentials::DpopToken), _) | (Ok(Credentials::NoToken), Admit::WithToken) => {
+                return Decision::Refuse(ValidationError::NoCredentials);
+            }
             (Err(error), _) => return Decision::Refuse(error),
         };
         match self.server.0.validator.find(token) {
@@ -133,7 +139,13 @@ impl Guard {
     }
 
     /// Writes the refusal and reports its cause.
-    pub(super) fn refuse(&self, error: ValidationError, kind: RequestKind) -> Response<Bytes> {
+    pub(super) fn refuse(
+        &self,
+        error: ValidationError,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Response<Bytes> {
+        let kind = RequestKind::new(method, headers, self.grpc);
         let settings = &self.server.0.refusals;
         let rejection = Rejection::from(&error);
         report(rejection, &error);
@@ -161,11 +173,16 @@ fn check_sender_constraint(token: &ValidatedToken) -> Result<(), ValidationError
     Ok(())
 }
 
-/// The Fetch standard's preflight request. The value of `Access-Control-Request-Method` is the CORS layer's to judge.
+/// The Fetch standard's preflight request, as far as the head shows it. The inner CORS layer checks the value of
+/// `Access-Control-Request-Method`.
 fn is_cors_preflight(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::OPTIONS
         && headers.contains_key(ORIGIN)
         && headers.get(ACCESS_CONTROL_REQUEST_METHOD).is_some_and(|value: &HeaderValue| !value.is_empty())
+        && !headers.contains_key(AUTHORIZATION)
+        && !headers.contains_key(CONTENT_TYPE)
+        && !headers.contains_key(TRANSFER_ENCODING)
+        && headers.get_all(CONTENT_LENGTH).iter().all(|length| length == "0")
 }
 
 /// Says why, to those who operate the service.
@@ -190,8 +207,8 @@ impl Anonymous {
     }
 
     /// Answers as a layer does that lets nobody pass without a token.
-    pub(crate) fn refuse(&self, kind: RequestKind) -> Response<Bytes> {
-        self.0.refuse(ValidationError::NoCredentials, kind)
+    pub(crate) fn refuse(&self, method: &Method, headers: &HeaderMap) -> Response<Bytes> {
+        self.0.refuse(ValidationError::NoCredentials, method, headers)
     }
 }
 

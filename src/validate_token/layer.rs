@@ -22,7 +22,12 @@ impl ValidateTokenLayer {
         Self { guard: Arc::new(Guard::new(server, admit, requirement)) }
     }
 
-    /// Guards a gRPC service: removes credentials from the trailers of requests too.
+    /// Guards a gRPC service: refuses with gRPC statuses, and removes credentials from the trailers of requests too.
+    ///
+    /// A refusal is HTTP 200 with `grpc-status` in trailers-only form, for `POST` requests with the content type
+    /// `application/grpc`, `application/grpc-web` or `application/grpc-web-text`. Other requests get an HTTP status.
+    /// Default: every refusal has an HTTP status of 400 or above, whatever the request's content type. gRPC clients map
+    /// 401, 403 and 503 to the right codes; such an answer has no body, because they would read it as a broken message.
     ///
     /// tonic merges the trailers of unary and server-streaming requests into the metadata that a handler reads, and a
     /// trailer replaces a header of the same name. Without this, a handler can read an `authorization` that the client sent
@@ -33,7 +38,13 @@ impl ValidateTokenLayer {
     /// The inner service is called with a [`GrpcRequestBody`](super::GrpcRequestBody). Services that tonic generates and
     /// `tonic::service::Routes` take any body. Around a service that takes one type only, put a conversion between:
     /// `ServiceBuilder::new().layer(layer).map_request(|request: http::Request<_>| request.map(tonic::body::Body::new))`.
-    pub fn grpc(self) -> ValidateGrpcTokenLayer {
+    ///
+    /// # Security
+    /// Use it only around gRPC services. A proxy that asks this service whether to let a request through (`auth_request`
+    /// of nginx, `forwardAuth` of Traefik, `ext_authz` of Envoy over HTTP) takes any 2xx for yes, and such proxies
+    /// forward the client's headers.
+    pub fn grpc(mut self) -> ValidateGrpcTokenLayer {
+        Arc::make_mut(&mut self.guard).grpc = true;
         ValidateGrpcTokenLayer::new(self)
     }
 }

@@ -12,7 +12,7 @@ use tower_service::Service;
 #[cfg(feature = "axum")]
 use super::Anonymous;
 use super::{Guard, ResponseBody, ResponseFuture, future::Waiting, guard::Decision};
-use crate::{ValidatedToken, credentials::DPOP, refusal::RequestKind};
+use crate::{ValidatedToken, credentials::DPOP};
 
 /// Validates the access token of each request before the inner service sees it.
 ///
@@ -58,11 +58,6 @@ where
                 self.guard.prepare(&mut request, None);
                 ResponseFuture::answering(self.inner.call(request))
             }
-            Decision::AdmitPreflight => {
-                request.headers_mut().remove(AUTHORIZATION);
-                self.guard.prepare(&mut request, None);
-                ResponseFuture::answering(self.inner.call(request))
-            }
             Decision::Validate(token, hash) => {
                 mark_sensitive(request.headers_mut());
                 let validation = self.guard.server.0.validator.validate(token, hash);
@@ -71,9 +66,8 @@ where
                 ResponseFuture::validating(validation, Waiting { inner, request, guard })
             }
             Decision::Refuse(error) => {
-                let kind = RequestKind::new(request.method(), request.headers());
                 drop(self.give_readiness_back());
-                ResponseFuture::refused(self.guard.refuse(error, kind))
+                ResponseFuture::refused(self.guard.refuse(error, request.method(), request.headers()))
             }
         }
     }

@@ -286,15 +286,65 @@ mod routers {
     }
 
     #[tokio::test]
-    async fn method_added_after_the_layer_is_open() {
-        // This is axum's rule, and the reason for the warning in the documentation.
+    async fn unknown_method_is_405_where_method_routers_have_route_layers() {
         let service = Service::start(|resource_server| {
-            Router::new().route("/orders", get(list).layer(resource_server.require_token()).put(change))
+            let methods = get(list)
+                .route_layer(resource_server.require_scopes(READ))
+                .merge(put(change).route_layer(resource_server.require_scopes([READ, WRITE])));
+            Router::new().route("/orders", methods)
         })
         .await;
 
-        assert_eq!(service.get("/orders", None).await.status, StatusCode::UNAUTHORIZED);
-        assert_eq!(service.send(Method::PUT, "/orders", None).await.body, "change");
+        for method in [Method::POST, Method::DELETE, Method::PATCH, Method::OPTIONS] {
+            for token in [None, Some(service.token())] {
+                let answer = service.send(method.clone(), "/orders", token).await;
+
+                assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method}");
+                assert!(answer.challenges().is_empty(), "{method}");
+            }
+        }
+        assert_eq!(service.get("/orders", None).await.challenges(), [bearer().scope("orders:read")]);
+        let head = service.send(Method::HEAD, "/orders", None).await;
+        assert_eq!(head.status, StatusCode::UNAUTHORIZED);
+        let put = service.send(Method::PUT, "/orders", Some(service.token())).await;
+        assert_eq!(put.status, StatusCode::FORBIDDEN);
+        assert_eq!(service.get("/orders", Some(service.token())).await.body, "list");
+    }
+
+    #[tokio::test]
+    async fn method_added_after_the_layer_is_open() {
+        // This is axum's rule, and the reason for the warning in the documentation.
+        let service = Service::start(|resource_server| {
+            let layer = resource_server.require_token();
+            Router::new()
+                .route("/layer", get(list).layer(layer.clone()).put(change))
+                .route("/route-layer", get(list).route_layer(layer).put(change))
+        })
+        .await;
+
+        for path in ["/layer", "/route-layer"] {
+            assert_eq!(service.get(path, None).await.status, StatusCode::UNAUTHORIZED);
+            assert_eq!(service.send(Method::PUT, path, None).await.body, "change");
+        }
+    }
+
+    #[tokio::test]
+    async fn unknown_method_is_401_where_the_router_has_the_layer() {
+        // Also with `Router::route_layer`, which only leaves unknown paths alone.
+        let service = Service::start(|resource_server| {
+            let layer = resource_server.require_token();
+            Router::new()
+                .route("/layer", get(list))
+                .layer(layer.clone())
+                .merge(Router::new().route("/route-layer", get(list)).route_layer(layer))
+        })
+        .await;
+
+        for path in ["/layer", "/route-layer"] {
+            let answer = service.send(Method::PUT, path, None).await;
+
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
+        }
     }
 
     #[tokio::test]

@@ -14,7 +14,7 @@ use std::{
 
 use axum::{Router, routing::post};
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, Version, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -293,8 +293,8 @@ mod refusals {
     async fn rgrpc_10_status_arrives_however_many_scopes_are_required() {
         let kit = Kit::serving(|kit| {
             let scopes = (0..500).map(|index| Scope::new(&format!("scope-of-some-length:{index}")).unwrap());
-            let all: ScopeRequirement = scopes.collect();
-            let jobs = kit.resource_server().require_scopes(all).named_layer(JobsServer::new(Jenkins));
+            let all = ScopeRequirement::all_of(scopes).unwrap();
+            let jobs = kit.resource_server().require_scopes(all).grpc().named_layer(JobsServer::new(Jenkins));
             Routes::new(jobs)
         })
         .await;
@@ -314,6 +314,111 @@ mod refusals {
     }
 }
 
+/// What gRPC clients, browsers and proxies send: each may come to any service.
+mod outside_of_grpc {
+    use axum::routing::any;
+    use hyper::client::conn::{http1, http2};
+
+    use super::*;
+
+    const CONTENT_TYPES: [&str; 8] = [
+        "application/grpc",
+        "application/grpc+proto",
+        "application/grpc+json",
+        "APPLICATION/GRPC; x=y",
+        "application/grpc-web",
+        "application/grpc-web+proto",
+        "application/grpc-web-text",
+        "application/grpc-web-text+proto",
+    ];
+
+    /// Serves one handler behind a layer with `grpc()`, and behind one without.
+    async fn start() -> Kit {
+        let kit = Kit::prepare().await;
+        let layer = kit.resource_server().require_scopes(READ);
+        let router = Router::new()
+            .route("/http", any(|| async { "reached" }).layer(layer.clone()))
+            .route("/grpc", any(|| async { "reached" }).layer(layer.grpc()));
+        let routes = Routes::from(router);
+        kit.run(|incoming| {
+            Server::builder().accept_http1(true).add_routes(routes).serve_with_incoming(incoming)
+        })
+        .await
+    }
+
+    async fn send(kit: &Kit, version: Version, method: Method, path: &str, content_type: &str) -> StatusCode {
+        let stream = TokioIo::new(TcpStream::connect(kit.address).await.unwrap());
+        let authority = kit.address;
+        let request = http::Request::builder()
+            .method(method)
+            .uri(if version == Version::HTTP_2 {
+                format!("http://{authority}{path}")
+            } else {
+                path.to_owned()
+            })
+            .version(version)
+            .header(header::CONTENT_TYPE, content_type);
+        if version == Version::HTTP_2 {
+            let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+            tokio::spawn(connection);
+            sender.send_request(request.body(Full::<Bytes>::default()).unwrap()).await.unwrap().status()
+        } else {
+            let (mut sender, connection) = http1::handshake(stream).await.unwrap();
+            tokio::spawn(connection);
+            let request = request.header(header::HOST, authority.to_string());
+            sender.send_request(request.body(Full::<Bytes>::default()).unwrap()).await.unwrap().status()
+        }
+    }
+
+    #[tokio::test]
+    async fn rgrpc_11_a55_refusal_is_never_a_success_unless_the_layer_guards_grpc() {
+        let kit = start().await;
+
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            for method in [Method::GET, Method::HEAD, Method::POST] {
+                for content_type in CONTENT_TYPES {
+                    let status = send(&kit, version, method.clone(), "/http", content_type).await;
+
+                    assert_eq!(status, StatusCode::UNAUTHORIZED, "{version:?} {method} {content_type}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn rgrpc_11_a55_grpc_layer_answers_only_post_as_grpc() {
+        let kit = start().await;
+
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            for (method, expected) in [
+                (Method::GET, StatusCode::UNAUTHORIZED),
+                (Method::HEAD, StatusCode::UNAUTHORIZED),
+                (Method::POST, StatusCode::OK),
+            ] {
+                for content_type in CONTENT_TYPES {
+                    let status = send(&kit, version, method.clone(), "/grpc", content_type).await;
+
+                    assert_eq!(status, expected, "{version:?} {method} {content_type}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn rgrpc_02_client_maps_http_refusals_of_a_layer_without_grpc() {
+        let kit = Kit::serving(|kit| {
+            Routes::new(kit.resource_server().require_scopes(WRITE).named_layer(JobsServer::new(Jenkins)))
+        })
+        .await;
+        let token = kit.mint(kit.reading());
+
+        let without = kit.client.list(Request::new(ListRequest {})).await.unwrap_err();
+        let underscoped = kit.client.list(with_token(ListRequest {}, &token)).await.unwrap_err();
+
+        assert_eq!((without.code(), underscoped.code()), (Code::Unauthenticated, Code::PermissionDenied));
+    }
+}
+
 mod passing {
     use super::*;
 
@@ -322,7 +427,7 @@ mod passing {
         let probe = Probe::default();
         let kit = Kit::serving(|kit| {
             let jobs = JobsServer::new(probe.clone());
-            Routes::new(kit.resource_server().require_scopes(READ).named_layer(jobs))
+            Routes::new(kit.resource_server().require_scopes(READ).grpc().named_layer(jobs))
         })
         .await;
         let token = kit.mint(Minting { subject: "bob", ..kit.reading() });
@@ -351,7 +456,7 @@ mod passing {
         let probe = Probe::default();
         let kit = Kit::serving(|kit| {
             let jobs = JobsServer::new(probe.clone());
-            Routes::new(kit.resource_server().require_scopes(WRITE).named_layer(jobs))
+            Routes::new(kit.resource_server().require_scopes(WRITE).grpc().named_layer(jobs))
         })
         .await;
 
@@ -370,7 +475,7 @@ mod passing {
     async fn one_layer_guards_a_whole_server() {
         let kit = Kit::prepare().await;
         let routes = Routes::new(JobsServer::new(Jenkins)).add_service(BuildsServer::new(Jenkins));
-        let layer = kit.resource_server().require_token();
+        let layer = kit.resource_server().require_token().grpc();
         let kit = kit
             .run(|incoming| Server::builder().layer(layer).add_routes(routes).serve_with_incoming(incoming));
         let kit = kit.await;
@@ -390,9 +495,12 @@ mod passing {
     async fn service_guard_reuses_the_token_of_the_server_layer() {
         let kit = Kit::prepare().await;
         let resource_server = kit.introspecting(&Trouble::None);
-        let routes = Routes::new(resource_server.require_scopes(READ).named_layer(JobsServer::new(Jenkins)))
-            .add_service(resource_server.require_scopes(WRITE).named_layer(BuildsServer::new(Jenkins)));
-        let layer = resource_server.require_token();
+        let routes =
+            Routes::new(resource_server.require_scopes(READ).grpc().named_layer(JobsServer::new(Jenkins)))
+                .add_service(
+                    resource_server.require_scopes(WRITE).grpc().named_layer(BuildsServer::new(Jenkins)),
+                );
+        let layer = resource_server.require_token().grpc();
         let kit = kit
             .run(|incoming| Server::builder().layer(layer).add_routes(routes).serve_with_incoming(incoming));
         let kit = kit.await;
@@ -584,7 +692,7 @@ impl Kit {
 const EMPTY_MESSAGE: &[u8] = &[0; 5];
 
 fn list_only(resource_server: &ResourceServer) -> Routes {
-    Routes::new(resource_server.require_scopes(READ).named_layer(JobsServer::new(Jenkins)))
+    Routes::new(resource_server.require_scopes(READ).grpc().named_layer(JobsServer::new(Jenkins)))
 }
 
 fn app() -> StartRequest {

@@ -704,8 +704,9 @@ mod neighbours {
         let authority = TestAuthorizationServer::new(ISSUER);
         for (passes, status) in [(true, StatusCode::OK), (false, StatusCode::UNAUTHORIZED)] {
             let validator = authority.jwt_validator(RESOURCE).build().unwrap();
-            let resource_server =
-                authority.resource_server_with(validator).cors_preflight(passes).build().unwrap();
+            let builder = authority.resource_server_with(validator);
+            let builder = if passes { builder.dangerously_pass_cors_preflight() } else { builder };
+            let resource_server = builder.build().unwrap();
             let service = ServiceBuilder::new()
                 .layer(resource_server.require_token())
                 .layer(CorsLayer::permissive())
@@ -1008,7 +1009,13 @@ mod layers_inside_layers {
         let (inner, inner_calls) = vouching("inner", "");
         let (recorder, seen) = recording();
         let service = ServiceBuilder::new()
-            .layer(ResourceServer::builder(outer).forward_credential().build().unwrap().require_token())
+            .layer(
+                ResourceServer::builder(outer)
+                    .dangerously_forward_credential()
+                    .build()
+                    .unwrap()
+                    .require_token(),
+            )
             .layer(ResourceServer::builder(inner).build().unwrap().require_token())
             .service(recorder);
 
@@ -1105,7 +1112,7 @@ mod the_credential {
     fn app(forward: bool) -> (TestAuthorizationServer, App) {
         let authority = TestAuthorizationServer::new(ISSUER);
         let builder = authority.resource_server_with(authority.jwt_validator(RESOURCE).build().unwrap());
-        let builder = if forward { builder.forward_credential() } else { builder };
+        let builder = if forward { builder.dangerously_forward_credential() } else { builder };
         let app = App::new(builder.build().unwrap().require_token());
         (authority, app)
     }

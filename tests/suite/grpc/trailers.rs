@@ -54,7 +54,8 @@ async fn a57_rgrpc_12_trailers_do_not_bring_credentials_back() {
 async fn a57_rgrpc_12_trailers_do_not_replace_the_forwarded_token() {
     let (kit, probe) = probed(|kit, probe| {
         let validator = JwtValidator::builder(kit.issuer(), &*kit.resource).build().unwrap();
-        let resource_server = ResourceServer::builder(validator).forward_credential().build().unwrap();
+        let resource_server =
+            ResourceServer::builder(validator).dangerously_forward_credential().build().unwrap();
         Routes::new(resource_server.require_scopes(READ).grpc().named_layer(JobsServer::new(probe)))
     })
     .await;

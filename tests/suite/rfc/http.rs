@@ -17,9 +17,9 @@ use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
 use tower::{Layer as _, ServiceBuilder, ServiceExt as _};
 use tower_bearer::{
-    AccessToken, ClaimsSet, ProtectedResourceMetadata, Rejection, RejectionBody, RejectionReason,
-    ResourceServer, ResourceServerBuilder, Scope, ScopeRequirement, TokenValidator, ValidatedToken,
-    ValidationError,
+    AccessToken, ClaimsSet, GrpcRequestBody, ProtectedResourceMetadata, Rejection, RejectionBody,
+    RejectionReason, ResourceServer, ResourceServerBuilder, Scope, ScopeRequirement, TokenValidator,
+    ValidateTokenLayer, ValidatedToken, ValidationError,
     testing::{TestAuthorizationServer, bearer, challenges},
 };
 use tower_http::cors::{Any, CorsLayer};
@@ -91,11 +91,25 @@ impl Outcome {
         configure: impl FnOnce(ResourceServerBuilder) -> ResourceServerBuilder,
         change: impl Fn(&mut Request<Full<Bytes>>),
     ) -> Answer {
+        self.meet_at(configure, App::new, change).await
+    }
+
+    /// Sends a gRPC call to a service whose layer guards gRPC.
+    async fn meet_over_grpc(self, content_type: &'static str) -> Answer {
+        self.meet_at(|server| server, App::grpc, grpc_call(content_type)).await
+    }
+
+    async fn meet_at(
+        self,
+        configure: impl FnOnce(ResourceServerBuilder) -> ResourceServerBuilder,
+        app: impl FnOnce(ValidateTokenLayer) -> App,
+        change: impl Fn(&mut Request<Full<Bytes>>),
+    ) -> Answer {
         let authority = TestAuthorizationServer::new(ISSUER);
         let validator = authority.introspection_validator(RESOURCE).build().unwrap();
         let server = authority.resource_server_with(validator);
         let server = server.resource_metadata(ProtectedResourceMetadata::new(RESOURCE));
-        let app = App::new(configure(server).build().unwrap().require_scopes(READ));
+        let app = app(configure(server).build().unwrap().require_scopes(READ));
         let scope = if self == Self::Is { "orders:list" } else { "orders:read" };
         let token = authority.token().subject(CANARY).scope(scope).opaque();
         let endpoint = authority.introspection_endpoint();
@@ -166,6 +180,14 @@ fn set(name: &'static str, value: &'static str) -> impl Fn(&mut Request<Full<Byt
     }
 }
 
+/// Makes a gRPC call of a request.
+fn grpc_call(content_type: &'static str) -> impl Fn(&mut Request<Full<Bytes>>) {
+    move |request| {
+        *request.method_mut() = Method::POST;
+        set("content-type", content_type)(request);
+    }
+}
+
 fn nothing(_: &mut Request<Full<Bytes>>) {}
 
 #[tokio::test]
@@ -230,11 +252,12 @@ async fn rhttp_03_retry_after_of_a_custom_validator_is_passed_on_within_limits()
         (Duration::from_secs(u64::MAX), AN_HOUR),
         (Duration::MAX, AN_HOUR),
     ] {
-        let app = App::new(ResourceServer::builder(OutOfOrder(wait)).build().unwrap().require_token());
+        let server = ResourceServer::builder(OutOfOrder(wait)).build().unwrap();
+        let app = App::new(server.require_token().grpc());
 
         let over_http = app.present("token").await;
         let mut request = with_authorization("Bearer token");
-        request.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+        grpc_call("application/grpc")(&mut request);
         let over_grpc = app.send(request).await;
 
         over_http.assert_unavailable();
@@ -290,7 +313,7 @@ fn preflight() -> Request<Full<Bytes>> {
 async fn rhttp_04_preflight_passes_to_an_inner_cors_layer_if_configured() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
-    let server = authority.resource_server_with(validator).cors_preflight(true).build().unwrap();
+    let server = authority.resource_server_with(validator).dangerously_pass_cors_preflight().build().unwrap();
     let (ask, calls) = orders(&server, None, Some(cors()));
 
     let response = ask(preflight()).await;
@@ -327,26 +350,41 @@ async fn rhttp_04_preflight_is_refused_by_default_and_answered_by_an_outer_cors_
 }
 
 #[tokio::test]
-async fn rhttp_04_credential_of_a_preflight_is_not_passed_on() {
+async fn rhttp_04_a56_options_with_credentials_or_a_body_is_no_preflight() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
-    let server = authority.resource_server_with(validator).cors_preflight(true).forward_credential();
-    let app = App::new(server.build().unwrap().require_scopes(READ));
+    let server = authority.resource_server_with(validator).dangerously_pass_cors_preflight();
+    let app = App::new(server.build().unwrap().require_scopes(READ).grpc());
+    app.send(preflight()).await.assert_pass();
+
+    for (name, value, status, error) in [
+        ("authorization", "Bearer junk", StatusCode::UNAUTHORIZED, Some("invalid_token")),
+        ("authorization", "Basic YTpi", StatusCode::UNAUTHORIZED, None),
+        ("content-type", "application/grpc", StatusCode::UNAUTHORIZED, None),
+        ("content-type", "text/plain", StatusCode::UNAUTHORIZED, None),
+        ("content-length", "1", StatusCode::UNAUTHORIZED, None),
+        ("content-length", "00", StatusCode::UNAUTHORIZED, None),
+        ("transfer-encoding", "chunked", StatusCode::UNAUTHORIZED, None),
+    ] {
+        let mut request = preflight();
+        set(name, value)(&mut request);
+
+        app.send(request).await.assert_refused(status, error);
+    }
     let mut request = preflight();
-    request.headers_mut().insert("authorization", HeaderValue::from_static("Bearer junk"));
-
+    set("content-length", "0")(&mut request);
     app.send(request).await.assert_pass();
-
-    let seen = app.last_seen();
-    assert!(!seen.headers.contains_key("authorization"));
-    assert!(seen.token.is_none());
+    let mut request = preflight();
+    set("content-length", "0")(&mut request);
+    request.headers_mut().append("content-length", HeaderValue::from_static("7"));
+    app.send(request).await.assert_unauthorized();
 }
 
 #[tokio::test]
 async fn rhttp_04_preflight_carries_no_token_of_another_resource_server() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
-    let server = authority.resource_server_with(validator).cors_preflight(true).build().unwrap();
+    let server = authority.resource_server_with(validator).dangerously_pass_cors_preflight().build().unwrap();
     let app = App::new(server.require_scopes(READ));
     let mut request = preflight();
     request
@@ -525,7 +563,7 @@ const GRPC_CONTENT_TYPES: [(&str, &str); 8] = [
 async fn rgrpc_01_refusal_is_a_200_with_everything_in_its_headers() {
     for (asked, answered) in GRPC_CONTENT_TYPES {
         for outcome in OUTCOMES {
-            let answer = outcome.meet(set("content-type", asked)).await;
+            let answer = outcome.meet_over_grpc(asked).await;
 
             assert_eq!((answer.status, answer.body.len()), (StatusCode::OK, 0), "{asked} {outcome:?}");
             assert_eq!(answer.headers["content-type"], answered);
@@ -541,7 +579,7 @@ async fn rgrpc_01_refusal_is_a_200_with_everything_in_its_headers() {
 async fn rgrpc_02_every_outcome_has_its_code_and_its_challenge() {
     for (content_type, _) in GRPC_CONTENT_TYPES {
         for outcome in OUTCOMES {
-            let answer = outcome.meet(set("content-type", content_type)).await;
+            let answer = outcome.meet_over_grpc(content_type).await;
 
             outcome.assert_reason(answer.reason.as_ref());
             assert_eq!(answer.headers["grpc-status"], outcome.grpc_status(), "{content_type} {outcome:?}");
@@ -551,9 +589,48 @@ async fn rgrpc_02_every_outcome_has_its_code_and_its_challenge() {
 }
 
 #[tokio::test]
+async fn rgrpc_11_a55_without_grpc_on_the_layer_a_content_type_changes_no_refusal() {
+    for (content_type, _) in GRPC_CONTENT_TYPES {
+        for outcome in OUTCOMES {
+            for method in [Method::GET, Method::HEAD, Method::POST, Method::PUT] {
+                let answer = outcome
+                    .meet(|request| {
+                        grpc_call(content_type)(request);
+                        *request.method_mut() = method.clone();
+                    })
+                    .await;
+
+                assert_eq!(answer.status, outcome.status(), "{method} {content_type} {outcome:?}");
+                assert!(!answer.headers.contains_key("grpc-status"), "{method} {content_type} {outcome:?}");
+                outcome.assert_challenge(&answer);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn rgrpc_11_a55_on_a_grpc_layer_only_post_is_answered_as_grpc() {
+    for (content_type, _) in GRPC_CONTENT_TYPES {
+        for outcome in OUTCOMES {
+            for method in [Method::GET, Method::HEAD, Method::PUT, Method::OPTIONS] {
+                let change = |request: &mut Request<Full<Bytes>>| {
+                    grpc_call(content_type)(request);
+                    *request.method_mut() = method.clone();
+                };
+
+                let answer = outcome.meet_at(|server| server, App::grpc, change).await;
+
+                assert_eq!(answer.status, outcome.status(), "{method} {content_type} {outcome:?}");
+                assert!(!answer.headers.contains_key("grpc-status"), "{method} {content_type} {outcome:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn rgrpc_03_message_is_the_description_and_needs_no_encoding() {
     for outcome in OUTCOMES {
-        let answer = outcome.meet(set("content-type", "application/grpc")).await;
+        let answer = outcome.meet_over_grpc("application/grpc").await;
 
         let description = Rejection::from(answer.reason.as_ref().unwrap()).description();
         assert_eq!(answer.headers["grpc-message"], description);
@@ -564,8 +641,10 @@ async fn rgrpc_03_message_is_the_description_and_needs_no_encoding() {
 #[tokio::test]
 async fn rgrpc_01_refusal_ends_its_stream_with_the_headers() {
     let authority = TestAuthorizationServer::new(ISSUER);
-    let service = authority.resource_server(RESOURCE).require_scopes(READ).layer(tower::service_fn(
-        |_: Request<()>| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) },
+    let service = authority.resource_server(RESOURCE).require_scopes(READ).grpc().layer(tower::service_fn(
+        |_: Request<GrpcRequestBody<()>>| async {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        },
     ));
     let request =
         Request::post("/orders.Orders/List").header("content-type", "application/grpc").body(()).unwrap();
@@ -585,7 +664,7 @@ async fn rgrpc_01_content_type_that_only_starts_like_grpc_is_answered_as_http() 
         "application/json",
         "",
     ] {
-        let answer = Outcome::C0.meet(set("content-type", content_type)).await;
+        let answer = Outcome::C0.meet_over_grpc(content_type).await;
 
         answer.assert_unauthorized();
         assert!(!answer.headers.contains_key("grpc-status"), "{content_type}");
@@ -596,7 +675,7 @@ async fn rgrpc_01_content_type_that_only_starts_like_grpc_is_answered_as_http() 
 async fn rgrpc_02_malformed_request_is_status_3_if_configured() {
     for outcome in OUTCOMES {
         let answer = outcome
-            .meet_with(ResourceServerBuilder::grpc_invalid_argument, set("content-type", "application/grpc"))
+            .meet_at(ResourceServerBuilder::grpc_invalid_argument, App::grpc, grpc_call("application/grpc"))
             .await;
 
         let expected = if outcome == Outcome::Ir { "3" } else { outcome.grpc_status() };
@@ -606,7 +685,7 @@ async fn rgrpc_02_malformed_request_is_status_3_if_configured() {
 
 #[tokio::test]
 async fn rgrpc_04_outage_says_when_to_retry() {
-    let answer = Outcome::Ua.meet(set("content-type", "application/grpc")).await;
+    let answer = Outcome::Ua.meet_over_grpc("application/grpc").await;
 
     let millis: i32 = answer.headers["grpc-retry-pushback-ms"].to_str().unwrap().parse().unwrap();
     assert!((2_000..=5_000).contains(&millis), "{millis}");
@@ -615,7 +694,7 @@ async fn rgrpc_04_outage_says_when_to_retry() {
 #[tokio::test]
 async fn rgrpc_07_authorization_metadata_is_one_text() {
     let authority = TestAuthorizationServer::new(ISSUER);
-    let app = App::new(authority.resource_server(RESOURCE).require_scopes(READ));
+    let app = App::new(authority.resource_server(RESOURCE).require_scopes(READ).grpc());
     let token = authority.token().scope("orders:read").sign();
     let field = format!("Bearer {token}");
     let joined = format!("{field},{field}");
@@ -627,7 +706,7 @@ async fn rgrpc_07_authorization_metadata_is_one_text() {
         (with_authorization(&joined), true),
         (binary, false),
     ] {
-        request.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+        grpc_call("application/grpc")(&mut request);
 
         let answer = app.send(request).await;
 
@@ -641,10 +720,14 @@ async fn rgrpc_07_authorization_metadata_is_one_text() {
 async fn rgrpc_08_browser_may_read_a_grpc_web_refusal() {
     for outcome in OUTCOMES {
         let answer = outcome
-            .meet(|request| {
-                set("content-type", "application/grpc-web+proto")(request);
-                set("origin", "https://app.example.com")(request);
-            })
+            .meet_at(
+                |server| server,
+                App::grpc,
+                |request| {
+                    grpc_call("application/grpc-web+proto")(request);
+                    set("origin", "https://app.example.com")(request);
+                },
+            )
             .await;
 
         let exposed = answer.headers["access-control-expose-headers"].to_str().unwrap();
@@ -671,9 +754,9 @@ async fn rgrpc_10_long_scope_list_is_dropped_to_keep_the_status() {
             .map(|number| Scope::new(&format!("https://orders.example.com/scope/{number}")).unwrap())
             .collect();
         let named = scopes.iter().map(Scope::as_str).collect::<Vec<_>>().join(" ");
-        let app = App::new(server.require_scopes(scopes.into_iter().collect::<ScopeRequirement>()));
+        let app = App::new(server.require_scopes(ScopeRequirement::all_of(scopes).unwrap()).grpc());
         let mut request = with_authorization(&format!("Bearer {token}"));
-        request.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+        grpc_call("application/grpc")(&mut request);
 
         let answer = app.send(request).await;
 
@@ -694,7 +777,7 @@ async fn rgrpc_10_challenge_that_is_long_without_scopes_is_left_out_too() {
     let realm = "a".repeat(9_000);
 
     let answer =
-        Outcome::Is.meet_with(|server| server.realm(realm), set("content-type", "application/grpc")).await;
+        Outcome::Is.meet_at(|server| server.realm(realm), App::grpc, grpc_call("application/grpc")).await;
 
     assert_eq!(answer.headers["grpc-status"], "7");
     assert!(size_of(&answer.headers) < 8 * 1024, "{}", size_of(&answer.headers));

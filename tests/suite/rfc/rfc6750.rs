@@ -491,7 +491,12 @@ async fn r6750_23_credential_is_forwarded_if_configured() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
     let app = App::new(
-        authority.resource_server_with(validator).forward_credential().build().unwrap().require_scopes(READ),
+        authority
+            .resource_server_with(validator)
+            .dangerously_forward_credential()
+            .build()
+            .unwrap()
+            .require_scopes(READ),
     );
     let token = good(&authority);
 
@@ -645,14 +650,17 @@ proptest! {
         }
         let metadata = ProtectedResourceMetadata::new(format!("https://orders.example.com/{path}"));
         let server = server.resource_metadata(metadata).build().unwrap();
-        let requirement: ScopeRequirement = scopes.iter().map(|scope| Scope::new(scope).unwrap()).collect();
+        let requirement = ScopeRequirement::all_of(scopes.iter().map(|scope| Scope::new(scope).unwrap()));
         let mut named: Vec<&str> = Vec::new();
         for scope in &scopes {
             if !named.contains(&scope.as_str()) {
                 named.push(scope);
             }
         }
-        let app = App::new(server.require_scopes(requirement));
+        let app = App::new(match requirement {
+            Ok(requirement) => server.require_scopes(requirement),
+            Err(_) => server.require_token(),
+        });
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
 
         let mut answers = runtime.block_on(async {
@@ -671,6 +679,26 @@ proptest! {
             let separator = if path.is_empty() { "" } else { "/" };
             prop_assert_eq!(challenge.param("resource_metadata").unwrap(), format!("{METADATA_URL}{separator}{path}"));
         }
+    }
+}
+
+#[tokio::test]
+async fn r6750_13_token_under_the_scheme_dpop_is_refused_where_anonymous_requests_pass() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let app = App::new(authority.resource_server(RESOURCE).allow_anonymous());
+    let token = good(&authority);
+
+    for field in [format!("DPoP {token}"), format!("dpop {token}"), "DPOP junk".to_owned(), "DPoP".to_owned()]
+    {
+        let answer = app.send(with_authorization(&field)).await;
+
+        answer.assert_unauthorized();
+        assert_reason!(answer, ValidationError::NoCredentials);
+    }
+    app.send(with_authorization(&format!("Basic YTpi, DPoP {token}"))).await.assert_invalid_request();
+    for field in ["Basic YTpi", "Negotiate", "DPoPX abc"] {
+        app.send(with_authorization(field)).await.assert_pass();
+        assert!(app.last_seen().token.is_none(), "{field}");
     }
 }
 

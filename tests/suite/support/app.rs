@@ -2,13 +2,15 @@
 
 use std::{
     convert::Infallible,
+    future::{Ready, ready},
     sync::{Arc, Mutex},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
+use tower::{Layer, Service, ServiceExt as _, util::BoxCloneSyncService};
 use tower_bearer::{
     JwtValidatorBuilder, RejectionReason, ResponseBody, ValidateTokenLayer, ValidatedToken, ValidationError,
     testing::{ParsedChallenge, TestAuthorizationServer, challenges},
@@ -30,6 +32,26 @@ pub(crate) struct Seen {
     pub(crate) token: Option<ValidatedToken>,
 }
 
+/// Records what reaches it, whatever the body.
+#[derive(Clone)]
+pub(crate) struct Recorder(Arc<Mutex<Vec<Seen>>>);
+
+impl<B> Service<Request<B>> for Recorder {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let token = request.extensions().get::<ValidatedToken>().cloned();
+        self.0.lock().unwrap().push(Seen { headers: request.headers().clone(), token });
+        ready(Ok(Response::new(Full::new(Bytes::from_static(b"orders")))))
+    }
+}
+
 /// An answer, read whole.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -44,22 +66,32 @@ pub(crate) struct Answer {
 }
 
 impl App {
-    pub(crate) fn new(layer: ValidateTokenLayer) -> Self {
+    pub(crate) fn new<L>(layer: L) -> Self
+    where
+        L: Layer<Recorder>,
+        L::Service: Service<
+                Request<Full<Bytes>>,
+                Response = Response<ResponseBody<Full<Bytes>>>,
+                Error = Infallible,
+                Future: Send,
+            > + Clone
+            + Send
+            + Sync
+            + 'static,
+    {
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let inner = {
-            let seen = Arc::clone(&seen);
-            tower::service_fn(move |request: Request<Full<Bytes>>| {
-                let token = request.extensions().get::<ValidatedToken>().cloned();
-                seen.lock().unwrap().push(Seen { headers: request.headers().clone(), token });
-                async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"orders")))) }
-            })
-        };
+        let inner = Recorder(Arc::clone(&seen));
         let service =
             layer.layer(inner).and_then(|response: Response<ResponseBody<Full<Bytes>>>| async move {
                 let (parts, body) = response.into_parts();
                 Ok(Response::from_parts(parts, body.collect().await.unwrap().to_bytes()))
             });
         Self { service: BoxCloneSyncService::new(service), seen }
+    }
+
+    /// The same with a layer that guards gRPC.
+    pub(crate) fn grpc(layer: ValidateTokenLayer) -> Self {
+        Self::new(layer.grpc())
     }
 
     /// Sends a request and reads the whole answer.
