@@ -77,14 +77,18 @@ impl ClaimsSet {
         }
     }
 
-    /// Parses a JSON object. Nothing is compared: not the times, not the issuer, not the audience.
+    /// Parses a JSON object.
+    ///
+    /// Nothing is compared: neither issuer nor audience nor times.
     ///
     /// # Errors
-    /// When it is not one JSON object, a name appears twice, it is nested deeper than 16 levels, has more than 256
-    /// members, contains a number that an `f64` cannot hold, such as `1e400` (RFC 8259 section 6 allows such a limit), or
-    /// a registered claim has the wrong type (RFC 7519 section 4.1): `iss`, `sub`, `jti` and `scope` are
-    /// strings, `aud` and `scp` a string or an array of strings, `exp`, `nbf` and `iat` numbers from 0 to the end of
-    /// the year 9999, `act`, `may_act` objects.
+    /// Fails if the text is not one JSON object, a name appears twice, it is nested deeper than 16 levels, has more than 256
+    /// members, or contains a number that an `f64` cannot hold, such as `1e400` (RFC 8259 section 6 allows such a limit).
+    ///
+    /// Fails if a registered claim has the wrong type (RFC 7519 section 4.1). `iss`, `sub`, `jti` and `scope` are strings;
+    /// `aud` and `scp` are a string or an array of strings; `act` and `may_act` are objects. `exp`, `nbf` and `iat` are
+    /// numbers up to the end of the year 9999. A negative `exp` is an error; a negative `nbf` or `iat` is read as 1970 (RFC
+    /// 7519 section 2 allows negative times).
     pub fn parse(json: &[u8]) -> Result<Self, ClaimError> {
         Self::from_members(
             &Members::parse(json).map_err(|error| ClaimError::json(&error))?,

@@ -41,7 +41,7 @@ impl ClaimsSet {
                 "sub" => claims.subject = Some(text("sub", value)?),
                 "jti" => claims.token_id = Some(text("jti", value)?),
                 "aud" => claims.audience = texts("aud", value)?,
-                "exp" => claims.expires_at = Some(numeric_date("exp", value)?),
+                "exp" => claims.expires_at = Some(expiry(value)?),
                 "nbf" => claims.not_before = Some(numeric_date("nbf", value)?),
                 "iat" => claims.issued_at = Some(numeric_date("iat", value)?),
                 "scope" => claims.scopes = scope(value, scope_array)?,
@@ -98,11 +98,27 @@ fn texts(claim: &str, value: &str) -> Result<Texts, ClaimError> {
     Ok(texts.into_iter().collect())
 }
 
-// RFC 7519 section 2: a NumericDate is a JSON number.
+// RFC 7519 section 2: a NumericDate is a JSON number, which may be negative. A time before 1970 is read as 1970, the
+// earliest time of a `UnixTime`: no clock of a running system shows the difference.
 fn numeric_date(claim: &str, value: &str) -> Result<UnixTime, ClaimError> {
+    if is_negative(value) {
+        return Ok(UnixTime::from_secs(0));
+    }
     UnixTime::from_json_number(value).ok_or_else(|| {
-        ClaimError::wrong_type(claim, "a number of seconds from 0 to the end of the year 9999")
+        ClaimError::wrong_type(claim, "a number of seconds up to the end of the year 9999")
     })
+}
+
+// A token with a negative `exp` has expired, even for a clock that was never set and shows 1970.
+fn expiry(value: &str) -> Result<UnixTime, ClaimError> {
+    UnixTime::from_json_number(value).ok_or_else(|| {
+        ClaimError::wrong_type("exp", "a number of seconds from 0 to the end of the year 9999")
+    })
+}
+
+/// Tells whether a value, which is valid JSON, is a number below zero. Only numbers begin with a minus sign.
+fn is_negative(value: &str) -> bool {
+    value.starts_with('-')
 }
 
 fn scope(value: &str, array: ScopeArray) -> Result<Scopes, ClaimError> {
