@@ -302,9 +302,15 @@ fn jsonwebtoken_accepts_every_altered_token_that_we_accept() {
     let outcome = runner(4_000).run(&strategy, |(key, bends)| {
         let token = bent(key, &bends);
         match sides.ours(&token) {
-            Ok(_) => {
+            Ok(token_of_ours) => {
                 accepted.set(accepted.get() + 1);
                 let theirs = sides.theirs(&token);
+                // RFC 7519 section 2 allows times before 1970; jsonwebtoken reads `nbf` as an unsigned number.
+                if token_of_ours.not_before() == Some(UnixTime::from_secs(0))
+                    && theirs == Err("Invalid format for claim: nbf".to_owned())
+                {
+                    return Ok(());
+                }
                 prop_assert!(theirs.is_ok(), "we accept, they say {theirs:?}: {token}");
             }
             Err(_) => refused.set(refused.get() + 1),
