@@ -46,30 +46,33 @@ const PERSON: &str = "canary-person-4712";
 /// What this resource server shows to the authorization server; shows nowhere else.
 const SECRET: &str = "canary-secret-4713";
 
-/// The members that name a client, as src/claims/client_identity.rs lists them; these at least.
+/// The members that name a client: those that src/claims/client_identity.rs lists, these at least, and some that begin with
+/// `client_`.
 fn client_identifiers() -> Vec<String> {
-    const KNOWN: [&str; 13] = [
-        "client_id",
+    const KNOWN: [&str; 11] = [
         "azp",
         "cid",
         "appid",
+        "applicationId",
         "app_displayname",
         "appidacr",
         "azpacr",
         "clientId",
         "clientHost",
         "clientAddress",
-        "client_name",
-        "client_uri",
         "issued_to",
     ];
+    const WITH_PREFIX: [&str; 6] =
+        ["client_id", "client_name", "client_uri", "client_auth_method", "client_tenant", "client_"];
     let source = include_str!("../src/claims/client_identity.rs");
     let (_, list) = source.split_once("const CLIENT_IDENTIFIERS: [&str; ").unwrap();
+    let (_, list) = list.split_once('=').unwrap();
     let (list, _) = list.split_once("];").unwrap();
-    let names: Vec<String> = list.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+    let mut names: Vec<String> = list.split('"').skip(1).step_by(2).map(str::to_owned).collect();
     for name in KNOWN {
         assert!(names.iter().any(|listed| listed == name), "{name} is not in the list");
     }
+    names.extend(WITH_PREFIX.map(str::to_owned));
     names
 }
 
@@ -104,8 +107,11 @@ fn claims_with_canaries(token: &TokenBuilder, spell: fn(&str) -> String) -> Stri
     let claims = Value::from(claims).to_string();
     let claims = claims.strip_suffix('}').unwrap();
     let (act, may_act) = (spell("act"), spell("may_act"));
-    let actor = format!(r#"{{"sub":"service","{act}":{{{members},"{may_act}":{{{members}}}}},{members}}}"#);
-    format!(r#"{claims},{members},"{act}":{actor},"{may_act}":{actor}}}"#)
+    // Keycloak puts the client's identifier into the name of its service account.
+    let account = format!(r#""{}":"service-account-{CLIENT}""#, spell("preferred_username"));
+    let actor =
+        format!(r#"{{"sub":"service",{account},"{act}":{{{members},"{may_act}":{{{members}}}}},{members}}}"#);
+    format!(r#"{claims},{account},{members},"{act}":{actor},"{may_act}":{actor}}}"#)
 }
 
 fn plainly(name: &str) -> String {
@@ -229,7 +235,12 @@ struct Curious {
     #[serde(alias = "azpacr", alias = "clientHost", alias = "clientAddress", alias = "client_name")]
     #[serde(rename = "clientId")]
     client: Option<Value>,
-    #[serde(alias = "issued_to")]
+    #[serde(
+        alias = "issued_to",
+        alias = "applicationId",
+        alias = "client_auth_method",
+        alias = "client_tenant"
+    )]
     client_uri: Option<Value>,
     tenant: Option<String>,
     #[serde(flatten)]
@@ -601,6 +612,8 @@ async fn refusals_of_jwts_show_neither_token_nor_client_nor_person() {
         ("iat", with_canaries(token().claim("iat", 1_900_000_000))),
         ("other issuer", with_canaries(token().issuer("https://evil.example"))),
         ("other audience", with_canaries(token().audience("https://other.example.com"))),
+        ("ID token", with_canaries(token().audience(CLIENT))),
+        ("ID token for several", with_canaries(token().claim("aud", [CLIENT, "https://other.example.com"]))),
         ("no audience", with_canaries(token().without_claim("aud"))),
         ("no jti", with_canaries(token().without_claim("jti"))),
         ("unknown key", with_canaries(token()).key(&stranger)),
@@ -732,6 +745,7 @@ async fn refusals_after_introspection_show_neither_token_nor_client_nor_person()
         ("scope an object", 200, json, claims("scope", json!({"a": CLIENT})), 403),
         ("other issuer", 200, json, claims("iss", json!("https://evil.example")), 401),
         ("other audience", 200, json, claims("aud", json!("https://other.example.com")), 401),
+        ("ID token", 200, json, claims("aud", json!(CLIENT)), 401),
         ("no audience", 200, json, claims("aud", json!([])), 401),
         ("refresh token", 200, json, claims("token_type", json!("refresh_token")), 401),
         ("bound", 200, json, claims("cnf", json!({"jkt": PERSON})), 401),

@@ -1,8 +1,16 @@
 //! What a token says: [`ClaimsSet`] (RFC 7519 section 4), without the identity of the client.
 //!
-//! The claims are kept as JSON text, in one pass over it. On that pass the members that name the client are left out,
-//! at the top and inside `act` and `may_act`: no accessor, no typed claims, no `Debug`, no log line and no cache can
-//! show what was never kept. What a claim of a provider's own holds deeper inside is that provider's business.
+//! The claims are copied as JSON text. Claims that identify the client are dropped on the way, at the top and inside `act` and
+//! `may_act`, so that no accessor, no `Debug` output, no log line and no cache can show them:
+//!
+//! * names that begin with `client_`;
+//! * `azp`, `cid`, `appid`, `applicationId`, `app_displayname`, `appidacr`, `azpacr`, `clientId`, `clientHost`, `clientAddress`
+//!   and `issued_to`;
+//! * `preferred_username` and `email` if the value begins with `service-account-`, as Keycloak writes them for a client.
+//!
+//! `sub`, `act.sub` and `aud` are kept, because access decisions need them (RFC 8693 section 4.1, RFC 9068 section 4). Some
+//! servers put a client's identifier there; `Debug` and errors do not show these three. Custom claims are kept with all that
+//! is inside them.
 //!
 //! ```
 //! use tower_bearer::{ClaimsSet, UnixTime};
@@ -38,8 +46,8 @@ use crate::{ClaimError, Scopes, UnixTime, heap_size::heap_size, strict_json::Mem
 
 /// The claims of a validated token.
 ///
-/// `Debug` shows who issued it, for whom, when and with which scopes, and only the names of all other claims; neither
-/// `sub` nor a claim of a provider's own gets into a log that way.
+/// `Debug` shows issuer, times, scopes and the number of audiences. Of all other claims it shows the names only, so that neither
+/// `sub` nor a custom claim gets into a log that way. `aud` is not shown because some servers add the client's identifier to it.
 ///
 /// [`Serialize`] writes all claims that were kept, in any format. A number is written as `u64`, `i64` or `f64` if that is
 /// exact. Where another crate of the build turns on the feature `arbitrary_precision` of `serde_json`, a number that none of
@@ -205,7 +213,7 @@ impl fmt::Debug for ClaimsSet {
 
         f.debug_struct("ClaimsSet")
             .field("issuer", &self.issuer)
-            .field("audience", &self.audience)
+            .field("audiences", &self.audience.iter().count())
             .field("expires_at", &self.expires_at)
             .field("not_before", &self.not_before)
             .field("issued_at", &self.issued_at)

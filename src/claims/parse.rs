@@ -2,7 +2,7 @@
 
 use super::{
     ClaimsSet,
-    client_identity::{is_client_identifier, push_actor},
+    client_identity::{identifies_client, push_actor},
     texts::Texts,
 };
 use crate::{
@@ -19,7 +19,7 @@ pub(crate) enum ScopeArray {
 }
 
 impl ClaimsSet {
-    /// Copies the members that are no client identifiers and not in `without`, and types the registered ones.
+    /// Copies the members that do not identify a client and are not in `without`, and parses the registered ones.
     pub(crate) fn from_members(
         members: &Members<'_>,
         scope_array: ScopeArray,
@@ -33,7 +33,7 @@ impl ClaimsSet {
         json.push('{');
         for member in members.iter() {
             let (name, value) = (&*member.name, member.value);
-            if is_client_identifier(name) || without.contains(&name) {
+            if identifies_client(name, value) || without.contains(&name) {
                 continue;
             }
             match name {
@@ -104,9 +104,8 @@ fn numeric_date(claim: &str, value: &str) -> Result<UnixTime, ClaimError> {
     if is_negative(value) {
         return Ok(UnixTime::from_secs(0));
     }
-    UnixTime::from_json_number(value).ok_or_else(|| {
-        ClaimError::wrong_type(claim, "a number of seconds up to the end of the year 9999")
-    })
+    UnixTime::from_json_number(value)
+        .ok_or_else(|| ClaimError::wrong_type(claim, "a number of seconds up to the end of the year 9999"))
 }
 
 // A token with a negative `exp` has expired, even for a clock that was never set and shows 1970.

@@ -95,7 +95,7 @@ impl Introspection {
         let verdict = answer.and_then(|body| self.judge(&body));
         match &verdict {
             Err(ValidationError::Inactive) => self.inactive.insert(hash),
-            Err(ValidationError::AudienceMismatch { found, .. }) if found.is_empty() => self.say_audience(),
+            Err(ValidationError::AudienceMismatch { found: 0, .. }) => self.say_audience(),
             _ => {}
         }
         self.report(verdict.as_ref().err());

@@ -309,11 +309,7 @@ async fn r7519_05_aud_is_case_sensitive() {
     for value in ["HTTPS://orders.example.com", "https://Orders.example.com"] {
         let answer = app.present(&authority.token().audience(value).sign()).await;
 
-        assert_invalid!(
-            answer,
-            ValidationError::AudienceMismatch { found, .. } if found.iter().map(|found| &**found).eq([value]),
-            "{value}"
-        );
+        assert_invalid!(answer, ValidationError::AudienceMismatch { found: 1, .. }, "{value}");
     }
 }
 

@@ -347,13 +347,13 @@ async fn r7662_08_answer_without_our_audience_is_refused() {
             }
             answer.assert_invalid_token();
             let named = match &aud {
-                Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
-                Some(name) => vec![name.as_str().unwrap()],
-                None => Vec::new(),
+                Some(Value::Array(names)) => names.len(),
+                Some(_) => 1,
+                None => 0,
             };
             assert_reason!(
                 answer,
-                ValidationError::AudienceMismatch { found, .. } if found.iter().map(|name| &**name).eq(named.iter().copied())
+                ValidationError::AudienceMismatch { found, .. } if *found == named
             );
         }
     }

@@ -23,11 +23,7 @@ fn app_of(authority: &TestAuthorizationServer, audience: impl Into<Audience>) ->
 async fn assert_refused(authority: &TestAuthorizationServer, app: &App, audience: &str) {
     let answer = app.present(&authority.token().audience(audience).sign()).await;
 
-    assert_invalid!(
-        answer,
-        ValidationError::AudienceMismatch { found, .. } if found.iter().map(|found| &**found).eq([audience]),
-        "{audience}"
-    );
+    assert_invalid!(answer, ValidationError::AudienceMismatch { found: 1, .. }, "{audience}");
 }
 
 #[tokio::test]
@@ -52,12 +48,12 @@ async fn r8707_01_token_for_another_resource_is_refused() {
         let answer = app.present(&authority.token().claim("aud", &aud).sign()).await;
         assert_invalid!(
             answer,
-            ValidationError::AudienceMismatch { found, .. } if json!(found) == aud,
+            ValidationError::AudienceMismatch { found, .. } if Some(*found) == aud.as_array().map(Vec::len),
             "{aud}"
         );
     }
     let answer = app.present(&authority.token().without_claim("aud").sign()).await;
-    assert_invalid!(answer, ValidationError::AudienceMismatch { found, .. } if found.is_empty());
+    assert_invalid!(answer, ValidationError::AudienceMismatch { found: 0, .. });
 }
 
 #[tokio::test]

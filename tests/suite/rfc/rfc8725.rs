@@ -451,11 +451,11 @@ async fn r8725_12_token_for_another_audience_or_for_none_is_refused() {
     let answer = app.present(&authority.token().audience("https://other.example.com").sign()).await;
     assert_invalid!(
         answer,
-        ValidationError::AudienceMismatch { expected, found, .. }
-            if expected.iter().any(|expected| **expected == *RESOURCE) && found.len() == 1
+        ValidationError::AudienceMismatch { expected, found: 1, .. }
+            if expected.iter().any(|expected| **expected == *RESOURCE)
     );
     let answer = app.present(&authority.token().without_claim("aud").sign()).await;
-    assert_invalid!(answer, ValidationError::AudienceMismatch { found, .. } if found.is_empty());
+    assert_invalid!(answer, ValidationError::AudienceMismatch { found: 0, .. });
 }
 
 #[tokio::test]

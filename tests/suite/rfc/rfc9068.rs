@@ -192,7 +192,7 @@ async fn r9068_04_aud_must_have_an_identifier_of_ours() {
         assert_invalid!(answer, ValidationError::AudienceMismatch { .. }, "{aud}");
     }
     let answer = app.present(&authority.token().without_claim("aud").sign()).await;
-    assert_invalid!(answer, ValidationError::AudienceMismatch { found, .. } if found.is_empty());
+    assert_invalid!(answer, ValidationError::AudienceMismatch { found: 0, .. });
 }
 
 #[tokio::test]
