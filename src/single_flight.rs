@@ -3,9 +3,12 @@
 use std::{
     collections::HashMap,
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     hash::{BuildHasher, Hash, RandomState},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
     time::Duration,
 };
 
@@ -23,21 +26,26 @@ pub(crate) struct SingleFlight<K, V, S = RandomState> {
     limit: usize,
     /// Maximum time for one call. One that takes longer is taken for lost and is replaced by the next caller: its runtime
     /// may stand still, and then it would never end.
-    deadline: Option<Duration>,
+    deadline: Duration,
 }
 
 /// A call in progress.
 struct InProgress<V> {
-    answer: watch::Receiver<Option<V>>,
-    lost_from: Option<Instant>,
+    answer: Answer<V>,
+    lost_from: Instant,
 }
+
+/// Where the callers wait for the answer.
+type Answer<V> = watch::Receiver<Option<Result<V, FlightError>>>;
 
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FlightError {
     /// The maximum number of concurrent calls is reached.
     Full,
-    /// The call panicked, passed its deadline, or its runtime is shutting down.
+    /// The call panicked.
+    Panicked,
+    /// The runtime that ran the call was shut down, or the call passed its deadline.
     Lost,
 }
 
@@ -47,13 +55,9 @@ where
     V: Clone + Send + Sync + 'static,
     S: BuildHasher + Default + Send + 'static,
 {
-    pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { flights: Mutex::default(), limit, deadline: None })
-    }
-
     /// Makes one whose calls are taken for lost after `deadline`. The calls must end before it by themselves.
-    pub(crate) fn with_deadline(limit: usize, deadline: Duration) -> Arc<Self> {
-        Arc::new(Self { flights: Mutex::default(), limit, deadline: Some(deadline) })
+    pub(crate) fn new(limit: usize, deadline: Duration) -> Arc<Self> {
+        Arc::new(Self { flights: Mutex::default(), limit, deadline })
     }
 
     /// Waits for the call in progress for `key`, or starts one.
@@ -109,14 +113,14 @@ where
         // Asked with the lock held, so that two callers at the same time do not both have a call admitted.
         let call = admit()?;
         let (sender, answer) = watch::channel(None);
-        let lost_from = self.deadline.map(|deadline| Instant::now() + deadline);
+        let lost_from = Instant::now() + self.deadline;
         let in_progress = InProgress { answer, lost_from };
         flights.insert(key.clone(), in_progress.clone());
         drop(flights);
         let flight = Flight { flights: Arc::clone(self), key, answer: in_progress.answer.clone() };
         tokio::spawn(
             async move {
-                let value = call.await;
+                let value = catch_panic(call).await;
                 // Removed before the answer is sent, so that later callers start a new call, or find in a cache what this
                 // one left there.
                 drop(flight);
@@ -135,16 +139,13 @@ where
 
 impl<V: Clone> InProgress<V> {
     fn is_lost(&self) -> bool {
-        self.lost_from.is_some_and(|lost_from| Instant::now() >= lost_from)
+        Instant::now() >= self.lost_from
     }
 
     async fn answer(mut self) -> Result<V, FlightError> {
-        let answer = self.answer.wait_for(Option::is_some);
-        let answer = match self.lost_from {
-            Some(lost_from) => timeout_at(lost_from, answer).await.map_err(|_| FlightError::Lost)?,
-            None => answer.await,
-        };
-        answer.map_err(|_| FlightError::Lost)?.clone().ok_or(FlightError::Lost)
+        let answer = timeout_at(self.lost_from, self.answer.wait_for(Option::is_some)).await;
+        let answer = answer.map_err(|_| FlightError::Lost)?;
+        answer.map_err(|_| FlightError::Lost)?.clone().unwrap_or(Err(FlightError::Lost))
     }
 }
 
@@ -160,6 +161,19 @@ impl<K, V, S> fmt::Debug for SingleFlight<K, V, S> {
     }
 }
 
+/// Converts a panic of the call into an error.
+async fn catch_panic<T>(call: impl Future<Output = T>) -> Result<T, FlightError> {
+    let mut call = pin!(call);
+    poll_fn(|cx| {
+        // The call is not polled again after a panic.
+        match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
+            Ok(polled) => polled.map(Ok),
+            Err(_) => Poll::Ready(Err(FlightError::Panicked)),
+        }
+    })
+    .await
+}
+
 /// Removes the entry when the call ends: with an answer, by a panic or because its runtime is shut down.
 struct Flight<K, V, S>
 where
@@ -169,7 +183,7 @@ where
 {
     flights: Arc<SingleFlight<K, V, S>>,
     key: K,
-    answer: watch::Receiver<Option<V>>,
+    answer: Answer<V>,
 }
 
 impl<K, V, S> Drop for Flight<K, V, S>
@@ -197,9 +211,11 @@ mod tests {
 
     type Flights = SingleFlight<&'static str, usize>;
 
+    const DEADLINE: Duration = Duration::from_secs(5);
+
     #[tokio::test]
     async fn callers_at_the_same_time_share_one_call() {
-        let flights: Arc<Flights> = SingleFlight::new(8);
+        let flights: Arc<Flights> = SingleFlight::new(8, DEADLINE);
         let calls = Arc::new(AtomicUsize::new(0));
         let go = Arc::new(Notify::new());
         let call = || {
@@ -221,8 +237,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_caller_who_leaves_cancels_nothing() {
-        let flights: Arc<Flights> = SingleFlight::new(8);
+    async fn a_caller_that_leaves_cancels_nothing() {
+        let flights: Arc<Flights> = SingleFlight::new(8, DEADLINE);
         let (release, released) = oneshot::channel::<()>();
         let first = tokio::spawn({
             let flights = Arc::clone(&flights);
@@ -239,15 +255,15 @@ mod tests {
         first.abort();
         assert!(first.await.unwrap_err().is_cancelled());
 
-        let second = flights.run("a", || async { unreachable!("a call is under way") });
+        let second = flights.run("a", || async { unreachable!("a call is in progress") });
         let (second, ()) = tokio::join!(second, async { release.send(()).unwrap() });
 
         assert_eq!(second, Ok(7));
     }
 
     #[tokio::test]
-    async fn a_call_too_many_is_refused_and_others_go_on() {
-        let flights: Arc<Flights> = SingleFlight::new(1);
+    async fn a_call_above_the_limit_is_refused_and_others_go_on() {
+        let flights: Arc<Flights> = SingleFlight::new(1, DEADLINE);
         let (release, released) = oneshot::channel::<()>();
 
         let first = flights.run("a", || async {
@@ -266,16 +282,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_is_an_answer_and_the_next_caller_flies_again() {
-        let flights: Arc<Flights> = SingleFlight::new(1);
+    async fn a_panic_is_an_error_and_the_next_caller_starts_a_new_call() {
+        let flights: Arc<Flights> = SingleFlight::new(1, DEADLINE);
 
-        assert_eq!(flights.run("a", || async { panic!("on purpose") }).await, Err(FlightError::Lost));
+        assert_eq!(flights.run("a", || async { panic!("on purpose") }).await, Err(FlightError::Panicked));
         assert_eq!(flights.run("a", || async { 3 }).await, Ok(3));
     }
 
     #[tokio::test]
     async fn a_call_that_is_not_admitted_is_not_started() {
-        let flights: Arc<Flights> = SingleFlight::new(1);
+        let flights: Arc<Flights> = SingleFlight::new(1, DEADLINE);
 
         assert_eq!(flights.run_if("a", || None::<std::future::Ready<usize>>).await, None);
         assert!(flights.lock().is_empty());
@@ -283,7 +299,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_in_progress_is_joined_and_no_other_is_admitted() {
-        let flights: Arc<Flights> = SingleFlight::new(1);
+        let flights: Arc<Flights> = SingleFlight::new(1, DEADLINE);
         let (release, released) = oneshot::channel::<()>();
 
         let first = flights.run("a", || async {
@@ -302,8 +318,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_passed_its_deadline_is_lost_and_replaced() {
-        const DEADLINE: Duration = Duration::from_secs(5);
-        let flights: Arc<Flights> = SingleFlight::with_deadline(1, DEADLINE);
+        let flights: Arc<Flights> = SingleFlight::new(1, DEADLINE);
         let (release, released) = oneshot::channel::<()>();
         let replaced = flights.run("a", || async {
             released.await.unwrap();
@@ -329,5 +344,23 @@ mod tests {
 
         assert_eq!(replacing, Ok(2));
         assert!(flights.lock().is_empty());
+    }
+
+    #[test]
+    fn a_call_whose_runtime_is_shut_down_is_lost() {
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let (first, second) = (runtime(), runtime());
+        let flights: Arc<Flights> = SingleFlight::new(1, DEADLINE);
+        first.block_on(async { flights.start_if("a", || Some(std::future::pending())) });
+        let mut joined = pin!(flights.run("a", || async { unreachable!("a call is in progress") }));
+        second.block_on(poll_fn(|cx| {
+            assert!(joined.as_mut().poll(cx).is_pending());
+            Poll::Ready(())
+        }));
+
+        drop(first);
+
+        assert_eq!(second.block_on(joined), Err(FlightError::Lost));
+        assert_eq!(second.block_on(flights.run("a", || async { 3 })), Ok(3));
     }
 }

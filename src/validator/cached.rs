@@ -36,6 +36,8 @@ const MAX_SHARED_CALLS: usize = 1_024;
 /// shorter deadlines.
 const MAX_SHARED_DURATION: Duration = Duration::from_secs(60);
 
+const PANICKED: &str = "the validator panicked";
+
 impl CachedValidator {
     /// Puts a cache of about `max_bytes` in front of a validator. Zero bytes switch the cache off.
     ///
@@ -49,7 +51,8 @@ impl CachedValidator {
         Ok(Self {
             validator,
             verdicts: VerdictCache::new(max_bytes, clock)?,
-            shared_calls: SingleFlight::new(MAX_SHARED_CALLS),
+            // A call that is still there later belongs to a runtime that stands still.
+            shared_calls: SingleFlight::new(MAX_SHARED_CALLS, MAX_SHARED_DURATION.saturating_mul(2)),
             shared_call_outages: OutageLog::new("shared calls"),
         })
     }
@@ -98,7 +101,7 @@ impl CachedValidator {
         match self.shared_calls.run(hash, call).await {
             Ok(verdict) => verdict,
             Err(FlightError::Full) => Err(self.shared_call_failed("1,024 tokens are being validated")),
-            // A panic is a verdict (see above), so the runtime that drove the call has been shut down.
+            Err(FlightError::Panicked) => Err(ValidationError::internal(PANICKED)),
             Err(FlightError::Lost) => Err(self.shared_call_failed("the runtime was shut down")),
         }
     }
@@ -126,7 +129,7 @@ async fn catch_panic(validation: impl Future<Output = Validation>) -> Validation
     poll_fn(|cx| {
         // Unwind safe: our own state is not changed before the validator has returned.
         let polled = catch_unwind(AssertUnwindSafe(|| validation.as_mut().poll(cx)));
-        polled.unwrap_or_else(|_| Poll::Ready(Err(ValidationError::internal("the validator panicked"))))
+        polled.unwrap_or_else(|_| Poll::Ready(Err(ValidationError::internal(PANICKED))))
     })
     .await
 }

@@ -106,7 +106,7 @@ impl RemoteKeys {
             clock,
             algorithms,
             current: ArcSwapOption::empty(),
-            flight: SingleFlight::with_deadline(1, refresh.abandoned_after()),
+            flight: SingleFlight::new(1, refresh.abandoned_after()),
             schedule: Mutex::new(Schedule::new(refresh)),
             due: AtomicU64::new(0),
             searched_in_vain: Cache::new(MAX_VAIN_SEARCHES),
