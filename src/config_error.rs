@@ -1,8 +1,13 @@
-//! All that can be wrong before the first request: [`ConfigError`].
+//! Everything that can be wrong with a configuration before the first request: [`ConfigError`].
 
 use std::fmt;
 
-/// A configuration that cannot work. Lists every problem, so that one start shows them all.
+use crate::user_info::without_user_info;
+
+/// A configuration that cannot work.
+///
+/// Lists every problem that a `build()` finds, so that one start shows them all. `Display` writes them in one line, separated
+/// by semicolons; [`problems`](Self::problems) returns them one by one. User names and passwords in URLs are not shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     problems: Vec<Problem>,
@@ -17,11 +22,13 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(setting: &'static str, found: impl Into<String>, expected: &'static str) -> Self {
-        Self { setting, found: Some(found.into()), expected }
+    /// Makes a problem that shows the value found, without a user name or password in it.
+    pub(crate) fn new(setting: &'static str, found: impl AsRef<str>, expected: &'static str) -> Self {
+        let found = without_user_info(found.as_ref()).into_owned();
+        Self { setting, found: Some(found), expected }
     }
 
-    /// A problem whose value is not to be shown, or that is an absence.
+    /// Makes a problem without a value: it is secret, or it is missing.
     pub(crate) fn without_value(setting: &'static str, expected: &'static str) -> Self {
         Self { setting, found: None, expected }
     }
@@ -37,13 +44,18 @@ impl fmt::Display for Problem {
 }
 
 impl ConfigError {
-    /// Returns `value` where there are no problems.
+    /// Returns `value` if there are no problems.
     pub(crate) fn unless_none<T>(problems: Vec<Problem>, value: T) -> Result<T, Self> {
         if problems.is_empty() { Ok(value) } else { Err(Self { problems }) }
     }
 
     pub(crate) fn of(problems: Vec<Problem>) -> Self {
         Self { problems }
+    }
+
+    /// Returns the problems, each as a line such as `issuer "http://as": expected https`. There is at least one.
+    pub fn problems(&self) -> impl Iterator<Item = String> {
+        self.problems.iter().map(ToString::to_string)
     }
 }
 

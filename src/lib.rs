@@ -134,6 +134,7 @@ pub mod scope;
 pub mod http_client;
 mod config_error;
 mod url_policy;
+mod user_info;
 mod single_flight;
 mod strict_json;
 pub mod clock;

@@ -1,20 +1,22 @@
-//! Which URLs may be configured: `https`, and `http` on this machine where that was asked for by name.
+//! Checks URLs in the configuration and in metadata: `https`, or `http` on this machine if that is allowed.
 
 use url::{Host, Url};
 
 use crate::config_error::Problem;
 
-/// What becomes of an `http` URL on this machine.
+/// Whether an `http` URL on this machine is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loopback {
     Refuse,
     Accept,
 }
 
-/// Checks a URL without changing it: its scheme, that it has a host and neither a fragment nor a user name.
+/// Checks a URL without changing it: characters, scheme, and that it has neither user name, password nor fragment.
+///
+/// Not checked: what the host resolves to.
 pub(crate) fn check_url(setting: &'static str, text: &str, loopback: Loopback) -> Result<Url, Problem> {
     let problem = |expected| Err(Problem::new(setting, text, expected));
-    // The parser forgives spaces and control characters, and whoever compares the text later would not.
+    // The parser accepts spaces and control characters. Code that later compares the text would not.
     if !text
         .bytes()
         .all(|byte| matches!(byte, 0x21..=0x7e) && !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'^' | b'`'))
@@ -30,13 +32,16 @@ pub(crate) fn check_url(setting: &'static str, text: &str, loopback: Loopback) -
         "http" if is_loopback(&url) => {
             return problem("expected https; for a server on this machine call allow_http_on_loopback()");
         }
-        "http" => return problem("expected https; http is possible on this machine only"),
+        "http" => return problem("expected https; http is accepted on this machine only"),
         _ => return problem("expected an https URL"),
     }
-    let authority = text.split_once("://").map_or(text, |(_, rest)| rest);
-    if authority.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@')) {
-        // The value is not shown: there may be a password in it.
-        return Err(Problem::without_value(setting, "expected a URL without user name and password"));
+    // The parser accepts any number of slashes after these schemes. Others that read the text see another host, or none.
+    let Some(authority) = authority(text) else {
+        return problem("expected two slashes after the scheme (RFC 3986 section 3)");
+    };
+    // The text is looked at too, since the parser drops an empty user name.
+    if !url.username().is_empty() || url.password().is_some() || authority.contains('@') {
+        return problem("expected a URL without user name and password");
     }
     if url.fragment().is_some() {
         return problem("expected a URL without fragment");
@@ -44,7 +49,13 @@ pub(crate) fn check_url(setting: &'static str, text: &str, loopback: Loopback) -
     Ok(url)
 }
 
-/// Tells whether a URL points to this machine, by its text: no name is resolved.
+/// Returns what is between the `//` and the path (RFC 3986 section 3.2). `None` if there is no `//` or nothing after it.
+fn authority(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once(':')?;
+    rest.strip_prefix("//")?.split(['/', '?', '#']).next().filter(|authority| !authority.is_empty())
+}
+
+/// Tells whether a URL points to this machine, by its text. No name is resolved.
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -59,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn https_is_accepted_and_http_only_where_it_was_asked_for() {
+    fn https_is_accepted_and_http_only_on_this_machine_if_allowed() {
         for (text, refuse, accept) in [
             ("https://as.example.com", true, true),
             ("https://as.example.com/tenant/", true, true),
@@ -76,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_clean_url_is_refused() {
+    fn other_text_is_refused() {
         for text in [
             "",
             "as.example.com",
@@ -94,6 +105,47 @@ mod tests {
             "https://a\"b/",
         ] {
             assert!(check_url("issuer", text, Loopback::Accept).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a61_user_info_is_refused_however_it_is_written_and_never_shown() {
+        for text in [
+            "https://user:secret@h",
+            "https://user:secret@h#fragment",
+            "https:/user:secret@h",
+            "https:///user:secret@h",
+            "https:////user:secret@h",
+            "https:user:secret@h",
+            "https:/u@h",
+            "https://@h",
+            "https://:@h",
+            "https:/@h",
+            "HTTPS://user:secret@h",
+            "http://user:secret@h",
+            "http://user:secret@127.0.0.1",
+            "ftp://user:secret@h",
+            "https://user:se cret@h",
+            "https://user:secret@",
+            "https://user:secret/@h",
+            "//user:secret@h",
+            "user:secret@h",
+        ] {
+            for loopback in [Loopback::Refuse, Loopback::Accept] {
+                let problem = check_url("issuer", text, loopback).unwrap_err();
+
+                for shown in [problem.to_string(), format!("{problem:?}")] {
+                    assert!(!shown.contains("secret") && !shown.contains("se cret"), "{text}: {shown}");
+                    assert!(!shown.contains("user:"), "{text}: {shown}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_at_sign_after_the_authority_is_no_user_info() {
+        for text in ["https://h/@tenant", "https://h/a@b", "https://h?user@example.com"] {
+            assert!(check_url("issuer", text, Loopback::Refuse).is_ok(), "{text}");
         }
     }
 }

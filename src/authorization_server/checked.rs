@@ -1,4 +1,4 @@
-//! The settings of an authorization server after their check: [`CheckedAuthorizationServer`].
+//! Checks the settings of an authorization server: [`CheckedAuthorizationServer`].
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{HttpClient, config_error::Problem, url_policy::check_url};
 #[derive(Clone, Debug)]
 pub(crate) struct CheckedAuthorizationServer {
     pub(crate) issuer: Issuer,
-    /// Whether metadata tells the endpoints that are not given.
+    /// Whether the metadata names the endpoints that are not given.
     pub(crate) discovered: bool,
     pub(crate) jwks_uri: Option<Url>,
     pub(crate) introspection_endpoint: Option<Url>,
@@ -27,7 +27,7 @@ pub(crate) struct CheckedAuthorizationServer {
 }
 
 impl AuthorizationServer {
-    /// Checks all settings and adds what is wrong to `problems`.
+    /// Checks all settings and adds what is wrong to `problems`. Returns `None` if there was anything.
     pub(crate) fn check(self, problems: &mut Vec<Problem>) -> Option<CheckedAuthorizationServer> {
         let mut url = |setting, text: Option<&str>| {
             let checked = text.map(|text| check_url(setting, text, self.loopback)).transpose();
@@ -68,7 +68,7 @@ impl CheckedAuthorizationServer {
         ))
     }
 
-    /// Makes a `ReqwestClient`. A proxy named by the environment cannot reach this machine's loopback, so none is used there.
+    /// Makes a `ReqwestClient`. A proxy cannot reach the loopback of this machine, so none is used for it.
     #[cfg(feature = "reqwest")]
     fn default_client(&self) -> Result<crate::ReqwestClient, crate::HttpError> {
         match self.loopback {

@@ -8,10 +8,10 @@ use crate::{
     url_policy::{Loopback, check_url},
 };
 
-/// The issuer identifier of an authorization server: an `https` URL without query and fragment.
+/// The issuer identifier of an authorization server: an `https` URL without query and fragment (RFC 8414 section 2).
 ///
-/// Kept as it was written, and compared character by character with what tokens and metadata say (RFC 8414 section 4): a
-/// trailing slash makes another issuer, and Auth0's have one.
+/// It is kept as it was written and compared character by character with tokens and metadata (RFC 8414 section 4). An issuer
+/// with a trailing slash, as at Auth0, is not the same as one without.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Issuer(Arc<str>);
 
@@ -19,16 +19,16 @@ impl Issuer {
     /// Takes an issuer identifier.
     ///
     /// # Errors
-    /// When it is no `https` URL, or has a query, a fragment or a user name.
+    /// If it is not an `https` URL, or has a query, a fragment, a user name or a password.
     pub fn new(issuer: &str) -> Result<Self, ConfigError> {
         Ok(Self::check(issuer, Loopback::Refuse)?)
     }
 
-    /// Takes an issuer identifier that may be an `http` URL, on this machine only: `127.0.0.0/8`, `[::1]` or
+    /// Takes an issuer identifier that may be an `http` URL if its host is this machine: `127.0.0.0/8`, `[::1]` or
     /// `localhost`. For development and tests.
     ///
     /// # Errors
-    /// When it is neither that nor what [`new`](Self::new) takes.
+    /// As for [`new`](Self::new), except for such an `http` URL.
     pub fn new_on_loopback(issuer: &str) -> Result<Self, ConfigError> {
         Ok(Self::check(issuer, Loopback::Accept)?)
     }
@@ -41,7 +41,7 @@ impl Issuer {
         Ok(Self(issuer.into()))
     }
 
-    /// Tells whether the server is reached over TLS; schemes compare without case (RFC 3986 section 3.1).
+    /// Tells whether the server is reached over TLS. Schemes are compared without case (RFC 3986 section 3.1).
     pub(super) fn has_tls(&self) -> bool {
         self.0.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
     }

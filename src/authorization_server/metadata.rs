@@ -1,4 +1,4 @@
-//! What an authorization server publishes about itself: RFC 8414, and OpenID Connect Discovery where that is missing.
+//! Fetches the metadata of an authorization server: RFC 8414, or OpenID Connect Discovery if there is none.
 
 use std::time::Duration;
 
@@ -9,14 +9,15 @@ use url::Url;
 use super::Issuer;
 use crate::{
     HttpClient,
-    http_client::fetch::{FetchError, check_status, is_json, no_response, send},
+    http_client::fetch::{FetchError, check_status, get, is_json},
     refusal::Excerpt,
     strict_json::{self, Members},
     url_policy::{Loopback, check_url},
+    user_info::without_user_info,
 };
 
-/// The endpoints that a resource server has a use for, each for itself: one that cannot be used is in the way of nobody
-/// who does not need it.
+/// The endpoints that a resource server needs. Each has a result of its own, so that one that cannot be used does no harm to
+/// a validator that needs the other.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerMetadata {
     pub(crate) jwks_uri: Result<Url, FetchError>,
@@ -24,7 +25,7 @@ pub(crate) struct ServerMetadata {
 }
 
 impl ServerMetadata {
-    /// Looks for the metadata of `issuer`, document by document.
+    /// Looks for the metadata of `issuer`, one URL after the other. `timeout` is for each of them.
     pub(crate) async fn fetch(
         client: &dyn HttpClient,
         issuer: &Issuer,
@@ -32,18 +33,17 @@ impl ServerMetadata {
     ) -> Result<Self, FetchError> {
         let mut last = FetchError::Unusable(format!("issuer {issuer:?} has no well-known address"));
         for url in well_known_urls(issuer) {
-            let response = match send(client, &url, timeout).await {
+            let response = match get(client, &url, timeout).await {
                 Ok(response) => response,
-                Err(error) if error.is_body_too_long() => {
-                    last = no_response(&url, &error);
+                Err(error @ FetchError::NoResponse(_)) => return Err(error),
+                Err(error) => {
+                    last = error;
                     continue;
                 }
-                // Who does not answer here does not answer there.
-                Err(error) => return Err(no_response(&url, &error)),
             };
             match document(&url, &response) {
                 Ok(members) => return Self::parse(&members, issuer, &url),
-                // Catch-all pages answer 200 with HTML: that is no document either.
+                // Also 200 with HTML, which some servers send for every unknown path.
                 Err(error) => last = error,
             }
         }
@@ -52,21 +52,22 @@ impl ServerMetadata {
 
     fn parse(members: &Members<'_>, issuer: &Issuer, url: &Url) -> Result<Self, FetchError> {
         let text = |name| members.find(name).and_then(strict_json::string);
-        // RFC 8414 section 3.3: identical, or the document must not be used.
+        // RFC 8414 section 3.3: if the issuer is not identical, the document must not be used.
         match text("issuer") {
             Some(found) if found == issuer.as_str() => {}
             found => {
-                let found = found.map_or("(absent)".into(), |found| Excerpt::new(&found).to_string());
+                let found = found
+                    .map_or("(absent)".into(), |found| Excerpt::new(&without_user_info(&found)).to_string());
                 return Err(FetchError::Unusable(format!(
-                    "metadata at {url} is of issuer {found}, expected \"{issuer}\" (RFC 8414 section 3.3)"
+                    "metadata at {url} names issuer {found}, expected \"{issuer}\" (RFC 8414 section 3.3)"
                 )));
             }
         }
-        // An issuer under TLS is no reason to trust an address that is not.
+        // An issuer with TLS must not lead to a URL without.
         let loopback = if issuer.has_tls() { Loopback::Refuse } else { Loopback::Accept };
         let endpoint = |name: &'static str| {
-            let found = text(name)
-                .ok_or_else(|| FetchError::Unusable(format!("metadata at {url} without {name}")))?;
+            let found =
+                text(name).ok_or_else(|| FetchError::Unusable(format!("metadata at {url} has no {name}")))?;
             check_url(name, &found, loopback)
                 .map_err(|problem| FetchError::Unusable(format!("metadata at {url}: {problem}")))
         };
@@ -77,7 +78,7 @@ impl ServerMetadata {
     }
 }
 
-/// The addresses at which an issuer's metadata can be, in the order in which they are asked.
+/// Returns the URLs at which the metadata of an issuer can be, in the order in which they are tried.
 fn well_known_urls(issuer: &Issuer) -> Vec<Url> {
     let Ok(base) = Url::parse(issuer.as_str()) else {
         return Vec::new();
@@ -98,7 +99,7 @@ fn well_known_urls(issuer: &Issuer) -> Vec<Url> {
     urls
 }
 
-// RFC 8414 section 3.2: 200, `application/json`, a JSON object.
+/// Reads a document: 200, `application/json`, a JSON object (RFC 8414 section 3.2).
 fn document<'a>(url: &Url, response: &'a http::Response<Bytes>) -> Result<Members<'a>, FetchError> {
     check_status(url, response)?;
     if !is_json(response) {
@@ -109,7 +110,7 @@ fn document<'a>(url: &Url, response: &'a http::Response<Bytes>) -> Result<Member
         )));
     }
     Members::parse(response.body())
-        .map_err(|error| FetchError::Unusable(format!("GET {url}: no acceptable JSON object: {error}")))
+        .map_err(|error| FetchError::Unusable(format!("GET {url}: not an acceptable JSON object: {error}")))
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! The authorization server that issues the tokens: [`AuthorizationServer`], its [`Issuer`] and its endpoints.
+//! The authorization server that issues the tokens: [`AuthorizationServer`] with its [`Issuer`] and its endpoints.
 //!
 //! ```
 //! use tower_bearer::AuthorizationServer;
 //!
-//! // Keys and the introspection endpoint are found through metadata (RFC 8414 or OpenID Connect Discovery).
+//! // The metadata names the keys and the introspection endpoint (RFC 8414 or OpenID Connect Discovery).
 //! let discovered = AuthorizationServer::discover("https://as.example.com/tenant");
 //!
-//! // Without discovery: the v1 issuer of Entra ID has no metadata of its own.
+//! // Without discovery, because the v1 issuer of Entra ID has no metadata of its own.
 //! let given = AuthorizationServer::with_endpoints("https://sts.windows.net/9b6e3b0a/")
 //!     .jwks_uri("https://login.microsoftonline.com/9b6e3b0a/discovery/keys");
 //! # let _ = (discovered, given);
@@ -16,25 +16,27 @@ mod checked;
 mod issuer;
 pub(crate) mod metadata;
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 pub(crate) use self::checked::CheckedAuthorizationServer;
 pub use self::issuer::Issuer;
 #[cfg(feature = "jwt")]
 use crate::KeySet;
-use crate::{HttpClient, url_policy::Loopback};
+use crate::{HttpClient, url_policy::Loopback, user_info::without_user_info};
 
 /// An authorization server (RFC 6749 section 1.1) whose tokens are accepted.
 ///
 /// Nothing is checked or fetched when it is made. The `build()` of a validator checks all settings and reports every problem
-/// in one [`ConfigError`](crate::ConfigError). Keys and metadata are fetched with the first token, so a service starts while
+/// in one [`ConfigError`](crate::ConfigError). Keys and metadata are fetched for the first token, so a service starts even if
 /// its authorization server is down.
-#[derive(Clone, Debug)]
+///
+/// All URLs must be `https` without user name, password and fragment. Not checked: what their hosts resolve to.
+#[derive(Clone)]
 #[must_use]
 pub struct AuthorizationServer {
     issuer: Box<str>,
     loopback: Loopback,
-    /// Whether metadata tells the endpoints that are not given.
+    /// Whether the metadata names the endpoints that are not given.
     discovered: bool,
     jwks_uri: Option<Box<str>>,
     introspection_endpoint: Option<Box<str>>,
@@ -49,8 +51,8 @@ impl AuthorizationServer {
     /// The metadata is looked for at three addresses, in this order: `/.well-known/oauth-authorization-server` (RFC 8414
     /// section 3.1) and `/.well-known/openid-configuration`, both inserted before the path of the issuer, then
     /// `/.well-known/openid-configuration` appended to the issuer (OpenID Connect Discovery 1.0 section 4). A document that
-    /// names another issuer ends the search and is not used. Metadata is fetched again after a day, and when keys or
-    /// introspection are not found where it says.
+    /// names another issuer ends the search and is not used (RFC 8414 section 3.3). Metadata is fetched again after a day, and
+    /// if the keys or the introspection endpoint are not found at the URL that it names.
     ///
     /// The issuer must be an `https` URL without query, fragment and user name (RFC 8414 section 2); `build()` checks it.
     pub fn discover(issuer: impl Into<String>) -> Self {
@@ -85,29 +87,30 @@ impl AuthorizationServer {
         self
     }
 
-    /// Sets the address of the key set (RFC 7517 section 5), an `https` URL. Default: what the metadata says.
+    /// Sets the URL of the key set (RFC 7517 section 5). Default: the one in the metadata.
     pub fn jwks_uri(mut self, url: impl Into<String>) -> Self {
         self.jwks_uri = Some(url.into().into());
         self
     }
 
-    /// Sets the address of the introspection endpoint (RFC 7662 section 2), an `https` URL. Default: what the metadata says.
+    /// Sets the URL of the introspection endpoint (RFC 7662 section 2). Default: the one in the metadata.
     pub fn introspection_endpoint(mut self, url: impl Into<String>) -> Self {
         self.introspection_endpoint = Some(url.into().into());
         self
     }
 
-    /// Sets the keys themselves: no keys are fetched, and a new key needs a restart. Default: keys are fetched.
+    /// Sets the keys themselves (RFC 7517 section 5). No keys are fetched, so a new key needs a restart. Default: keys are
+    /// fetched.
     #[cfg(feature = "jwt")]
     pub fn keys(mut self, keys: KeySet) -> Self {
         self.keys = Some(keys);
         self
     }
 
-    /// Sets the HTTP client for this authorization server. Default: a `ReqwestClient` for each validator, with the feature
-    /// `reqwest`. Without that feature a client must be set if anything is fetched.
+    /// Sets the HTTP client for this authorization server.
     ///
-    /// Clones of a `ReqwestClient` share their connections.
+    /// Default: a `ReqwestClient` for each validator, if the feature `reqwest` is on. Without that feature a client must be set,
+    /// unless nothing is fetched. Clones of a `ReqwestClient` share their connections.
     pub fn http_client(mut self, client: impl HttpClient) -> Self {
         self.http_client = Some(Arc::new(client));
         self
@@ -116,5 +119,20 @@ impl AuthorizationServer {
     /// Returns the issuer identifier as it was given.
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+}
+
+/// Hides user names and passwords in URLs, which are refused later.
+impl fmt::Debug for AuthorizationServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = |url: &Option<Box<str>>| url.as_deref().map(|url| without_user_info(url).into_owned());
+        f.debug_struct("AuthorizationServer")
+            .field("issuer", &without_user_info(&self.issuer))
+            .field("loopback", &self.loopback)
+            .field("discovered", &self.discovered)
+            .field("jwks_uri", &url(&self.jwks_uri))
+            .field("introspection_endpoint", &url(&self.introspection_endpoint))
+            .field("http_client", &self.http_client)
+            .finish_non_exhaustive()
     }
 }

@@ -17,17 +17,19 @@
 mod document;
 mod service;
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 pub(crate) use self::document::{OFFLINE_ACCESS, Publication, WELL_KNOWN};
 pub use self::service::MetadataService;
-use crate::{Scope, config_error::Problem, url_policy::Loopback};
+use crate::{Scope, config_error::Problem, url_policy::Loopback, user_info::without_user_info};
 
 /// The settings of the metadata document of one protected resource.
 ///
 /// Nothing is checked when it is made: [`ResourceServerBuilder::build`](crate::ResourceServerBuilder::build) checks all
 /// settings and reports every problem in one [`ConfigError`](crate::ConfigError).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct ProtectedResourceMetadata {
     /// As it was written: it is published so, and clients compare it so (RFC 9728 section 3.3).
@@ -137,6 +139,19 @@ impl ProtectedResourceMetadata {
     fn with_member(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.members.insert(name.to_owned(), value.into());
         self
+    }
+}
+
+/// Hides user names and passwords in URLs, which are refused later, and the values of other members.
+impl fmt::Debug for ProtectedResourceMetadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProtectedResourceMetadata")
+            .field("resource", &without_user_info(&self.resource))
+            .field("scopes_supported", &self.scopes_supported)
+            .field("members", &self.members.keys().collect::<Vec<_>>())
+            .field("loopback", &self.loopback)
+            .field("problems", &self.problems)
+            .finish_non_exhaustive()
     }
 }
 
