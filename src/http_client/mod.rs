@@ -1,7 +1,7 @@
-//! How we reach the authorization server: [`HttpClient`], and [`ReqwestClient`] with the feature `reqwest`.
+//! Sends requests to the authorization server: [`HttpClient`], and [`ReqwestClient`] with the feature `reqwest`.
 //!
-//! The trait is small so that another client, another TLS stack or a proxy of your own fits in: one request, one whole
-//! response. Deadlines are put around each call by the code that makes it, so an implementation cannot forget them.
+//! The trait is small, so that another client, another TLS stack or a proxy can be used: one request, one complete response.
+//! This crate sets a deadline around every call and checks the length of every response itself.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -28,20 +28,26 @@ use bytes::Bytes;
 #[cfg(feature = "reqwest")]
 pub use self::reqwest_client::ReqwestClient;
 
-/// A boxed future, as object-safe traits return it.
+/// A boxed future, the return type of object-safe asynchronous methods.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Sends one request and reads the whole response.
 ///
 /// An implementation must
-/// - **not follow redirects**: the address was configured, or came from a document whose issuer was compared; a
-///   redirect is an answer like any other and is refused by the caller,
-/// - stop reading at `body_limit` bytes and answer [`HttpError::body_too_long`],
-/// - verify the server's certificate.
+/// - **not follow redirects**: the URL was configured, or comes from a document whose issuer was compared. Return a redirect
+///   like any other response; this crate refuses it.
+/// - stop reading at `body_limit` bytes and return [`HttpError::body_too_long`].
+/// - verify the certificate of the server.
 ///
-/// It need not set a deadline and should not retry.
+/// It need not set a deadline, and should not retry. Its future is dropped when the deadline of the call has passed.
+/// `Debug` is part of the `Debug` of validators, so it must not show secrets.
 pub trait HttpClient: fmt::Debug + Send + Sync + 'static {
-    /// Sends `request`; `body_limit` is in bytes, counted after any content decoding.
+    /// Sends a request and reads the response.
+    ///
+    /// `body_limit` is in bytes, counted after content decoding. It is 256 KiB in all requests of this version.
+    ///
+    /// # Errors
+    /// If no complete response was received, or one with a longer body. A response with an error status is not an error.
     fn send(
         &self,
         request: http::Request<Bytes>,
@@ -49,7 +55,7 @@ pub trait HttpClient: fmt::Debug + Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<http::Response<Bytes>, HttpError>>;
 }
 
-/// Why there is no response.
+/// Why there is no usable response. `Display` is the text of the error inside, for the log.
 #[derive(Clone, Debug)]
 pub struct HttpError {
     source: Arc<dyn Error + Send + Sync>,
@@ -57,18 +63,18 @@ pub struct HttpError {
 }
 
 impl HttpError {
-    /// Wraps the error of an HTTP client.
+    /// Wraps the error of an HTTP client, or a text. The text must not contain the request, which holds the token.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { source: Arc::from(error.into()), is_body_too_long: false }
     }
 
-    /// Says that the response was longer than the caller allowed.
+    /// Makes the error for a response body of more than `limit` bytes.
     pub fn body_too_long(limit: usize) -> Self {
         let text = format!("response body too long, at most {limit} bytes are read");
         Self { is_body_too_long: true, ..Self::new(text) }
     }
 
-    /// Tells whether there was an answer, and too much of it.
+    /// Tells whether a response was received whose body is too long.
     pub(crate) fn is_body_too_long(&self) -> bool {
         self.is_body_too_long
     }

@@ -1,38 +1,39 @@
-//! [`HttpClient`] over reqwest.
+//! [`HttpClient`] with reqwest.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, fmt, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 
 use super::{BoxFuture, HttpClient, HttpError};
 
-/// Time for name resolution, TCP and TLS; the caller's deadline bounds the whole.
+/// Maximum time for name resolution, TCP and TLS. The deadline of the caller covers the whole request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// [`HttpClient`] over reqwest: rustls on aws-lc-rs with the platform's certificates, no redirects, no retries.
+/// An [`HttpClient`] that uses reqwest: rustls with aws-lc-rs and the certificates of the platform, no redirects, no
+/// retries.
 ///
-/// Proxies that the environment names (`HTTPS_PROXY`, `NO_PROXY`) are used, as reqwest does it.
+/// The proxies that the environment names (`HTTPS_PROXY`, `NO_PROXY`) are used, as reqwest does. For another TLS stack, a
+/// proxy or a private certificate authority see [`from_builder`](Self::from_builder).
 ///
-/// For another TLS stack, a proxy or a private certificate authority, configure a
-/// [`reqwest::ClientBuilder`] and hand it to [`from_builder`](Self::from_builder).
-#[derive(Clone, Debug)]
+/// Clones share their connections. `Debug` shows none of the settings: default headers and proxies may hold secrets.
+#[derive(Clone)]
 pub struct ReqwestClient(reqwest::Client);
 
 impl ReqwestClient {
-    /// Builds a client with the defaults above.
+    /// Builds a client with the settings above and a connect timeout of 3 seconds.
     ///
     /// # Errors
-    /// When the TLS stack cannot be set up, for example without any trusted certificate on the machine.
+    /// If the TLS stack cannot be set up, for example because the machine has no trusted certificates.
     pub fn new() -> Result<Self, HttpError> {
         Self::from_builder(reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT))
     }
 
-    /// Builds a client for servers on this machine, to which no proxy has a way.
+    /// Builds a client for servers on this machine, which no proxy can reach.
     pub(crate) fn for_loopback() -> Result<Self, HttpError> {
         Self::from_builder(reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).no_proxy())
     }
 
-    /// Builds a client from reqwest's own settings, such as a private certificate authority. reqwest is 0.13 here.
+    /// Builds a client from settings of reqwest 0.13, such as a private certificate authority.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -45,18 +46,20 @@ impl ReqwestClient {
     /// # }
     /// ```
     ///
-    /// Redirects and retries are switched off whatever the builder says: a redirect would send the introspection
-    /// credential, or the trust in a key set, to an address nobody configured.
+    /// Redirects and retries are switched off whatever the builder says. A redirect would send the introspection credential
+    /// to a URL that nobody configured, or take keys from there.
+    ///
+    /// Not checked: the other settings. A builder that accepts invalid certificates gets a client that accepts them.
     ///
     /// # Errors
-    /// What [`reqwest::ClientBuilder::build`] refuses.
+    /// If [`reqwest::ClientBuilder::build`] fails.
     pub fn from_builder(builder: reqwest::ClientBuilder) -> Result<Self, HttpError> {
         builder
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .build()
             .map(Self)
-            .map_err(|error| flat(&error))
+            .map_err(|error| with_causes(&error))
     }
 }
 
@@ -67,10 +70,10 @@ impl HttpClient for ReqwestClient {
         body_limit: usize,
     ) -> BoxFuture<'_, Result<http::Response<Bytes>, HttpError>> {
         Box::pin(async move {
-            let request = reqwest::Request::try_from(request).map_err(|error| flat(&error))?;
-            let mut response = self.0.execute(request).await.map_err(|error| flat(&error))?;
+            let request = reqwest::Request::try_from(request).map_err(|error| with_causes(&error))?;
+            let mut response = self.0.execute(request).await.map_err(|error| with_causes(&error))?;
             let mut body = BytesMut::new();
-            while let Some(chunk) = response.chunk().await.map_err(|error| flat(&error))? {
+            while let Some(chunk) = response.chunk().await.map_err(|error| with_causes(&error))? {
                 if body.len() + chunk.len() > body_limit {
                     return Err(HttpError::body_too_long(body_limit));
                 }
@@ -84,8 +87,14 @@ impl HttpClient for ReqwestClient {
     }
 }
 
-/// Writes reqwest's chain of causes into one line: its own text stops at "error sending request".
-fn flat(error: &reqwest::Error) -> HttpError {
+impl fmt::Debug for ReqwestClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReqwestClient").finish_non_exhaustive()
+    }
+}
+
+/// Writes an error and its causes in one line. The text of a reqwest error alone ends at "error sending request".
+fn with_causes(error: &reqwest::Error) -> HttpError {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -94,4 +103,109 @@ fn flat(error: &reqwest::Error) -> HttpError {
         source = cause.source();
     }
     HttpError::new(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+        task::JoinHandle,
+    };
+
+    use super::*;
+
+    const LIMIT: usize = 64 * 1024;
+
+    /// Far more than the buffers of a loopback connection hold.
+    const HUGE: usize = 256 * 1024 * 1024;
+
+    #[derive(Clone, Copy, Debug)]
+    enum Framing {
+        ContentLength,
+        Chunked,
+    }
+
+    /// Answers one request with a body of this length. The task returns whether all of it could be written.
+    async fn serve(framing: Framing, length: usize) -> (SocketAddr, JoinHandle<bool>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                assert!(stream.read_buf(&mut request).await.unwrap() > 0);
+            }
+            let head = match framing {
+                Framing::ContentLength => format!("content-length: {length}"),
+                Framing::Chunked => "transfer-encoding: chunked".to_owned(),
+            };
+            let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\n{head}\r\n\r\n");
+            let mut sent = stream.write_all(head.as_bytes()).await;
+            let mut left = length;
+            while left > 0 && sent.is_ok() {
+                let part = left.min(16 * 1024);
+                left -= part;
+                let mut bytes = vec![b'x'; part];
+                if matches!(framing, Framing::Chunked) {
+                    bytes.splice(..0, format!("{part:x}\r\n").into_bytes());
+                    bytes.extend_from_slice(b"\r\n");
+                }
+                sent = stream.write_all(&bytes).await;
+            }
+            if matches!(framing, Framing::Chunked) && sent.is_ok() {
+                sent = stream.write_all(b"0\r\n\r\n").await;
+            }
+            sent.is_ok()
+        });
+        (address, server)
+    }
+
+    async fn fetch(address: SocketAddr) -> Result<usize, HttpError> {
+        let request = http::Request::get(format!("http://{address}/")).body(Bytes::new()).unwrap();
+        let client = ReqwestClient::for_loopback().unwrap();
+        client.send(request, LIMIT).await.map(|response| response.body().len())
+    }
+
+    #[tokio::test]
+    async fn a_body_of_exactly_the_limit_is_read() {
+        for framing in [Framing::ContentLength, Framing::Chunked] {
+            let (address, server) = serve(framing, LIMIT).await;
+
+            assert_eq!(fetch(address).await.unwrap(), LIMIT, "{framing:?}");
+            assert!(server.await.unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_of_one_byte_more_is_refused() {
+        for framing in [Framing::ContentLength, Framing::Chunked] {
+            let (address, _server) = serve(framing, LIMIT + 1).await;
+
+            assert!(fetch(address).await.unwrap_err().is_body_too_long(), "{framing:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn reading_stops_at_the_limit() {
+        for framing in [Framing::ContentLength, Framing::Chunked] {
+            let (address, server) = serve(framing, HUGE).await;
+
+            assert!(fetch(address).await.unwrap_err().is_body_too_long(), "{framing:?}");
+            assert!(!server.await.unwrap(), "{framing:?}: the server could write all of the body");
+        }
+    }
+
+    #[test]
+    fn a61_default_headers_are_not_in_debug() {
+        let mut headers = http::HeaderMap::new();
+        headers.insert("x-gateway-key", "s3cret-key".parse().unwrap());
+
+        let client =
+            ReqwestClient::from_builder(reqwest::Client::builder().default_headers(headers)).unwrap();
+
+        assert_eq!(format!("{client:?}"), "ReqwestClient { .. }");
+    }
 }
