@@ -1,24 +1,24 @@
-//! The settings of an introspection validator and what each is by default.
+//! The settings of an introspection validator and their defaults: [`IntrospectionValidatorBuilder`].
 
 use std::{
-    sync::{Arc, Mutex, atomic::AtomicBool},
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
-use tokio::sync::Semaphore;
-
 use super::{
     IntrospectionValidator, ResourceServerCredential,
-    endpoint::{Introspection, MAX_CALLS},
+    call::EndpointClient,
     inactive_cache::InactiveCache,
+    location::EndpointLocation,
+    outage_log::OutageLog,
     response::{IntrospectionPolicy, MissingAudience},
+    validation::Introspection,
 };
 use crate::{
     Audience, AuthorizationServer, Clock, ConfigError, SystemClock,
     claims::ScopeArray,
     clock::{DEFAULT_CLOCK_SKEW, MAX_CLOCK_SKEW},
     config_error::Problem,
-    single_flight::SingleFlight,
 };
 
 const DEFAULT_TTL: Duration = Duration::from_secs(60);
@@ -27,7 +27,7 @@ const DEFAULT_INACTIVE_TTL: Duration = Duration::from_secs(5);
 const MAX_INACTIVE_TTL: Duration = Duration::from_secs(60);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Builds an [`IntrospectionValidator`].
+/// Builds an [`IntrospectionValidator`]. See [`IntrospectionValidator::builder`].
 #[derive(Debug)]
 #[must_use]
 pub struct IntrospectionValidatorBuilder {
@@ -65,54 +65,60 @@ impl IntrospectionValidatorBuilder {
         }
     }
 
-    /// Lets a good verdict serve later requests with the same token for this long, `exp` at most. A revocation is noticed
-    /// after this time. Zero asks for every request, and shares no call. Default: 60 seconds; at most 1 hour.
+    /// Sets how long a good verdict is reused for the same token, but not beyond its `exp` (RFC 7662 section 4).
+    ///
+    /// The time counts from the moment the authorization server is asked. A revocation takes effect after this time at the
+    /// latest. Zero asks for every request, and concurrent requests with the same token do not share a call. Default: 60
+    /// seconds. Range: zero to 1 hour.
     pub fn cache_ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
         self
     }
 
-    /// Remembers for this long that a token is not active. Zero remembers nothing, and so does a
-    /// [time to live](Self::cache_ttl) of zero. Default: 5 seconds; at most 1 minute.
+    /// Sets how long it is remembered that a token is not active, counted like [`cache_ttl`](Self::cache_ttl).
+    ///
+    /// Zero remembers nothing, and so does a `cache_ttl` of zero. At most 10 000 tokens are remembered. Default: 5 seconds.
+    /// Range: zero to 1 minute.
     pub fn inactive_ttl(mut self, ttl: Duration) -> Self {
         self.inactive_ttl = ttl;
         self
     }
 
-    /// Accepts answers without `aud`, or with an empty one. Default: they are refused. One that names others is refused
-    /// either way.
+    /// Accepts responses without `aud`, or with an empty one. Default: they are refused (RFC 9700 section 2.3).
+    ///
+    /// A response whose `aud` names only others is refused either way.
     ///
     /// # Security
-    /// Say this only of an authorization server that calls tokens inactive which are not for the resource server that
-    /// asks (RFC 7662 section 4 leaves it to the server). Otherwise a token for any other service works here.
-    pub fn allow_missing_audience(mut self) -> Self {
+    /// Use this only if the authorization server answers `active: false` about every token that is not for this resource
+    /// server. RFC 7662 section 4 leaves that to the server. If it does not, a token for any other service is accepted here.
+    pub fn dangerously_allow_missing_audience(mut self) -> Self {
         self.missing_audience = MissingAudience::Accept;
         self
     }
 
-    /// Reads a `scope` that is an array of strings. Default: such a token has no scopes, since RFC 7662 section 2.2 knows
-    /// a string only.
+    /// Reads a `scope` that is an array of strings. Default: such a token has no scopes, since `scope` is a string in RFC
+    /// 7662 section 2.2.
     pub fn accept_scope_array(mut self) -> Self {
         self.scope_array = ScopeArray::Accept;
         self
     }
 
-    /// Sends `token_type_hint=access_token` (RFC 7662 section 2.1). Default: no hint; some servers look for access tokens
-    /// first with it.
+    /// Sends `token_type_hint=access_token` (RFC 7662 section 2.1). Default: no hint. Some servers find access tokens faster
+    /// with it.
     pub fn token_type_hint(mut self) -> Self {
         self.token_type_hint = true;
         self
     }
 
-    /// Tolerates this much difference between our clock and the authorization server's, for `exp` and `nbf` of the
-    /// answer. Default: 30 seconds; at most 5 minutes.
+    /// Sets the tolerance for `exp` and `nbf` of the response, for clocks that differ. Default: 30 seconds. Range: zero to 5
+    /// minutes.
     pub fn clock_skew(mut self, clock_skew: Duration) -> Self {
         self.clock_skew = clock_skew;
         self
     }
 
-    /// Waits this long for an answer, discovery included; then the caller gets 503. Default: 3 seconds; from 100
-    /// milliseconds to 1 minute.
+    /// Sets the deadline of a call, including the search for the endpoint; after it the request is answered 503. Default: 3
+    /// seconds. Range: 100 milliseconds to 1 minute.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -124,11 +130,14 @@ impl IntrospectionValidatorBuilder {
         self
     }
 
-    /// Builds the validator. Nothing is asked before the first token arrives.
+    /// Builds the validator. No request is sent before the first token arrives.
     ///
     /// # Errors
-    /// Lists all settings that cannot work: an audience that is no URI, a time out of its range, no way to the endpoint,
-    /// no HTTP client, a credential that no header can hold.
+    /// Lists all settings that cannot work: an audience that is not a URI, a time out of its range, a credential that does
+    /// not fit into a header, and for the authorization server an issuer or a URL that is refused, no way to find the
+    /// introspection endpoint, or no HTTP client.
+    ///
+    /// Not checked: whether the authorization server can be reached and accepts the credential.
     pub fn build(self) -> Result<IntrospectionValidator, ConfigError> {
         let mut problems = self.audience.problems();
         problems.extend(self.time_problems());
@@ -144,7 +153,7 @@ impl IntrospectionValidatorBuilder {
             problems.push(Problem::without_value("authorization server", expected));
         }
         let client = server.client().map_err(|problem| problems.push(problem)).ok();
-        // Who asks for every request wants every answer to be new.
+        // Without reuse every answer must be new, also that a token is not active.
         let inactive_ttl = if self.ttl.is_zero() { Duration::ZERO } else { self.inactive_ttl };
         let inactive = InactiveCache::new(inactive_ttl, Arc::clone(&self.clock)).ok();
         if inactive.is_none() {
@@ -161,21 +170,27 @@ impl IntrospectionValidatorBuilder {
             scope_array: self.scope_array,
             clock_skew: self.clock_skew,
         };
-        let introspection = Introspection {
-            server,
-            credential: self.credential,
+        let issuer = server.issuer.clone();
+        let outages = OutageLog::new(issuer.clone(), Arc::clone(&self.clock));
+        let location =
+            EndpointLocation::new(server, Arc::clone(&client), Arc::clone(&self.clock), self.timeout);
+        let endpoint = EndpointClient::new(
+            location,
+            self.credential,
             client,
-            clock: self.clock,
+            Arc::clone(&self.clock),
+            self.timeout,
+            self.token_type_hint,
+        );
+        let introspection = Introspection {
+            issuer,
+            endpoint,
             policy,
             ttl: self.ttl,
-            timeout: self.timeout,
-            token_type_hint: self.token_type_hint,
             inactive,
-            calls: Semaphore::new(MAX_CALLS),
-            in_trouble: AtomicBool::new(false),
-            said_audience: AtomicBool::new(false),
-            located: Mutex::default(),
-            discovery: SingleFlight::new(1),
+            clock: self.clock,
+            outages,
+            has_logged_audience: AtomicBool::new(false),
         };
         ConfigError::unless_none(problems, IntrospectionValidator(Arc::new(introspection)))
     }

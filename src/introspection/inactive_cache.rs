@@ -43,9 +43,10 @@ impl InactiveCache {
         until.is_some_and(|until| self.clock.monotonic() < until)
     }
 
-    pub(super) fn insert(&self, hash: TokenHash) {
+    /// Remembers an answer. Its time to live counts from `asked`, the moment of the question on the monotonic clock.
+    pub(super) fn insert(&self, hash: TokenHash, asked: Duration) {
         if let Some(entries) = &self.entries {
-            entries.insert(hash, self.clock.monotonic().saturating_add(self.ttl));
+            entries.insert(hash, asked.saturating_add(self.ttl));
         }
     }
 }
@@ -64,7 +65,7 @@ mod tests {
         let cache = InactiveCache::new(Duration::from_secs(60), Arc::new(SystemClock)).unwrap();
 
         for number in 0..3 * MAX_ENTRIES {
-            cache.insert(hash(&cache, number));
+            cache.insert(hash(&cache, number), SystemClock.monotonic());
         }
 
         let entries = cache.entries.unwrap();
@@ -78,11 +79,11 @@ mod tests {
     fn a_dead_token_in_use_stays_known_through_a_flood_of_junk() {
         let cache = InactiveCache::new(Duration::from_secs(60), Arc::new(SystemClock)).unwrap();
         let dead = cache.hash(&AccessToken::new("dead"));
-        cache.insert(dead);
+        cache.insert(dead, SystemClock.monotonic());
         assert!(cache.contains(dead));
 
         for number in 0..3 * MAX_ENTRIES {
-            cache.insert(hash(&cache, number));
+            cache.insert(hash(&cache, number), SystemClock.monotonic());
         }
 
         assert!(cache.contains(dead));

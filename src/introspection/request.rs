@@ -1,4 +1,4 @@
-//! The question (RFC 7662 section 2.1).
+//! Writes the introspection request (RFC 7662 section 2.1).
 
 use bytes::Bytes;
 use http::{
@@ -10,7 +10,7 @@ use url::{Url, form_urlencoded};
 use super::ResourceServerCredential;
 use crate::{AccessToken, http_client::fetch::OUR_NAME};
 
-/// Writes the request: the token is in the body and nowhere else, our credential in the header or the body, never both.
+/// Writes the request. The token is in the body only, our credential in the header or the body but never in both.
 pub(super) fn introspection_request(
     endpoint: &Url,
     token: &AccessToken,

@@ -1,19 +1,15 @@
-//! The answer (RFC 7662 section 2.2): read, and held against what we expect.
+//! Reads the introspection response (RFC 7662 section 2.2) and checks the claims of an active token.
 
 use std::time::Duration;
-
-use bytes::Bytes;
-use http::{Response, header::RETRY_AFTER};
 
 use crate::{
     ClaimsSet, Issuer, UnixTime, ValidationError,
     claims::ScopeArray,
-    http_client::fetch::is_json,
     refusal::Excerpt,
     strict_json::{self, Members},
 };
 
-/// What an active token must be for us.
+/// What the claims of an active token must be.
 #[derive(Clone, Debug)]
 pub(super) struct IntrospectionPolicy {
     pub(super) issuer: Issuer,
@@ -24,45 +20,35 @@ pub(super) struct IntrospectionPolicy {
     pub(super) clock_skew: Duration,
 }
 
-/// What becomes of an answer without `aud`.
+/// Whether a response without `aud` is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MissingAudience {
     Refuse,
     Accept,
 }
 
-/// Members that speak of the answer or name a person for display, and are no claims of the token. A client's identity
-/// is left out by [`ClaimsSet`] itself.
+/// Members that are not claims of the token: one describes the response, the other is a name for display. [`ClaimsSet`]
+/// leaves the identity of a client out by itself.
 const NOT_CLAIMS: [&str; 2] = ["active", "username"];
 
-/// Reads an answer; `None` is a token that is not active, whatever else the answer says about it.
+/// Reads a response. `None` means that the token is not active, whatever else the response says about it.
 pub(super) fn parse(body: &[u8], scope_array: ScopeArray) -> Result<Option<ClaimsSet>, String> {
-    let members =
-        Members::parse(body).map_err(|_| "no acceptable JSON object, or a member twice".to_owned())?;
+    let members = Members::parse(body)
+        .map_err(|_| "not an acceptable JSON object, or a member appears twice".to_owned())?;
     match members.find("active") {
         Some("true") => {}
         Some("false") => return Ok(None),
-        Some(_) => return Err("active is no boolean".to_owned()),
+        Some(_) => return Err("active is not a boolean".to_owned()),
         None => return Err("active missing".to_owned()),
     }
-    // Servers that write every member of RFC 7662 section 2.2, all of them optional, have `null` where there is none. A
-    // `cnf` that says nothing is not the same as none: who writes it meant to bind the token.
+    // Some servers write all members of RFC 7662 section 2.2, with `null` for those that are absent. A `cnf` of `null` is not
+    // treated as absent: the server meant to bind the token.
     let claims = ClaimsSet::from_members(&members.without_nulls_but("cnf"), scope_array, &NOT_CLAIMS);
     claims.map(Some).map_err(|error| error.to_string())
 }
 
-pub(super) fn check_is_json(response: &Response<Bytes>) -> Result<(), &'static str> {
-    if is_json(response) { Ok(()) } else { Err("content type is not application/json") }
-}
-
-/// Reads `Retry-After` in seconds; as a date it is not worth a calendar.
-pub(super) fn retry_after(response: &Response<Bytes>) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
 impl IntrospectionPolicy {
-    /// Checks what the server may not have checked for us. Returns the first moment at which the token is refused.
+    /// Checks what the server may not have checked. Returns the first moment at which the token is refused.
     pub(super) fn check(
         &self,
         claims: &ClaimsSet,
@@ -82,7 +68,7 @@ impl IntrospectionPolicy {
                 expected: self.issuer.as_str().into(),
                 found: Excerpt::new(found),
             }),
-            // Optional in RFC 7662 section 2.2; it was this server that we asked.
+            // Optional in RFC 7662 section 2.2, and this server was asked.
             Some(_) | None => Ok(()),
         }
     }
@@ -108,8 +94,8 @@ impl IntrospectionPolicy {
         }
     }
 
-    // RFC 9700 section 2.3: the resource server checks the audience of every token. RFC 7662 section 4 lets the server do
-    // it, which knows who asks; that it does so cannot be seen from here.
+    // RFC 9700 section 2.3: the resource server checks the audience of every token. RFC 7662 section 4 lets the
+    // authorization server do it, but a response without `aud` does not show whether it did.
     fn check_audience(&self, claims: &ClaimsSet) -> Result<(), ValidationError> {
         let mut audience = claims.audience().peekable();
         if audience.peek().is_none() {
@@ -132,8 +118,8 @@ impl IntrospectionPolicy {
     }
 }
 
-/// Refuses what the answer itself calls another kind of token: endpoints answer for refresh and ID tokens too. A
-/// `token_type` that names a scheme must be the one that was used; other values say nothing.
+/// Refuses a response that says it is about another kind of token: endpoints answer for refresh and ID tokens too. A
+/// `token_type` that names a scheme must name the one that was used. Other values are ignored.
 fn check_kind(claims: &ClaimsSet) -> Result<(), ValidationError> {
     let says = |name: &str, others: &[&str]| {
         let value = claims.raw_claim(name);

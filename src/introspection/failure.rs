@@ -1,0 +1,64 @@
+//! Why a call to the introspection endpoint gave no verdict: [`CallFailure`].
+
+use std::time::Duration;
+
+use super::call::MAX_CALLS;
+use crate::{Issuer, ValidationError, http_client::fetch::FetchError, refusal::DEFAULT_RETRY_AFTER};
+
+/// A call without a verdict. Nothing about the token is known, and nothing is remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum CallFailure {
+    /// No request was sent: the maximum number of concurrent calls is reached.
+    TooManyCalls,
+    /// No response was received: no connection, a broken one, or no response in time.
+    NoResponse { reason: String },
+    /// The authorization server cannot answer now, or its metadata cannot be used.
+    Unavailable { reason: String, retry_after: Duration },
+    /// The response is not an introspection response.
+    Malformed { reason: String },
+    /// The authorization server refuses our credential, or has no introspection endpoint at this URL.
+    Refused { status: u16 },
+}
+
+impl CallFailure {
+    pub(super) fn malformed(reason: impl Into<String>) -> Self {
+        Self::Malformed { reason: reason.into() }
+    }
+
+    /// Tells whether the endpoint may have moved.
+    pub(super) fn suggests_a_move(&self) -> bool {
+        matches!(self, Self::NoResponse { .. } | Self::Refused { status: 404 | 405 })
+    }
+
+    /// Returns the error for the request that needed the verdict.
+    pub(super) fn to_error(&self, issuer: &Issuer) -> ValidationError {
+        let issuer = issuer.as_str().into();
+        let unavailable = |issuer, reason: &str, retry_after| ValidationError::IntrospectionUnavailable {
+            issuer,
+            reason: reason.into(),
+            retry_after,
+        };
+        match self {
+            Self::TooManyCalls => {
+                let reason = format!("maximum number of concurrent calls reached, {MAX_CALLS}");
+                unavailable(issuer, &reason, DEFAULT_RETRY_AFTER)
+            }
+            Self::NoResponse { reason } => unavailable(issuer, reason, DEFAULT_RETRY_AFTER),
+            Self::Unavailable { reason, retry_after } => unavailable(issuer, reason, *retry_after),
+            Self::Malformed { reason } => {
+                ValidationError::IntrospectionMalformed { issuer, reason: reason.as_str().into() }
+            }
+            Self::Refused { status } => ValidationError::IntrospectionRefused { issuer, status: *status },
+        }
+    }
+}
+
+/// The endpoint could not be found.
+impl From<FetchError> for CallFailure {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::NoResponse(reason) => Self::NoResponse { reason },
+            FetchError::Unusable(reason) => Self::Unavailable { reason, retry_after: DEFAULT_RETRY_AFTER },
+        }
+    }
+}
