@@ -6,6 +6,8 @@
 //!
 //! The lines above "For this example only" are all that a service needs.
 
+#![allow(clippy::print_stdout, reason = "an example prints")]
+
 use axum::{
     Router,
     routing::{get, post},
@@ -50,7 +52,7 @@ fn app(issuer: &str, resource: &str) -> Result<Router, ConfigError> {
     Ok(Router::new()
         .route("/orders", orders)
         .route("/", get(greet).route_layer(resource_server.allow_anonymous()))
-        .route_service(resource_server.metadata_path(), resource_server.metadata_service()))
+        .merge(resource_server.metadata_router()?))
 }
 
 // For this example only: an authorization server, and a client that shows what is answered.

@@ -61,15 +61,14 @@ pub(crate) fn resource_server(issuer: &str, resource: &str) -> Result<ResourceSe
 }
 
 /// Puts the guard around the MCP server, and the metadata beside it for everyone.
-pub(crate) fn app(resource_server: &ResourceServer) -> Router {
+pub(crate) fn app(resource_server: &ResourceServer) -> Result<Router, ConfigError> {
     // Its default accepts requests to loopback addresses only; a public server names its hosts here.
     let config = StreamableHttpServerConfig::default();
     let mcp = StreamableHttpService::new(|| Ok(Jenkins), Arc::new(LocalSessionManager::default()), config);
     let app = Router::new().nest_service("/mcp", resource_server.require_scopes(READ).layer(mcp));
-    resource_server
-        .metadata_paths()
-        .into_iter()
-        .fold(app, |app, path| app.route_service(path, resource_server.metadata_service()))
+    let metadata = resource_server.metadata_service()?;
+    let paths = resource_server.metadata_paths();
+    Ok(paths.into_iter().fold(app, |app, path| app.route_service(path, metadata.clone())))
 }
 
 pub(crate) struct Jenkins;
@@ -124,7 +123,7 @@ pub(crate) async fn demonstrate() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let resource = format!("http://{}/mcp", listener.local_addr()?);
     authority.add_resource(&resource, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);
-    let app = app(&resource_server(authority.issuer(), &resource)?);
+    let app = app(&resource_server(authority.issuer(), &resource)?)?;
     tokio::spawn(async move { axum::serve(listener, app).await });
     println!("tokens come from {}, tools from {resource}\n", authority.issuer());
 

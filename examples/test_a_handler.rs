@@ -4,6 +4,7 @@
 //! cargo test --features axum,testing --example test_a_handler
 //! ```
 
+#![allow(clippy::print_stdout, reason = "an example prints")]
 #![cfg_attr(not(test), allow(dead_code, reason = "the tests below are the example"))]
 
 use axum::{Router, routing::get};

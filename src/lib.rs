@@ -32,7 +32,7 @@
 //! let app: Router = Router::new()
 //!     .route("/orders", get(list).route_layer(resource_server.require_scopes(READ)))
 //!     .route("/orders/{id}", put(change).route_layer(resource_server.require_scopes([READ, WRITE])))
-//!     .route_service(resource_server.metadata_path(), resource_server.metadata_service()); // public
+//!     .merge(resource_server.metadata_router()?); // public
 //! # Ok(())
 //! # }
 //! # #[cfg(not(all(feature = "axum", feature = "jwt", feature = "reqwest")))]
@@ -67,7 +67,7 @@
 //! | `jwt` | yes | [`jwt`], [`jwks`]: local validation, keys by discovery | jsonwebtoken's types, no crypto backend |
 //! | `introspection` | yes | [`introspection`]: RFC 7662 | |
 //! | `reqwest` | yes | [`ReqwestClient`], to fetch keys and metadata and to introspect | reqwest, rustls on aws-lc-rs, the platform's certificates |
-//! | `axum` | no | `integration::axum`: extractors | axum-core |
+//! | `axum` | no | `integration::axum`: extractors, `metadata_router` | axum without its default features |
 //! | `testing` | no | `testing`: an authorization server in memory, tokens, a clock | |
 //!
 //! Features add up. None of them changes which tokens are accepted.

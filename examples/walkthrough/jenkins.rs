@@ -18,7 +18,9 @@ use axum::{
 };
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
-use tower_bearer::{ProtectedResourceMetadata, ResourceServer, Scope, TokenValidator, ValidatedToken};
+use tower_bearer::{
+    ConfigError, ProtectedResourceMetadata, ResourceServer, Scope, TokenValidator, ValidatedToken,
+};
 
 use super::{
     Failure,
@@ -46,7 +48,7 @@ impl Jenkins {
         let resource_server = ResourceServer::builder(validator).resource_metadata(metadata).build()?;
 
         let journal = Journal::default();
-        let router = router(&resource_server, &journal);
+        let router = router(&resource_server, &journal)?;
         let serving = tokio::spawn(async move {
             // It ends with the task, not by itself.
             let _ = axum::serve(listener, router).await;
@@ -55,7 +57,7 @@ impl Jenkins {
     }
 }
 
-fn router(resource_server: &ResourceServer, journal: &Journal) -> Router {
+fn router(resource_server: &ResourceServer, journal: &Journal) -> Result<Router, ConfigError> {
     let outside = middleware::from_fn_with_state(journal.clone(), journal::outside);
     let inside = middleware::from_fn(journal::inside);
     // What a method needs stands beside the method: a layer around both could only ask for what they have in common, and
@@ -65,10 +67,11 @@ fn router(resource_server: &ResourceServer, journal: &Journal) -> Router {
     let trigger = post(trigger_build).route_layer((outside, resource_server.require_scopes(WRITE), inside));
 
     let mut router = Router::new().route(PATH, list.merge(trigger)).with_state(Arc::new(AtomicU32::new(0)));
+    let metadata = resource_server.metadata_service()?;
     for path in resource_server.metadata_paths() {
-        router = router.route_service(path, resource_server.metadata_service());
+        router = router.route_service(path, metadata.clone());
     }
-    router
+    Ok(router)
 }
 
 async fn list_jobs(Extension(token): Extension<ValidatedToken>) -> Json<Value> {

@@ -1,3 +1,4 @@
 //! What frameworks need beyond a layer.
 
 pub mod axum;
+mod metadata_router;

@@ -9,7 +9,7 @@ use super::ProtectedResourceMetadata;
 use crate::{Issuer, Scope, config_error::Problem, url_policy::check_url};
 
 /// The path of the document of a resource without a path.
-pub(crate) const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
+const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
 /// With this scope a client asks the authorization server for a refresh token. No resource has it.
 pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
@@ -94,10 +94,6 @@ impl Publication {
         &self.0.url
     }
 
-    pub(crate) fn path(&self) -> &str {
-        &self.0.path
-    }
-
     /// Returns every path at which the document is served. The RFC removes only a slash that follows the host, as the MCP SDK
     /// for Python does. The SDK for TypeScript removes the last slash of any path.
     pub(crate) fn paths(&self) -> Vec<&str> {
@@ -155,7 +151,7 @@ mod tests {
     fn r9728_01_well_known_part_goes_before_the_path() {
         let publication = publication("https://h/a/b");
 
-        assert_eq!(publication.path(), "/.well-known/oauth-protected-resource/a/b");
+        assert_eq!(publication.paths(), ["/.well-known/oauth-protected-resource/a/b"]);
         assert_eq!(publication.url(), "https://h/.well-known/oauth-protected-resource/a/b");
     }
 

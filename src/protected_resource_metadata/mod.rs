@@ -21,7 +21,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-pub(crate) use self::document::{OFFLINE_ACCESS, Publication, WELL_KNOWN};
+pub(crate) use self::document::{OFFLINE_ACCESS, Publication};
 pub use self::service::MetadataService;
 use crate::{Scope, config_error::Problem, url_policy::Loopback, user_info::without_user_info};
 

@@ -23,23 +23,22 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
 /// Answers `GET`, `HEAD` and `OPTIONS` with the metadata of a resource server; 404 on any other path.
 ///
-/// Mount it at [`ResourceServer::metadata_path`](crate::ResourceServer::metadata_path) so that it sees the full path of the
+/// Mount it at [`ResourceServer::metadata_paths`](crate::ResourceServer::metadata_paths) so that it sees the full path of the
 /// request: in axum with `route_service`, not with `nest_service`.
 #[derive(Clone, Debug)]
 pub struct MetadataService {
-    publication: Option<Publication>,
+    publication: Publication,
 }
 
 impl MetadataService {
-    pub(crate) fn new(publication: Option<Publication>) -> Self {
+    pub(crate) fn new(publication: Publication) -> Self {
         Self { publication }
     }
 
     fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
-        let publication = self.publication.as_ref().filter(|publication| publication.paths().contains(&path));
-        let Some(publication) = publication else {
+        if !self.publication.paths().contains(&path) {
             return with_status(StatusCode::NOT_FOUND);
-        };
+        }
         if method == Method::OPTIONS {
             let mut response = with_status(StatusCode::NO_CONTENT);
             let headers = response.headers_mut();
@@ -55,7 +54,7 @@ impl MetadataService {
             response.headers_mut().insert(ALLOW, METHODS);
             return response;
         }
-        let document = Bytes::from(publication.document().to_string());
+        let document = Bytes::from(self.publication.document().to_string());
         let mut response = with_status(StatusCode::OK);
         let answer = response.headers_mut();
         // RFC 9728 section 7.10: a limited time, so that clients notice changes.

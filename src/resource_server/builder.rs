@@ -55,7 +55,7 @@ impl ResourceServerBuilder {
     /// token. The list of authorization servers comes from the validator. Default: none.
     ///
     /// The document still has to be served: mount [`ResourceServer::metadata_service`] at
-    /// [`ResourceServer::metadata_path`].
+    /// [`ResourceServer::metadata_paths`], or merge `ResourceServer::metadata_router` into an axum router.
     pub fn resource_metadata(mut self, metadata: ProtectedResourceMetadata) -> Self {
         self.metadata = Some(metadata);
         self

@@ -33,7 +33,9 @@ use std::{fmt, sync::Arc};
 
 pub use self::builder::ResourceServerBuilder;
 use crate::{
-    Clock, MetadataService, Scope, ScopeHierarchy, ScopeRequirement, TokenValidator, ValidateTokenLayer,
+    Clock, ConfigError, MetadataService, Scope, ScopeHierarchy, ScopeRequirement, TokenValidator,
+    ValidateTokenLayer,
+    config_error::Problem,
     protected_resource_metadata::Publication,
     refusal::RefusalSettings,
     token::ServerId,
@@ -101,23 +103,29 @@ impl ResourceServer {
         ValidateTokenLayer::new(self.clone(), Admit::WithOrWithoutToken, ScopeRequirement::none())
     }
 
-    /// Returns the path at which the metadata belongs (RFC 9728 section 3.1), such as
-    /// `/.well-known/oauth-protected-resource/mcp` for the resource `https://example.com/mcp`.
+    /// Returns every path at which the metadata belongs (RFC 9728 section 3.1), such as
+    /// `/.well-known/oauth-protected-resource/mcp` for the resource `https://example.com/mcp`. Empty without metadata.
     ///
-    /// Without metadata it is the path of a resource without a path, where the service answers 404.
-    pub fn metadata_path(&self) -> &str {
-        self.0.publication.as_ref().map_or(crate::protected_resource_metadata::WELL_KNOWN, Publication::path)
-    }
-
-    /// Returns every path at which the metadata answers: a second one for a resource whose path ends with a slash,
-    /// because clients differ in which of them they ask.
+    /// There is a second one for a resource whose path ends with a slash, because clients differ in how they build the path.
+    /// The first one is the path that challenges name.
     pub fn metadata_paths(&self) -> Vec<&str> {
         self.0.publication.as_ref().map_or_else(Vec::new, Publication::paths)
     }
 
-    /// Makes the service that answers with the metadata (RFC 9728 section 3); public, so put no layer around it.
-    pub fn metadata_service(&self) -> MetadataService {
-        MetadataService::new(self.0.publication.clone())
+    /// Makes the service that answers with the metadata (RFC 9728 section 3). It is public, so put no layer around it.
+    ///
+    /// In axum, `metadata_router` also mounts it.
+    ///
+    /// # Errors
+    /// If the resource server has no [metadata](ResourceServerBuilder::resource_metadata).
+    pub fn metadata_service(&self) -> Result<MetadataService, ConfigError> {
+        match &self.0.publication {
+            Some(publication) => Ok(MetadataService::new(publication.clone())),
+            None => {
+                let expected = "expected metadata to serve; set it on the builder of the resource server";
+                Err(Problem::without_value("resource_metadata", expected).into())
+            }
+        }
     }
 
     /// Returns the metadata document as JSON, if there is one.

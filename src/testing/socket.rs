@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri};
 use http_body::Body;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Collected, Full};
 use tower_service::Service;
 use url::Url;
 
@@ -51,7 +51,7 @@ where
             let (mut parts, body) = request.into_parts();
             parts.uri = absolute(server.issuer(), &parts.uri);
             // A body that breaks off is judged by what has arrived.
-            let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
             let answer = server.answer_request(Request::from_parts(parts, body)).await;
             let answer = answer.unwrap_or_else(|_| {
                 let mut unavailable = Response::new(Bytes::new());

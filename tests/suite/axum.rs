@@ -430,12 +430,9 @@ mod metadata {
     use super::*;
 
     fn routes(resource_server: &ResourceServer) -> Router {
-        let mut router = Router::new()
+        let router = Router::new()
             .route("/api/orders", get(|| async { "list" }).layer(resource_server.require_scopes(READ)));
-        for path in resource_server.metadata_paths() {
-            router = router.route_service(path, resource_server.metadata_service());
-        }
-        router
+        router.merge(resource_server.metadata_router().unwrap())
     }
 
     #[tokio::test]
@@ -541,10 +538,7 @@ mod origins {
 
     #[tokio::test]
     async fn metadata_is_readable_from_any_origin() {
-        let service = Service::start(|resource_server| {
-            Router::new().route_service(resource_server.metadata_path(), resource_server.metadata_service())
-        })
-        .await;
+        let service = Service::start(|resource_server| resource_server.metadata_router().unwrap()).await;
 
         let request = service
             .request(Method::GET, "/.well-known/oauth-protected-resource/api/")

@@ -219,10 +219,12 @@ mod shared_calls {
     }
 }
 
+type Verdict = dyn Fn() -> Result<ClaimsSet, ValidationError> + Send;
+
 /// A validator that does what a test tells it, for tokens of no issuer or of [`ISSUER`].
 #[derive(Clone)]
 struct Table {
-    verdict: Arc<Mutex<Box<dyn Fn() -> Result<ClaimsSet, ValidationError> + Send>>>,
+    verdict: Arc<Mutex<Box<Verdict>>>,
     has_issuer: bool,
 }
 

@@ -522,9 +522,7 @@ mod passing {
         let metadata = ProtectedResourceMetadata::new(&kit.resource).allow_http_on_loopback();
         let resource_server = ResourceServer::builder(validator).resource_metadata(metadata).build().unwrap();
         let routes = Routes::from(
-            list_only(&resource_server)
-                .into_axum_router()
-                .route_service(resource_server.metadata_path(), resource_server.metadata_service()),
+            list_only(&resource_server).into_axum_router().merge(resource_server.metadata_router().unwrap()),
         );
         let kit = kit.run(|incoming| {
             Server::builder().accept_http1(true).add_routes(routes).serve_with_incoming(incoming)

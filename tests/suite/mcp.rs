@@ -406,7 +406,10 @@ struct Kit {
 impl Kit {
     /// Starts the server of the example.
     async fn start() -> Self {
-        Self::run(|issuer, resource| example::app(&example::resource_server(issuer, resource).unwrap())).await
+        Self::run(|issuer, resource| {
+            example::app(&example::resource_server(issuer, resource).unwrap()).unwrap()
+        })
+        .await
     }
 
     /// Starts another server.

@@ -45,7 +45,7 @@ fn server(resource: &str) -> ResourceServer {
 }
 
 async fn ask(server: &ResourceServer, request: Request<()>) -> Response<Bytes> {
-    let (parts, body) = server.metadata_service().oneshot(request).await.unwrap().into_parts();
+    let (parts, body) = server.metadata_service().unwrap().oneshot(request).await.unwrap().into_parts();
     Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
 }
 
@@ -54,7 +54,7 @@ async fn get(server: &ResourceServer, uri: &str) -> Response<Bytes> {
 }
 
 async fn document(server: &ResourceServer) -> Value {
-    let response = get(server, server.metadata_path()).await;
+    let response = get(server, server.metadata_paths()[0]).await;
     assert_eq!(response.status(), StatusCode::OK);
     serde_json::from_slice(response.body()).unwrap()
 }
@@ -66,7 +66,7 @@ async fn r9728_01_document_is_at_the_path_inserted_before_the_resource() {
     let response = get(&server, "/.well-known/oauth-protected-resource/a/b").await;
 
     assert_eq!(response.status(), StatusCode::OK);
-    assert_eq!(server.metadata_path(), "/.well-known/oauth-protected-resource/a/b");
+    assert_eq!(server.metadata_paths()[0], "/.well-known/oauth-protected-resource/a/b");
     for path in ["/a/b/.well-known/oauth-protected-resource", WELL_KNOWN, "/a/b", "/"] {
         assert_eq!(get(&server, path).await.status(), StatusCode::NOT_FOUND, "{path}");
     }
@@ -86,7 +86,7 @@ async fn r9728_02_resource_without_a_path_has_no_suffix_and_a_last_slash_two_pat
         let server = server(resource);
 
         assert_eq!(server.metadata_paths(), paths, "{resource}");
-        assert_eq!(server.metadata_path(), paths[0], "{resource}");
+        assert_eq!(server.metadata_paths()[0], paths[0], "{resource}");
         for path in paths {
             let response = get(&server, path).await;
             let document: Value = serde_json::from_slice(response.body()).unwrap();
@@ -118,7 +118,7 @@ async fn r9728_04_resource_is_the_configured_identifier_whatever_host_was_asked(
         ["https://h", "https://h/", "https://H/A", "https://h:443/a", "https://h/%7Ea/../b", "https://h/a/"]
     {
         let server = server(resource);
-        let request = Request::get(server.metadata_path())
+        let request = Request::get(server.metadata_paths()[0])
             .header("host", "evil.example.com")
             .header("x-forwarded-host", "evil.example.com")
             .header("forwarded", "host=evil.example.com");
@@ -141,9 +141,20 @@ async fn r9728_05_another_suffix_is_not_found() {
         assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
         assert!(response.body().is_empty());
     }
-    // Nor is anything where nothing is published.
-    assert_eq!(get(&without, without.metadata_path()).await.status(), StatusCode::NOT_FOUND);
     assert!(without.metadata_paths().is_empty() && without.metadata().is_none());
+}
+
+#[test]
+fn r9728_05_service_without_metadata_to_serve_is_refused() {
+    let without = ResourceServer::builder(AnyToken).build().unwrap();
+
+    let error = without.metadata_service().unwrap_err();
+
+    assert_eq!(
+        error.to_string(),
+        "resource_metadata: expected metadata to serve; set it on the builder of the resource server"
+    );
+    assert_eq!(without.metadata_router::<()>().unwrap_err(), error);
 }
 
 #[tokio::test]
@@ -275,7 +286,7 @@ async fn r9728_11_scopes_are_those_of_the_baseline_and_the_guards() {
         .build()
         .unwrap();
     // Taken before the guards are made, as routers do.
-    let service = server.metadata_service();
+    let service = server.metadata_service().unwrap();
     let _ = server.require_scopes(READ);
     let _ = server.require_scopes(ScopeRequirement::any([WRITE, READ]));
     let _ = server.require_scopes(Scope::from_static("offline_access"));

@@ -1,0 +1,28 @@
+//! The metadata in an axum router.
+
+use axum::Router;
+
+use crate::{ConfigError, ResourceServer};
+
+impl ResourceServer {
+    /// Makes an axum router that serves the metadata at all its paths (RFC 9728 section 3). Merge it into yours, outside of
+    /// any layer that requires a token.
+    ///
+    /// ```
+    /// # fn serve(resource_server: &tower_bearer::ResourceServer) -> Result<axum::Router, tower_bearer::ConfigError> {
+    /// let app = axum::Router::new().merge(resource_server.metadata_router()?);
+    /// # Ok(app)
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the resource server has no [metadata](crate::ResourceServerBuilder::resource_metadata).
+    pub fn metadata_router<S>(&self) -> Result<Router<S>, ConfigError>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        let service = self.metadata_service()?;
+        let paths = self.metadata_paths();
+        Ok(paths.into_iter().fold(Router::new(), |router, path| router.route_service(path, service.clone())))
+    }
+}
