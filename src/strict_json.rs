@@ -5,7 +5,7 @@
 //! (RFC 7515 section 4, RFC 7519 section 4). Values stay text until they are needed, so nothing is parsed twice and unused
 //! values are never allocated.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, ops::Range};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -66,6 +66,70 @@ impl<'a> Members<'a> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Member<'a>> {
         self.0.iter()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// A parsed object that owns its text, so that it can be kept and read again without being parsed again.
+pub(crate) struct OwnedMembers {
+    json: String,
+    members: Vec<OwnedMember>,
+}
+
+struct OwnedMember {
+    name: OwnedName,
+    /// Where the value is in the text.
+    value: Range<usize>,
+}
+
+enum OwnedName {
+    /// Where the name is in the text.
+    At(Range<usize>),
+    /// A name that has escapes in the text.
+    Unescaped(Box<str>),
+}
+
+impl OwnedMembers {
+    /// Parses one object, as [`Members::parse`] does. `None` if that refuses it.
+    pub(crate) fn parse(json: Vec<u8>) -> Option<Self> {
+        let json = String::from_utf8(json).ok()?;
+        let place = |part: &str| {
+            let start = part.as_ptr().addr() - json.as_ptr().addr();
+            start..start + part.len()
+        };
+        let members = Members::parse(json.as_bytes()).ok()?;
+        let members = members.0.iter().map(|member| OwnedMember {
+            name: match &member.name {
+                Cow::Borrowed(name) => OwnedName::At(place(name)),
+                Cow::Owned(name) => OwnedName::Unescaped(name.as_str().into()),
+            },
+            value: place(member.value),
+        });
+        let members = members.collect();
+        Some(Self { json, members })
+    }
+
+    /// Returns the members without parsing them again.
+    pub(crate) fn members(&self) -> Members<'_> {
+        Members(self.iter().collect())
+    }
+
+    /// Returns the text of a member's value.
+    pub(crate) fn find(&self, name: &str) -> Option<&str> {
+        self.iter().find(|member| member.name == name).map(|member| member.value)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Member<'_>> {
+        self.members.iter().map(|member| Member {
+            name: Cow::Borrowed(match &member.name {
+                OwnedName::At(place) => &self.json[place.clone()],
+                OwnedName::Unescaped(name) => name,
+            }),
+            value: &self.json[member.value.clone()],
+        })
     }
 }
 
@@ -236,6 +300,20 @@ mod tests {
 
     fn parse(text: &str) -> Result<Members<'_>, serde_json::Error> {
         Members::parse(text.as_bytes())
+    }
+
+    #[test]
+    fn owned_members_are_those_that_were_parsed() {
+        let text = r#" {"a": 1, "\u0062" : [ 2 ], "é":"ü\n"} "#;
+        let owned = OwnedMembers::parse(text.into()).unwrap();
+
+        let pairs = |members: &Members<'_>| -> Vec<(String, String)> {
+            members.iter().map(|member| (member.name.to_string(), member.value.to_owned())).collect()
+        };
+        assert_eq!(pairs(&owned.members()), pairs(&parse(text).unwrap()));
+        assert_eq!(owned.members().find("b"), Some("[ 2 ]"));
+        assert!(OwnedMembers::parse(br#"{"a":1,"\u0061":1}"#.to_vec()).is_none());
+        assert!(OwnedMembers::parse(b"{\"a\":\"\xff\"}".to_vec()).is_none());
     }
 
     #[test]

@@ -12,30 +12,49 @@
 //! ```
 
 mod extract;
+mod unverified_jwt;
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use aws_lc_rs::digest;
 use http::HeaderName;
 
 pub(crate) use extract::{Credentials, MAX_PAYLOAD_LEN, MAX_TOKEN_LEN, extract};
+pub(crate) use unverified_jwt::UnverifiedJwt;
 
 /// The header with a proof of possession (RFC 9449 section 4.1). Together with the token, it is as good as the token.
 pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 /// An access token as it was presented (RFC 6749 section 1.4): a secret, so `Debug` does not show it.
 #[derive(Clone)]
-pub struct AccessToken(Box<str>);
+pub struct AccessToken {
+    token: Box<str>,
+    /// What the token says, parsed when it is first needed. `None` inside if the token does not have the form of a JWT.
+    unverified: OnceLock<Option<Arc<UnverifiedJwt>>>,
+}
 
 impl AccessToken {
-    /// Takes a token.
+    /// Takes a token. Nothing is checked.
     pub fn new(token: impl Into<String>) -> Self {
-        Self(token.into().into())
+        Self { token: token.into().into(), unverified: OnceLock::new() }
+    }
+
+    /// Parses the token as a JWT, if no call before this one has done so. `None` if it does not have that form.
+    pub(crate) fn unverified_jwt(&self) -> Option<&UnverifiedJwt> {
+        self.unverified.get_or_init(|| UnverifiedJwt::parse(&self.token).map(Arc::new)).as_deref()
+    }
+
+    /// Returns what [`unverified_jwt`](Self::unverified_jwt) has parsed, if it was called.
+    pub(crate) fn parsed_jwt(&self) -> Option<&UnverifiedJwt> {
+        self.unverified.get()?.as_deref()
     }
 
     /// Returns the token itself. Neither log it nor use it as a key: see [`sha256`](Self::sha256).
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.token
     }
 
     /// Returns the token's SHA-256, to find it in a table that does not store tokens.
@@ -43,7 +62,7 @@ impl AccessToken {
     /// Right for tokens that a machine made at random (128 bits or more); a word that a person chose needs a slow hash.
     pub fn sha256(&self) -> [u8; 32] {
         let mut hash = [0; 32];
-        hash.copy_from_slice(digest::digest(&digest::SHA256, self.0.as_bytes()).as_ref());
+        hash.copy_from_slice(digest::digest(&digest::SHA256, self.token.as_bytes()).as_ref());
         hash
     }
 }

@@ -4,8 +4,9 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::header::{HeaderPolicy, JoseHeader};
 use crate::{
-    Algorithm, KeySet, ValidationError,
+    AccessToken, Algorithm, KeySet, ValidationError,
     credentials::{MAX_PAYLOAD_LEN, MAX_TOKEN_LEN},
+    strict_json::{Members, OwnedMembers},
     token::KeyValidity,
 };
 
@@ -13,26 +14,40 @@ use crate::{
 const MAX_HEADER_LEN: usize = 4 * 1024;
 
 /// A JWT whose form and header are acceptable. Its signature was not verified, so nothing in the payload counts.
-#[derive(Debug)]
 pub(super) struct CompactJws<'a> {
     header: JoseHeader,
     signing_input: &'a [u8],
-    payload: Vec<u8>,
+    payload: Payload<'a>,
     signature: Vec<u8>,
+}
+
+/// A payload whose signature was not verified.
+enum Payload<'a> {
+    Decoded(Vec<u8>),
+    /// Parsed by a router, which chose the validator by its issuer.
+    Parsed(&'a OwnedMembers),
 }
 
 impl<'a> CompactJws<'a> {
     // RFC 7519 section 7.2.
-    pub(super) fn parse(token: &'a str, policy: &HeaderPolicy) -> Result<Self, ValidationError> {
+    pub(super) fn parse(token: &'a AccessToken, policy: &HeaderPolicy) -> Result<Self, ValidationError> {
+        let (parsed, token) = (token.parsed_jwt(), token.expose());
         // The layer has checked this for tokens from a header. Other callers have not.
         if token.len() > MAX_TOKEN_LEN {
             return Err(ValidationError::TokenTooLong { length: token.len(), limit: MAX_TOKEN_LEN });
         }
         let (signing_input, header, payload, signature) = split(token)?;
-        let header = decode(header, MAX_HEADER_LEN, "header not in base64url, or too long")?;
-        let header = JoseHeader::parse(&header, policy)?;
-        let payload = decode(payload, MAX_PAYLOAD_LEN, "payload not in base64url, or too long")?;
-        let signature = decode(signature, MAX_TOKEN_LEN, "signature not in base64url")?;
+        check_len(header, MAX_HEADER_LEN, HEADER)?;
+        let header = match parsed {
+            Some(parsed) => JoseHeader::of(&parsed.header.members(), policy)?,
+            None => JoseHeader::parse(&decode(header, HEADER)?, policy)?,
+        };
+        check_len(payload, MAX_PAYLOAD_LEN, PAYLOAD)?;
+        let payload = match parsed {
+            Some(parsed) => Payload::Parsed(&parsed.payload),
+            None => Payload::Decoded(decode(payload, PAYLOAD)?),
+        };
+        let signature = decode(signature, "signature not in base64url")?;
         if signature.is_empty() {
             return Err(ValidationError::MalformedToken("signature empty"));
         }
@@ -47,9 +62,14 @@ impl<'a> CompactJws<'a> {
         self.header.algorithm()
     }
 
-    /// Returns the payload, whose signature was not verified.
-    pub(super) fn payload(&self) -> &[u8] {
-        &self.payload
+    /// Returns the claims, whose signature was not verified. Parses them, unless a router has done so.
+    pub(super) fn claims(&self) -> Result<Members<'_>, ValidationError> {
+        match &self.payload {
+            Payload::Parsed(payload) => Ok(payload.members()),
+            Payload::Decoded(payload) => Members::parse(payload).map_err(|_| {
+                ValidationError::MalformedToken("payload is no acceptable JSON object, or has a claim twice")
+            }),
+        }
     }
 
     /// Verifies the signature (RFC 7515 section 5.2), and returns whether the key that verified it still counts.
@@ -73,12 +93,20 @@ fn split(token: &str) -> Result<(&str, &str, &str, &str), ValidationError> {
     }
 }
 
-/// Decodes base64url without padding (RFC 7515 section 2). Other spellings of the same bytes are refused, so that a token
-/// has one spelling.
-fn decode(part: &str, max_len: usize, otherwise: &'static str) -> Result<Vec<u8>, ValidationError> {
+const HEADER: &str = "header not in base64url, or too long";
+const PAYLOAD: &str = "payload not in base64url, or too long";
+
+/// Checks the length of a part, before it is decoded.
+fn check_len(part: &str, max_len: usize, otherwise: &'static str) -> Result<(), ValidationError> {
     if part.len() > max_len.div_ceil(3) * 4 {
         return Err(ValidationError::MalformedToken(otherwise));
     }
+    Ok(())
+}
+
+/// Decodes base64url without padding (RFC 7515 section 2). Other spellings of the same bytes are refused, so that a token
+/// has one spelling.
+fn decode(part: &str, otherwise: &'static str) -> Result<Vec<u8>, ValidationError> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| ValidationError::MalformedToken(otherwise))
 }
 
@@ -101,23 +129,23 @@ mod tests {
 
     #[test]
     fn r7515_02_base64url_has_one_spelling() {
-        assert_eq!(decode("QQ", 10, OTHERWISE).unwrap(), b"A");
+        assert_eq!(decode("QQ", OTHERWISE).unwrap(), b"A");
         for part in ["QR", "QQ==", "QQ=", "Q", "Q+", "Q/", "Q Q", "QQ\n", "é"] {
-            assert!(decode(part, 10, OTHERWISE).is_err(), "{part:?}");
+            assert!(decode(part, OTHERWISE).is_err(), "{part:?}");
         }
     }
 
     proptest! {
         #[test]
         fn what_decodes_encodes_to_the_same_text(part in "[A-Za-z0-9_-]{0,24}") {
-            if let Ok(bytes) = decode(&part, 64, OTHERWISE) {
+            if let Ok(bytes) = decode(&part, OTHERWISE) {
                 prop_assert_eq!(URL_SAFE_NO_PAD.encode(bytes), part);
             }
         }
 
         #[test]
         fn every_byte_string_is_decoded_from_its_encoding(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            prop_assert_eq!(decode(&URL_SAFE_NO_PAD.encode(&bytes), 64, OTHERWISE).unwrap(), bytes);
+            prop_assert_eq!(decode(&URL_SAFE_NO_PAD.encode(&bytes), OTHERWISE).unwrap(), bytes);
         }
     }
 }

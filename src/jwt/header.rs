@@ -17,6 +17,9 @@ pub(super) struct HeaderPolicy {
 /// Maximum number of parameters in a header. The standards register some thirty, and a token has two to five.
 const MAX_PARAMETERS: usize = 32;
 
+const NOT_ONE_OBJECT: ValidationError =
+    ValidationError::MalformedToken("header is no JSON object, or has a member twice");
+
 /// An acceptable header. `jwk`, `jku`, `x5u`, `x5c` and `x5t` are ignored: a token may name a key, but it may not bring or
 /// locate one (RFC 8725 section 3.10).
 #[derive(Debug)]
@@ -27,13 +30,19 @@ pub(super) struct JoseHeader {
 
 impl JoseHeader {
     pub(super) fn parse(json: &[u8], policy: &HeaderPolicy) -> Result<Self, ValidationError> {
-        let members = Members::parse_few(MAX_PARAMETERS, json).map_err(|_| {
-            ValidationError::MalformedToken("header is no JSON object, or has a member twice")
-        })?;
-        policy.check_typ(&members)?;
-        let algorithm = policy.check_alg(&members)?;
-        check_critical(&members)?;
-        check_content_type(&members)?;
+        let members = Members::parse_few(MAX_PARAMETERS, json).map_err(|_| NOT_ONE_OBJECT)?;
+        Self::of(&members, policy)
+    }
+
+    /// Reads a header that was parsed before.
+    pub(super) fn of(members: &Members<'_>, policy: &HeaderPolicy) -> Result<Self, ValidationError> {
+        if members.len() > MAX_PARAMETERS {
+            return Err(NOT_ONE_OBJECT);
+        }
+        policy.check_typ(members)?;
+        let algorithm = policy.check_alg(members)?;
+        check_critical(members)?;
+        check_content_type(members)?;
         let kid = match members.find("kid") {
             None => None,
             Some(value) => {

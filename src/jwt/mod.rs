@@ -149,7 +149,7 @@ fn may_be_outdated(refusal: &ValidationError) -> bool {
 
 impl TokenValidator for JwtValidator {
     async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
-        let jws = CompactJws::parse(token.expose(), &self.header_policy)?;
+        let jws = CompactJws::parse(token, &self.header_policy)?;
         let payload = self.verify(&mut UnverifiedPayload::of(&jws)).await?;
         self.claims_policy.check(&payload, self.clock.now())
     }

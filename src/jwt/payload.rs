@@ -10,7 +10,6 @@ use crate::{
 };
 
 /// A payload whose signature was not verified. Nothing in it counts, but its issuer may be a reason to refuse.
-#[derive(Debug)]
 pub(super) struct UnverifiedPayload<'a> {
     jws: &'a CompactJws<'a>,
     /// What was parsed to look at the issuer, kept so that nothing is parsed twice.
@@ -41,7 +40,7 @@ impl<'a> UnverifiedPayload<'a> {
     pub(super) fn issuer(&mut self) -> Option<Cow<'a, str>> {
         let members = match self.members.take() {
             Some(members) => members,
-            None => Members::parse(self.jws.payload()).ok()?,
+            None => self.jws.claims().ok()?,
         };
         let issuer = members.find("iss").and_then(strict_json::string);
         self.members = Some(members);
@@ -54,9 +53,7 @@ impl<'a> UnverifiedPayload<'a> {
         let validity = self.jws.verify(keys)?;
         let members = match self.members.take() {
             Some(members) => members,
-            None => Members::parse(self.jws.payload()).map_err(|_| {
-                ValidationError::MalformedToken("payload is no acceptable JSON object, or has a claim twice")
-            })?,
+            None => self.jws.claims()?,
         };
         Ok(SignedPayload { members, validity })
     }

@@ -2,15 +2,10 @@
 
 use std::{any::type_name, fmt, sync::Arc};
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-
 use super::{BuiltIn, ErasedValidator, Private, TokenValidator, erase};
 use crate::{
-    AccessToken, Issuer, ValidatedToken, ValidationError,
-    config_error::Problem,
-    credentials::MAX_PAYLOAD_LEN,
+    AccessToken, Issuer, ValidatedToken, ValidationError, config_error::Problem, credentials::UnverifiedJwt,
     refusal::Excerpt,
-    strict_json::{self, Members},
 };
 
 /// Chooses one of several validators for each token, by the issuer that the token names. Use it for several
@@ -100,14 +95,14 @@ impl RoutingValidator {
     }
 
     fn find(&self, token: &AccessToken) -> Result<&Arc<dyn ErasedValidator>, ValidationError> {
-        let issuer = UnverifiedIssuer::peek(token.expose());
-        let by_issuer = |route: &&Route| route.issuers.iter().any(|configured| issuer.is(configured));
+        let issuer = token.unverified_jwt().and_then(UnverifiedJwt::issuer);
+        let is_issuer = |configured: &Issuer| issuer.as_deref() == Some(configured.as_str());
         self.routes
             .iter()
-            .find(by_issuer)
+            .find(|route| route.issuers.iter().any(is_issuer))
             .map(|route| &route.validator)
             .or(self.otherwise.as_ref())
-            .ok_or_else(|| ValidationError::UnknownIssuer { found: issuer.excerpt() })
+            .ok_or_else(|| ValidationError::UnknownIssuer { found: issuer.as_deref().map(Excerpt::new) })
     }
 }
 
@@ -142,39 +137,5 @@ impl fmt::Debug for RoutingValidator {
             .field("issuers", &TokenValidator::issuers(self))
             .field("otherwise", &self.otherwise.is_some())
             .finish()
-    }
-}
-
-/// The issuer that a token names, before anything is verified. It can only be compared and shown in logs.
-pub(crate) struct UnverifiedIssuer(Option<Box<str>>);
-
-impl UnverifiedIssuer {
-    /// Reads `iss` if the token has the form of a JWT: three parts, the first two JSON objects in base64url.
-    pub(crate) fn peek(token: &str) -> Self {
-        Self(Self::of_jwt(token))
-    }
-
-    /// Reads `iss` from a payload.
-    fn of_payload(payload: &[u8]) -> Option<Box<str>> {
-        let members = Members::parse(payload).ok()?;
-        strict_json::string(members.find("iss")?).map(Into::into)
-    }
-
-    fn of_jwt(token: &str) -> Option<Box<str>> {
-        let mut parts = token.split('.');
-        let (header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
-        if parts.next().is_some() || payload.len() > MAX_PAYLOAD_LEN.div_ceil(3) * 4 {
-            return None;
-        }
-        Members::parse(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?.find("alg")?;
-        Self::of_payload(&URL_SAFE_NO_PAD.decode(payload).ok()?)
-    }
-
-    pub(crate) fn is(&self, configured: &Issuer) -> bool {
-        self.0.as_deref() == Some(configured.as_str())
-    }
-
-    fn excerpt(&self) -> Option<Excerpt> {
-        self.0.as_deref().map(Excerpt::new)
     }
 }
