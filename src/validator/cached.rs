@@ -91,7 +91,7 @@ impl CachedValidator {
             if let Some(found) = this.find_hash(hash) {
                 return Ok(found);
             }
-            let validation = catch_panic(this.validate_and_keep(&token, hash));
+            let validation = this.validate_and_keep(&token, hash);
             let validation = tokio::time::timeout(MAX_SHARED_DURATION, validation).await;
             if validation.is_ok() {
                 this.shared_call_outages.answered();
