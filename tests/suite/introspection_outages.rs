@@ -172,7 +172,7 @@ async fn a60_a_token_that_a_firewall_answers_404_does_not_unset_the_endpoint() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_moved_is_found_after_a_404_in_the_background() {
+async fn r7662_29_an_endpoint_that_moved_is_found_after_a_404_in_the_background() {
     let (authority, app) = app();
     app.present(&good(&authority)).await.assert_pass();
     authority.clock().advance(MINUTE);
@@ -187,7 +187,7 @@ async fn an_endpoint_that_moved_is_found_after_a_404_in_the_background() {
 }
 
 #[tokio::test]
-async fn an_endpoint_whose_host_is_gone_is_found_at_its_new_address() {
+async fn r7662_29_an_endpoint_whose_host_is_gone_is_found_at_its_new_address() {
     let (authority, app) = app_with(|builder| builder.cache_ttl(Duration::ZERO).timeout(SECOND));
     app.present(&good(&authority)).await.assert_pass();
     authority.clock().advance(MINUTE);
@@ -202,7 +202,7 @@ async fn an_endpoint_whose_host_is_gone_is_found_at_its_new_address() {
 }
 
 #[tokio::test]
-async fn the_endpoint_is_looked_up_again_after_a_day_and_no_request_waits() {
+async fn r7662_29_the_endpoint_is_looked_up_again_after_a_day_and_no_request_waits() {
     let (authority, app) = app();
     app.present(&good(&authority)).await.assert_pass();
     move_endpoint(&authority);
@@ -227,7 +227,7 @@ async fn the_endpoint_is_looked_up_again_after_a_day_and_no_request_waits() {
 }
 
 #[tokio::test]
-async fn the_old_endpoint_is_used_while_no_new_one_is_found() {
+async fn r7662_29_the_old_endpoint_is_used_while_no_new_one_is_found() {
     let (authority, app) = app();
     app.present(&good(&authority)).await.assert_pass();
     authority.answer(METADATA, |_| status(404));
@@ -248,7 +248,7 @@ async fn the_old_endpoint_is_used_while_no_new_one_is_found() {
 }
 
 #[tokio::test]
-async fn an_endpoint_found_after_the_caller_has_left_is_kept() {
+async fn r7662_29_an_endpoint_found_after_the_caller_has_left_is_kept() {
     let (authority, app) = app();
     let token = good(&authority);
     authority.hold(METADATA);
@@ -265,7 +265,7 @@ async fn an_endpoint_found_after_the_caller_has_left_is_kept() {
 }
 
 #[tokio::test]
-async fn a_search_that_nobody_answers_is_repeated_at_most_every_second() {
+async fn r7662_29_a_search_without_a_response_is_repeated_at_most_every_second() {
     let (authority, app) = app();
     authority.go_down();
 
@@ -314,7 +314,7 @@ async fn a60_a_token_that_a_firewall_answers_does_not_make_the_log_flap() {
 }
 
 #[tokio::test]
-async fn an_outage_of_another_kind_is_logged_at_once() {
+async fn r7662_30_an_outage_of_another_kind_is_logged_at_once() {
     let (authority, app) = app();
     put_a_firewall_before(&authority, ENDPOINT, 403);
     let (log, _listening) = Log::record_from(tracing::Level::INFO);
@@ -330,7 +330,7 @@ async fn an_outage_of_another_kind_is_logged_at_once() {
 }
 
 #[tokio::test]
-async fn a_recovery_within_the_minute_is_logged_after_it() {
+async fn r7662_30_a_recovery_within_the_minute_is_logged_after_it() {
     let (authority, app) = app();
     let token = good(&authority);
     let (log, _listening) = Log::record_from(tracing::Level::INFO);
@@ -356,7 +356,7 @@ async fn a_recovery_within_the_minute_is_logged_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_log_of_an_outage_names_its_cause_and_not_the_limit_of_calls() {
+async fn r7662_30_the_log_of_an_outage_names_its_cause_and_not_the_limit_of_calls() {
     let (authority, app) = app();
     app.present(&good(&authority)).await.assert_pass();
     let (log, _listening) = Log::record_from(tracing::Level::INFO);
@@ -378,7 +378,7 @@ async fn the_log_of_an_outage_names_its_cause_and_not_the_limit_of_calls() {
 }
 
 #[tokio::test]
-async fn calls_refused_at_the_limit_while_the_server_answers_are_logged_once_a_minute() {
+async fn r7662_30_calls_refused_at_the_limit_while_the_server_answers_are_logged_once_a_minute() {
     let (authority, app) = app();
     let token = good(&authority);
     app.present(&token).await.assert_pass();
