@@ -53,8 +53,9 @@ use crate::{ClaimError, Rejection, ValidatedToken, refusal::json_body, validate_
 ///
 /// A token whose claims are not a `T` is answered 403: it is good, and a new one would have the same claims. The log
 /// (debug) says which claim it was.
+// The bound is here so that the compiler names a missing `Deserialize`, and not only that the handler is none.
 #[derive(Clone, Copy, Debug)]
-pub struct Claims<T>(pub T);
+pub struct Claims<T: DeserializeOwned>(pub T);
 
 /// Why an extractor has nothing to give.
 #[derive(Clone, Debug, thiserror::Error)]

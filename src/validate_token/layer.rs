@@ -1,4 +1,4 @@
-//! The layer, which a resource server hands out.
+//! The layer, which a resource server makes.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use crate::{ResourceServer, ScopeRequirement};
 
 /// Puts [`ValidateToken`] around a service.
 ///
-/// Made by [`ResourceServer::require_token`], [`ResourceServer::require_scopes`] and [`ResourceServer::allow_anonymous`]. Inside another layer
-/// of the same resource server it takes over the token which that one validated.
+/// Made by [`ResourceServer::require_token`], [`ResourceServer::require_scopes`] and [`ResourceServer::allow_anonymous`].
+/// Inside another layer of the same resource server, it takes over the token that the outer one validated.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ValidateTokenLayer {
@@ -54,5 +54,29 @@ impl<S> Layer<S> for ValidateTokenLayer {
 
     fn layer(&self, inner: S) -> ValidateToken<S> {
         ValidateToken::new(inner, Arc::clone(&self.guard))
+    }
+}
+
+/// Never implemented: makes the compiler say what to do if a [`ResourceServer`] is used as a layer.
+///
+/// ```compile_fail,E0277
+/// # fn make(resource_server: tower_bearer::ResourceServer) {
+/// tower::ServiceBuilder::new().layer(resource_server).service(tower::util::BoxService::<(), (), ()>::new);
+/// # }
+/// ```
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a `ResourceServer` is not a layer; it makes layers",
+    label = "expected a layer",
+    note = "call `.require_scopes(..)`, `.require_token()` or `.allow_anonymous()` on the resource server"
+)]
+pub trait NotALayer {}
+
+#[doc(hidden)]
+impl<S: NotALayer> Layer<S> for ResourceServer {
+    type Service = S;
+
+    fn layer(&self, inner: S) -> S {
+        inner
     }
 }

@@ -117,6 +117,11 @@ use crate::{AccessToken, Issuer, ValidatedToken, ValidationError};
 ///
 /// `?` converts a [`ClaimError`](crate::ClaimError): one from [`ClaimsSet::with_claim`](crate::ClaimsSet::with_claim) is 500,
 /// since your own value cannot be a claim. One from reading a claim of a token is 401.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not validate tokens",
+    label = "expected a validator",
+    note = "a builder becomes a validator with `.build()?`; your own type needs `impl TokenValidator`"
+)]
 pub trait TokenValidator: Send + Sync + 'static {
     /// Validates one token. Write it as an `async fn`.
     ///
