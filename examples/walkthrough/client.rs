@@ -1,6 +1,6 @@
-//! An OAuth client: public, with PKCE, and knowing nothing but the URL of an API (RFC 6749, RFC 7636).
+//! A public OAuth client with PKCE (RFC 6749, RFC 7636). At the start it knows only the URL of an API.
 //!
-//! It plays the user's browser as well: it asks for the redirection itself and reads where it leads.
+//! It also acts as the user's browser: it sends the authorization request and reads the redirection itself.
 
 use std::{
     collections::BTreeMap,
@@ -20,23 +20,23 @@ pub struct Client {
     http: reqwest::Client,
 }
 
-/// A response, read to its end.
+/// A response with its whole body.
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: String,
-    /// From before the request was sent until the whole answer was there.
+    /// From sending the request to receiving the whole body.
     pub took: Duration,
 }
 
-/// What a resource says of itself (RFC 9728 section 2), as far as a client needs it.
+/// The members of protected resource metadata that this client uses (RFC 9728 section 2).
 #[derive(Deserialize)]
 pub struct ResourceMetadata {
     pub resource: String,
     pub authorization_servers: Vec<String>,
 }
 
-/// What an authorization server says of itself (RFC 8414 section 2), as far as a client needs it.
+/// The members of authorization server metadata that this client uses (RFC 8414 section 2).
 #[derive(Clone, Deserialize)]
 pub struct ServerMetadata {
     pub issuer: String,
@@ -47,13 +47,13 @@ pub struct ServerMetadata {
     pub code_challenge_methods_supported: Vec<String>,
 }
 
-/// What the client is called there (RFC 7591 section 3.2.1).
+/// The answer to a registration (RFC 7591 section 3.2.1).
 #[derive(Clone, Deserialize)]
 pub struct Registration {
     pub client_id: String,
 }
 
-/// RFC 6749 section 5.1.
+/// The answer of the token endpoint (RFC 6749 section 5.1).
 #[derive(Deserialize)]
 pub struct TokenResponse {
     pub access_token: String,
@@ -63,12 +63,12 @@ pub struct TokenResponse {
 
 impl Client {
     pub fn new() -> Result<Self, Failure> {
-        // Loopback is never reached through a proxy.
+        // A proxy from the environment cannot reach loopback addresses of this machine.
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
         Ok(Self { http: http.build()? })
     }
 
-    /// Calls an API, with a value of `Authorization` that may be any nonsense.
+    /// Calls an API with any value of `Authorization`, valid or not.
     pub async fn call(
         &self,
         method: Method,
@@ -142,25 +142,25 @@ impl Answer {
 
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_str(&self.body)
-            .map_err(|error| format!("an answer {} that cannot be used: {error}", self.status).into())
+            .map_err(|error| format!("unusable response with status {}: {error}", self.status).into())
     }
 
-    /// Reads the parameters of a `Bearer` challenge; none where there is no challenge.
+    /// Returns the parameters of the `Bearer` challenge; empty if there is no challenge.
     pub fn challenge(&self) -> BTreeMap<String, String> {
         self.header("www-authenticate").and_then(parse_challenge).unwrap_or_default()
     }
 
-    /// Reads the parameters that a redirection carries back to us.
+    /// Returns the query parameters of the redirection to this client.
     pub fn redirection(&self) -> Result<BTreeMap<String, String>, Failure> {
-        let location = self.header("location").ok_or("no redirection came back")?;
+        let location = self.header("location").ok_or("the response is not a redirection")?;
         if !location.starts_with(REDIRECT_URI) {
-            return Err("the redirection leads elsewhere".into());
+            return Err("the redirection does not lead to this client".into());
         }
         Ok(Url::parse(location)?.query_pairs().into_owned().collect())
     }
 }
 
-/// Reads `Bearer name="value", …`, with quoted values only, as our API writes them (RFC 9110 section 11.6.1).
+/// Parses `Bearer name="value", …` (RFC 9110 section 11.6.1). Our layer quotes all values, so only those are read.
 fn parse_challenge(text: &str) -> Option<BTreeMap<String, String>> {
     let mut rest = text.strip_prefix("Bearer ")?;
     let mut parameters = BTreeMap::new();
@@ -180,14 +180,14 @@ fn parse_challenge(text: &str) -> Option<BTreeMap<String, String>> {
     Some(parameters)
 }
 
-/// The address of an authorization server's metadata (RFC 8414 section 3.1).
+/// Returns the URL of an authorization server's metadata (RFC 8414 section 3.1).
 pub fn metadata_url(issuer: &str) -> Result<String, Failure> {
     let mut url = Url::parse(issuer)?;
     url.set_path(&format!("/.well-known/oauth-authorization-server{}", url.path().trim_end_matches('/')));
     Ok(url.into())
 }
 
-/// A request that sends the user to the authorization server, and what must be remembered of it.
+/// An authorization request, and what the client needs later to redeem the code.
 pub struct AuthorizationRequest {
     pub url: Url,
     pub state: String,
@@ -222,12 +222,12 @@ impl AuthorizationRequest {
     }
 }
 
-/// Draws 256 random bits, in base64url: 43 characters, as a code verifier must have at least.
+/// Generates 256 random bits in base64url: 43 characters, the minimum of a code verifier.
 fn random_text() -> Result<String, Failure> {
     let mut bytes = [0; 32];
-    rand::fill(&mut bytes).map_err(|_| "the operating system has no randomness")?;
+    rand::fill(&mut bytes).map_err(|_| "no random bytes from the operating system")?;
     Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// Nobody listens there: this client reads redirections itself.
+/// Nothing listens there: this client reads redirections itself.
 const REDIRECT_URI: &str = "http://127.0.0.1/callback";

@@ -1,50 +1,50 @@
-//! How can I try it myself? Everything stays up, and these lines work until Ctrl-C.
+//! Keeps everything running until Ctrl-C, and prints curl commands to try.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use super::{
     Failure,
-    cast::Cast,
-    client::{
-        AuthorizationRequest, Registration, ResourceMetadata, ServerMetadata, TokenResponse, metadata_url,
-    },
+    client::metadata_url,
     jenkins::Jenkins,
+    participants::Participants,
+    report::{Detail, Report},
+    token_flow::{self, Session},
 };
 
-/// Prints lines for a shell, with live tokens, and waits.
-pub async fn serve(out: &mut (dyn Write + Send), cast: &Cast) -> Result<(), Failure> {
-    let (_, _, read) = new_token(cast, &cast.jwt, "mcp:read").await?;
-    let (_, _, write) = new_token(cast, &cast.jwt, "mcp:read mcp:write").await?;
-    let (server, client, opaque) = new_token(cast, &cast.opaque, "mcp:read").await?;
-    let (jwt_api, opaque_api) = (&cast.jwt.url, &cast.opaque.url);
-    let metadata =
-        cast.client.fetch(jwt_api).await?.challenge().remove("resource_metadata").unwrap_or_default();
-    let (issuer_metadata, revoke, client_id) =
-        (metadata_url(&server.issuer)?, &server.revocation_endpoint, &client.client_id);
+/// Prints commands for a shell, with valid tokens, and waits for Ctrl-C.
+pub async fn serve(out: &mut (dyn Write + Send), participants: &Participants) -> Result<(), Failure> {
+    let Participants { client, jwt, opaque, .. } = participants;
+    let read = get_token(participants, jwt, "mcp:read").await?.token;
+    let write = get_token(participants, jwt, "mcp:read mcp:write").await?.token;
+    let Session { server, registration, token } = get_token(participants, opaque, "mcp:read").await?;
+    let (jwt_api, opaque_api) = (&jwt.url, &opaque.url);
+    let metadata = client.fetch(jwt_api).await?.challenge().remove("resource_metadata").unwrap_or_default();
+    let (server_metadata, revoke, client_id) =
+        (metadata_url(&server.issuer)?, &server.revocation_endpoint, &registration.client_id);
     writeln!(
         out,
         r#"
-Everything is up until Ctrl-C. Tokens for an hour:
+Everything runs until Ctrl-C. These tokens are valid for an hour:
 
   READ={read}
   WRITE={write}
-  OPAQUE={opaque}
+  OPAQUE={token}
 
-Where to get a token: the API tells of its metadata, which tells of the server
+Find out where to get a token: 401, the API's metadata, the server's metadata
   curl -i {jwt_api}
   curl {metadata}
-  curl {issuer_metadata}
+  curl {server_metadata}
 
-Lists the jobs: 200; with a broken token 401, with a malformed header 400
+List the jobs: 200; 401 with an invalid token, 400 with a malformed header
   curl -i -H "Authorization: Bearer $READ" {jwt_api}
   curl -i -H "Authorization: Bearer ${{READ}}x" {jwt_api}
   curl -i -H "Authorization: Bearer a b" {jwt_api}
 
-Triggers a build: 403 and the scope that it takes, 202 with it
+Trigger a build: 403 names the missing scope; 202 with that scope
   curl -i -X POST -H "Authorization: Bearer $READ" {jwt_api}
   curl -i -X POST -H "Authorization: Bearer $WRITE" {jwt_api}
 
-An opaque token: 200; revoked, 401 at once
+Use an opaque token: 200; after it is revoked, 401 at once
   curl -i -H "Authorization: Bearer $OPAQUE" {opaque_api}
   curl -i -d client_id={client_id} -d "token=$OPAQUE" {revoke}
   curl -i -H "Authorization: Bearer $OPAQUE" {opaque_api}"#
@@ -53,23 +53,12 @@ An opaque token: 200; revoked, 401 at once
     Ok(tokio::signal::ctrl_c().await?)
 }
 
-/// Walks the road to a token without telling.
-async fn new_token(
-    cast: &Cast,
-    api: &Jenkins,
-    scope: &str,
-) -> Result<(ServerMetadata, Registration, String), Failure> {
-    let client = &cast.client;
-    let challenge = client.fetch(&api.url).await?.challenge();
-    let url = challenge.get("resource_metadata").ok_or("the challenge does not say where to read on")?;
-    let resource: ResourceMetadata = client.fetch(url).await?.json()?;
-    let issuer =
-        resource.authorization_servers.first().ok_or("the resource names no authorization server")?;
-    let server: ServerMetadata = client.fetch(&metadata_url(issuer)?).await?.json()?;
-    let registration: Registration = client.register(&server).await?.json()?;
-    let request = AuthorizationRequest::new(&server, &registration, &resource.resource, scope)?;
-    let back = client.fetch(request.url.as_str()).await?.redirection()?;
-    let code = back.get("code").ok_or("no code came back")?;
-    let token: TokenResponse = client.exchange(&server, &request, code).await?.json()?;
-    Ok((server, registration, token.access_token))
+/// Gets a token with this scope, without a report.
+async fn get_token(participants: &Participants, api: &Jenkins, scope: &str) -> Result<Session, Failure> {
+    let mut nowhere = io::sink();
+    let report = &mut Report::new(&mut nowhere, Detail::Brief);
+    let (server, _) = token_flow::discover(report, participants, api).await?;
+    let registration = token_flow::register(report, participants, &server).await?;
+    let token = token_flow::authorize(report, participants, api, &server, &registration, scope).await?;
+    Ok(Session { server, registration, token })
 }

@@ -1,8 +1,6 @@
-//! A small API in the manner of Jenkins, behind our layer: whoever may `mcp:read` lists the jobs, whoever may
-//! `mcp:write` triggers a build.
+//! A small API that resembles Jenkins, protected by our layer. `mcp:read` lists jobs, `mcp:write` triggers a build.
 //!
-//! What it does to be protected: it builds a `ResourceServer`, puts `require` beside each method, and serves the
-//! metadata. The journal is there to watch it.
+//! Three things protect it: it builds a `ResourceServer`, adds `require_scopes` to each method, and serves the metadata.
 
 use std::sync::{
     Arc,
@@ -24,44 +22,48 @@ use tower_bearer::{
 
 use super::{
     Failure,
-    journal::{self, Journal},
+    recorder::{self, Recorder},
 };
 
 const READ: Scope = Scope::from_static("mcp:read");
 const WRITE: Scope = Scope::from_static("mcp:write");
 
-/// A running API; it ends when dropped.
+/// A running API. It stops when dropped.
 pub struct Jenkins {
-    /// What the story calls it.
+    /// Its name in the report.
     pub name: &'static str,
-    /// Where clients find it, and whom its tokens must be for.
+    /// Its URL, which is also the audience of its tokens.
     pub url: String,
-    pub journal: Journal,
+    pub recorder: Recorder,
     serving: JoinHandle<()>,
 }
 
 impl Jenkins {
-    /// Opens the API at its address, with whatever decides about tokens there.
-    pub fn open(name: &'static str, site: Site, validator: impl TokenValidator) -> Result<Self, Failure> {
-        let Site { url, listener } = site;
+    /// Serves the API at `address`, with this validator.
+    pub fn start(
+        name: &'static str,
+        address: Address,
+        validator: impl TokenValidator,
+    ) -> Result<Self, Failure> {
+        let Address { url, listener } = address;
         let metadata = ProtectedResourceMetadata::new(&url).allow_http_on_loopback().resource_name(name);
         let resource_server = ResourceServer::builder(validator).resource_metadata(metadata).build()?;
 
-        let journal = Journal::default();
-        let router = router(&resource_server, &journal)?;
+        let recorder = Recorder::default();
+        let router = router(&resource_server, &recorder)?;
         let serving = tokio::spawn(async move {
-            // It ends with the task, not by itself.
+            // Runs until the task is aborted.
             let _ = axum::serve(listener, router).await;
         });
-        Ok(Self { name, url, journal, serving })
+        Ok(Self { name, url, recorder, serving })
     }
 }
 
-fn router(resource_server: &ResourceServer, journal: &Journal) -> Result<Router, ConfigError> {
-    let outside = middleware::from_fn_with_state(journal.clone(), journal::outside);
-    let inside = middleware::from_fn(journal::inside);
-    // What a method needs stands beside the method: a layer around both could only ask for what they have in common, and
-    // its 401 would name too little. Without our stopwatches, `.route_layer(resource_server.require_scopes(READ))` is all.
+fn router(resource_server: &ResourceServer, recorder: &Recorder) -> Result<Router, ConfigError> {
+    let outside = middleware::from_fn_with_state(recorder.clone(), recorder::outside);
+    let inside = middleware::from_fn(recorder::inside);
+    // Each method has a layer of its own, so that its 401 names the scope it needs. `route_layer` applies only to methods
+    // that exist; the others stay a 405. Without the recorder it is `.route_layer(resource_server.require_scopes(READ))`.
     let list =
         get(list_jobs).route_layer((outside.clone(), resource_server.require_scopes(READ), inside.clone()));
     let trigger = post(trigger_build).route_layer((outside, resource_server.require_scopes(WRITE), inside));
@@ -92,20 +94,20 @@ impl Drop for Jenkins {
     }
 }
 
-/// An address that is ours already, though nobody is open there: tokens must be for it, so it is needed first.
-pub struct Site {
+/// An address that is bound but not served yet: the validator needs the URL before the API can start.
+pub struct Address {
     pub url: String,
     listener: TcpListener,
 }
 
-impl Site {
-    /// Takes a port of this machine that the operating system picks.
-    pub async fn take() -> Result<Self, Failure> {
+impl Address {
+    /// Binds a port of this machine that the operating system chooses.
+    pub async fn bind() -> Result<Self, Failure> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}{PATH}", listener.local_addr()?);
         Ok(Self { url, listener })
     }
 }
 
-/// The only path, so that the resource's identifier is the URL that clients call (RFC 9728 section 3.3).
+/// The only path. The resource identifier is the URL that clients call (RFC 9728 section 3.3).
 const PATH: &str = "/jobs";

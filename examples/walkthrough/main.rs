@@ -1,37 +1,38 @@
-//! The main job in one command: an authorization server, APIs behind our layer, and a client that finds its way from
-//! a URL to an answer, over real sockets on this machine.
+//! Shows the crate at work: an authorization server, three APIs behind our layer, and a client that knows only the URL
+//! of an API. They talk over real sockets on this machine.
 //!
 //! ```sh
-//! cargo run --example quickstart              # tells the story; ends with 1 if a step differs from what it should be
-//! cargo run --example quickstart -- --serve   # and leaves everything running, with `curl` lines to try
+//! cargo run --example quickstart                # one line per step; exits with 1 if a check fails
+//! cargo run --example quickstart -- --verbose   # also prints every check, and how long everything took
+//! cargo run --example quickstart -- --serve     # keeps everything running, and prints curl commands to try
 //! ```
 //!
-//! To see how a service is protected, read `jenkins`, and `cast` for its validators. The rest is there to watch it:
+//! To see how a service is protected, read `jenkins`, and `participants` for its validators:
 //!
-//! | file | question |
+//! | file | contents |
 //! |---|---|
-//! | `cast` | who takes part? |
-//! | `jenkins` | what is protected, and how? |
-//! | `client` | what does an OAuth client do? |
-//! | `road` | how does one get from a URL to an answer? |
-//! | `refusals` | what is refused, and what is the client told? |
-//! | `outage` | what works while the authorization server is down? |
-//! | `journal` | what happens inside an API, and how long does it take? |
-//! | `narrative` | is it as it should be? |
-//! | `curl` | how can I try it myself? |
+//! | `participants` | the client, the authorization server, the APIs and their validators |
+//! | `jenkins` | a protected API |
+//! | `client` | an OAuth client |
+//! | `token_flow` | the steps from the URL of an API to its answer |
+//! | `refusals` | requests that must be refused |
+//! | `outage` | what works while the authorization server is down |
+//! | `recorder` | what happens inside an API, and how long it takes |
+//! | `report` | prints steps and checks |
+//! | `curl` | `--serve` |
 #![allow(unreachable_pub, reason = "`pub` marks what other files need")]
 
 #[path = "../authorization_server/mod.rs"]
 mod authorization_server;
-pub(crate) mod cast;
 mod client;
 mod curl;
 mod jenkins;
-mod journal;
-pub(crate) mod narrative;
 mod outage;
+pub(crate) mod participants;
+mod recorder;
 mod refusals;
-mod road;
+pub(crate) mod report;
+mod token_flow;
 
 use std::{
     env,
@@ -45,120 +46,177 @@ use http::Method;
 
 use self::{
     authorization_server::Minting,
-    cast::{CLIENT, Cast, OPERATOR, SERVER},
-    narrative::{Story, Verdict, shortened},
-    refusals::{Refusal, tell_refusal},
-    road::{Arrived, Way, bearer, tell_admission},
+    participants::{CLIENT, OPERATOR, Participants, SERVER},
+    refusals::{ExpectedRefusal, report_refusal},
+    report::{Detail, Report, Verdict, shortened},
+    token_flow::{ExpectedValidation, Session, bearer, report_admission},
 };
 
 type Failure = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments: Vec<_> = env::args().skip(1).collect();
-    let ended = match arguments.as_slice() {
-        [] => run(false).await,
-        [serve] if serve == "--serve" => run(true).await,
-        _ => Err("usage: cargo run --example quickstart [-- --serve]".into()),
-    };
-    match ended {
-        Ok(Verdict::AsItShould) => ExitCode::SUCCESS,
-        Ok(Verdict::Otherwise) => ExitCode::FAILURE,
+    match run(env::args().skip(1)).await {
+        Ok(Verdict::AsExpected) => ExitCode::SUCCESS,
+        Ok(Verdict::NotAsExpected) => ExitCode::FAILURE,
         Err(error) => {
-            // Nobody is left to be told if this fails, too.
+            // If standard error is closed too, the exit code still reports the failure.
             let _ = writeln!(io::stderr(), "{error}");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run(serve: bool) -> Result<Verdict, Failure> {
-    let cast = Cast::assemble(EACH_TIME).await?;
+async fn run(arguments: impl Iterator<Item = String>) -> Result<Verdict, Failure> {
+    let (mut detail, mut serve) = (Detail::Brief, false);
+    for argument in arguments {
+        match &*argument {
+            "--verbose" => detail = Detail::Verbose,
+            "--serve" => serve = true,
+            _ => return Err("usage: cargo run --example quickstart [-- --verbose --serve]".into()),
+        }
+    }
+    let participants = Participants::start(NO_CACHE).await?;
     let mut out = io::stdout();
-    let mut story = Story::new(&mut out);
-    let told = tell(&mut story, &cast).await;
-    let verdict = story.end(&told)?;
+    let mut report = Report::new(&mut out, detail);
+    let result = walk_through(&mut report, &participants).await;
+    let verdict = report.finish(&result)?;
     if serve {
-        curl::serve(&mut out, &cast).await?;
+        curl::serve(&mut out, &participants).await?;
     }
     Ok(verdict)
 }
 
-/// Tells the whole story: ten steps with a JWT, ten with an opaque token, then all that is refused.
-pub(crate) async fn tell(story: &mut Story<'_>, cast: &Cast) -> Result<(), Failure> {
-    let Cast { server, jwt, opaque, cached, .. } = cast;
-    cast.introduce(story);
+/// Runs all chapters.
+pub(crate) async fn walk_through(
+    report: &mut Report<'_>,
+    participants: &Participants,
+) -> Result<(), Failure> {
+    participants.introduce(report);
 
-    story.chapter("A JWT: from the URL of an API to its answer");
-    let with_jwt = road::walk(story, cast, jwt, &Way::VERIFIES_WITH_NEW_KEYS).await?;
+    report.chapter("Get a JWT and call the API");
+    let jwt = get_jwt(report, participants).await?;
 
-    story.chapter("The same JWT again");
-    let call = cast.call(jwt, Method::GET, Some(&bearer(&with_jwt.token))).await?;
-    tell_admission(story, jwt, "GET, with the same token", &Way::REMEMBERS, &call, 200);
+    report.chapter("Use the same JWT again, then get more scope");
+    use_jwt_again(report, participants, &jwt).await?;
 
-    story.chapter("More scope");
-    trigger_a_build(story, cast, &with_jwt).await?;
+    report.chapter("Opaque tokens: the API asks the server");
+    let opaque = get_opaque_token(report, participants).await?;
+    let cached = use_cached_api(report, participants).await?;
 
-    story.chapter("An opaque token: the same road, but the API asks the server");
-    let with_opaque = road::walk(story, cast, opaque, &Way::FINDS_AND_INTROSPECTS).await?;
+    report.chapter("Refused requests");
+    refusals::by_jwt_api(report, participants).await?;
+    refusals::by_opaque_api(report, participants).await?;
 
-    story.chapter("The same opaque token again");
-    let call = cast.call(opaque, Method::GET, Some(&bearer(&with_opaque.token))).await?;
-    tell_admission(story, opaque, "GET, with the same token", &Way::INTROSPECTS, &call, 200);
+    report.chapter("Revoked tokens");
+    revoke_tokens(report, participants, &jwt, &opaque, &cached).await?;
 
-    story.chapter("An opaque token, where the server's answers are good for a minute");
-    let remembered = server.mint(Minting { resource: &cached.url, scope: "mcp:read", ..Minting::default() });
-    let call = cast.call(cached, Method::GET, Some(&bearer(&remembered))).await?;
-    tell_admission(story, cached, "GET, with an opaque token", &Way::FINDS_AND_INTROSPECTS, &call, 200);
-    let call = cast.call(cached, Method::GET, Some(&bearer(&remembered))).await?;
-    tell_admission(story, cached, "GET, with the same token", &Way::REMEMBERS, &call, 200);
-
-    story.chapter("Refused by the JWT API");
-    refusals::of_jwts(story, cast).await?;
-
-    story.chapter("Refused by the opaque API");
-    refusals::of_opaque_tokens(story, cast).await?;
-
-    story.chapter("Revoked");
-    revoke(story, cast, &with_opaque).await?;
-    let call = cast.call(opaque, Method::GET, Some(&bearer(&with_opaque.token))).await?;
-    tell_refusal(story, opaque, "GET, at once", &Refusal::invalid_token("Inactive"), &call);
-    server.revoke(&remembered);
-    story.step(OPERATOR, SERVER, "revokes the token that is remembered for a minute");
-    let call = cast.call(cached, Method::GET, Some(&bearer(&remembered))).await?;
-    tell_admission(story, cached, "GET, within the minute", &Way::REMEMBERS, &call, 200);
-    revoke(story, cast, &with_jwt).await?;
-    let call = cast.call(jwt, Method::GET, Some(&bearer(&with_jwt.token))).await?;
-    tell_admission(story, jwt, "GET: a JWT is good until it expires", &Way::REMEMBERS, &call, 200);
-
-    story.chapter("The authorization server is down");
-    outage::tell(story, cast).await
+    report.chapter("The authorization server is down");
+    outage::run(report, participants).await
 }
 
-/// Asks for the scope that a refusal names, beside the one there is, and uses it.
-async fn trigger_a_build(story: &mut Story<'_>, cast: &Cast, arrived: &Arrived) -> Result<(), Failure> {
-    let api = &cast.jwt;
-    let call = cast.call(api, Method::POST, Some(&bearer(&arrived.token))).await?;
-    let refusal =
-        Refusal { reason: "InsufficientScope", status: 403, told: "insufficient_scope, scope mcp:write" };
-    tell_refusal(story, api, "POST, to trigger a build, with the token for reading", &refusal, &call);
-    let more = call.answer.challenge().remove("scope").ok_or("the refusal names no scope")?;
+async fn get_jwt(report: &mut Report<'_>, participants: &Participants) -> Result<Session, Failure> {
+    let api = &participants.jwt;
+    let session = token_flow::get_token(report, participants, api).await?;
+    let expected = &ExpectedValidation::FIRST_JWT;
+    token_flow::call_with_token(report, participants, api, &session.token, expected).await?;
+    Ok(session)
+}
 
-    let scope = format!("mcp:read {more}");
-    let token = road::obtain_token(story, cast, api, &arrived.server, &arrived.registration, &scope).await?;
-    let call = cast.call(api, Method::POST, Some(&bearer(&token))).await?;
-    tell_admission(story, api, "POST, with the new token", &Way::VERIFIES, &call, 202);
+/// Uses the cached JWT, is refused for lack of scope, gets a token with that scope, and uses it.
+async fn use_jwt_again(
+    report: &mut Report<'_>,
+    participants: &Participants,
+    session: &Session,
+) -> Result<(), Failure> {
+    let (api, Session { server, registration, token }) = (&participants.jwt, session);
+    let call = participants.call(api, Method::GET, Some(&bearer(token))).await?;
+    report_admission(report, api, "GET, with the same token", &ExpectedValidation::CACHED, &call, 200);
+
+    let call = participants.call(api, Method::POST, Some(&bearer(token))).await?;
+    let refusal = ExpectedRefusal {
+        reason: "InsufficientScope",
+        status: 403,
+        challenge: "insufficient_scope, scope mcp:write",
+    };
+    report_refusal(report, api, "POST, to trigger a build; the token lacks a scope", &refusal, &call);
+    let missing = call.answer.challenge().remove("scope").ok_or("the refusal names no scope")?;
+
+    let scope = format!("mcp:read {missing}");
+    let token = token_flow::authorize(report, participants, api, server, registration, &scope).await?;
+    let call = participants.call(api, Method::POST, Some(&bearer(&token))).await?;
+    report_admission(report, api, "POST, with the new token", &ExpectedValidation::NEW_JWT, &call, 202);
     Ok(())
 }
 
-/// Lets the client take back its own token (RFC 7009).
-async fn revoke(story: &mut Story<'_>, cast: &Cast, arrived: &Arrived) -> Result<(), Failure> {
-    let Arrived { server, registration, token } = arrived;
-    let answer = cast.client.revoke(server, &registration.client_id, token).await?;
-    let what = format!("POST /revoke: the token {} (RFC 7009)", shortened(token));
-    story.exchange(CLIENT, SERVER, what, 200, &answer);
+async fn get_opaque_token(report: &mut Report<'_>, participants: &Participants) -> Result<Session, Failure> {
+    let api = &participants.opaque;
+    report.fold_steps();
+    let session = token_flow::get_token(report, participants, api).await?;
+    report.unfold_steps(CLIENT, SERVER, "gets an opaque token as in steps 1 to 7");
+
+    let expected = &ExpectedValidation::FIRST_OPAQUE;
+    token_flow::call_with_token(report, participants, api, &session.token, expected).await?;
+    let call = participants.call(api, Method::GET, Some(&bearer(&session.token))).await?;
+    report_admission(report, api, "GET, with the same token", &ExpectedValidation::INTROSPECTED, &call, 200);
+    Ok(session)
+}
+
+/// Returns a token that the cached API has in its cache.
+async fn use_cached_api(report: &mut Report<'_>, participants: &Participants) -> Result<String, Failure> {
+    let api = &participants.cached;
+    let minting = Minting { resource: &api.url, scope: "mcp:read", ..Minting::default() };
+    let token = participants.server.mint(minting);
+    let call = participants.call(api, Method::GET, Some(&bearer(&token))).await?;
+    report_admission(report, api, "GET, with an opaque token", &ExpectedValidation::FIRST_OPAQUE, &call, 200);
+    let call = participants.call(api, Method::GET, Some(&bearer(&token))).await?;
+    report_admission(report, api, "GET, with the same token", &ExpectedValidation::CACHED, &call, 200);
+    Ok(token)
+}
+
+async fn revoke_tokens(
+    report: &mut Report<'_>,
+    participants: &Participants,
+    jwt_session: &Session,
+    opaque_session: &Session,
+    cached_token: &str,
+) -> Result<(), Failure> {
+    let Participants { server, jwt, opaque, cached, .. } = participants;
+    revoke(report, participants, opaque_session).await?;
+    let call = participants.call(opaque, Method::GET, Some(&bearer(&opaque_session.token))).await?;
+    report_refusal(
+        report,
+        opaque,
+        "GET, right after that",
+        &ExpectedRefusal::invalid_token("Inactive"),
+        &call,
+    );
+
+    server.revoke(cached_token);
+    report.step(OPERATOR, SERVER, "revokes the token that the cached API has cached");
+    let call = participants.call(cached, Method::GET, Some(&bearer(cached_token))).await?;
+    let what = "GET; still accepted, for up to a minute";
+    report_admission(report, cached, what, &ExpectedValidation::CACHED, &call, 200);
+
+    revoke(report, participants, jwt_session).await?;
+    let call = participants.call(jwt, Method::GET, Some(&bearer(&jwt_session.token))).await?;
+    let what = "GET; a JWT is accepted until it expires";
+    report_admission(report, jwt, what, &ExpectedValidation::CACHED, &call, 200);
     Ok(())
 }
 
-/// How long the opaque API may rely on an answer: a revocation counts at once.
-pub(crate) const EACH_TIME: Duration = Duration::ZERO;
+/// The client revokes its own token (RFC 7009).
+async fn revoke(
+    report: &mut Report<'_>,
+    participants: &Participants,
+    session: &Session,
+) -> Result<(), Failure> {
+    let Session { server, registration, token } = session;
+    let answer = participants.client.revoke(server, &registration.client_id, token).await?;
+    let what = format!("POST /revoke, the token {} (RFC 7009)", shortened(token));
+    report.exchange(CLIENT, SERVER, what, 200, &answer);
+    Ok(())
+}
+
+/// How long the opaque API caches introspection answers: not at all, so that a revocation takes effect at once.
+pub(crate) const NO_CACHE: Duration = Duration::ZERO;

@@ -1,4 +1,4 @@
-//! The story of `examples/walkthrough`, told into memory: it goes as it should, and tells when it does not.
+//! Runs `examples/walkthrough` and reads its report.
 
 #[path = "../../examples/walkthrough/main.rs"]
 #[allow(dead_code, reason = "`main` is for the example")]
@@ -6,28 +6,44 @@ mod example;
 
 use std::time::Duration;
 
+use http::Method;
+
 use example::{
-    EACH_TIME,
-    cast::Cast,
-    narrative::{Story, Verdict},
-    tell,
+    NO_CACHE,
+    participants::Participants,
+    report::{Detail, Report, Verdict},
+    walk_through,
 };
 
 #[tokio::test]
 async fn quickstart_succeeds() {
-    let (verdict, text) = whole_story(EACH_TIME).await;
+    let (verdict, text) = full_report(NO_CACHE, Detail::Verbose).await;
 
-    assert_eq!(verdict, Verdict::AsItShould, "{text}");
-    assert!(text.ends_with(" steps went as they should\n"), "{text}");
+    assert_eq!(verdict, Verdict::AsExpected, "{text}");
+    assert!(text.ends_with(" checks: all as expected\n"), "{text}");
     assert!(text.contains("\n 50  "), "too short: {text}");
 }
 
 #[tokio::test]
-async fn quickstart_prints_no_full_secret() {
-    let (verdict, text) = whole_story(EACH_TIME).await;
-    assert_eq!(verdict, Verdict::AsItShould, "{text}");
+async fn quickstart_prints_at_most_70_lines_by_default() {
+    let (verdict, text) = full_report(NO_CACHE, Detail::Brief).await;
 
-    // Codes, tokens and identifiers have 43 characters at least.
+    assert_eq!(verdict, Verdict::AsExpected, "{text}");
+    assert!(text.lines().count() <= 70, "{text}");
+    for line in text.lines() {
+        assert!(line.chars().count() <= 124, "{line}");
+    }
+    assert!(!text.contains('✓') && !text.contains('·'), "{text}");
+    assert!(text.contains(" checks: all as expected\n"), "{text}");
+    assert!(text.lines().last().unwrap().contains("--verbose"), "{text}");
+}
+
+#[tokio::test]
+async fn quickstart_prints_no_full_secret() {
+    let (verdict, text) = full_report(NO_CACHE, Detail::Verbose).await;
+    assert_eq!(verdict, Verdict::AsExpected, "{text}");
+
+    // Codes, tokens and identifiers have at least 43 characters.
     let is_secret = |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);
     let longest = text.split(|character| !is_secret(character)).max_by_key(|word| word.len()).unwrap();
     assert!(longest.len() < 40, "{longest}");
@@ -35,60 +51,102 @@ async fn quickstart_prints_no_full_secret() {
 
 #[tokio::test]
 async fn quickstart_fails_when_revocation_is_noticed_late() {
-    let (verdict, text) = whole_story(Duration::from_secs(60)).await;
+    let (verdict, text) = full_report(Duration::from_secs(60), Detail::Brief).await;
 
-    assert_eq!(verdict, Verdict::Otherwise);
-    assert!(text.contains("✗ server     is asked for: expected 1 × introspection, found nothing"), "{text}");
+    assert_eq!(verdict, Verdict::NotAsExpected);
+    assert!(
+        text.contains("✗ server     requests received: expected 1 × introspection, found none"),
+        "{text}"
+    );
     assert!(text.contains("✗ client     status: expected 401, found 200"), "{text}");
-    assert!(text.contains("✗ opaque API reason: expected Inactive, found alice"), "{text}");
-    assert!(text.contains(" steps went otherwise than they should: "), "{text}");
+    assert!(text.contains("✗ opaque API reason: expected Inactive, found admitted"), "{text}");
+    assert!(text.contains(" steps not as expected: "), "{text}");
+}
+
+#[tokio::test]
+async fn method_that_does_not_exist_gets_405_and_not_401() {
+    let participants = Participants::start(NO_CACHE).await.unwrap();
+
+    let answer = participants.client.call(Method::DELETE, &participants.jwt.url, None).await.unwrap();
+
+    assert_eq!(answer.status, 405);
 }
 
 #[test]
 fn failed_checks_are_counted_by_step() {
-    let told = |story: &mut Story<'_>| {
-        story.step("client", "server", "one");
-        story.check("client", "status", 200, 200);
-        story.step("client", "server", "two");
-        story.check("client", "status", 200, 401);
-        story.check("client", "error", "(absent)", "invalid_token");
+    let steps = |report: &mut Report<'_>| {
+        report.step("client", "server", "one");
+        report.check("client", "status", 200, 200);
+        report.step("client", "server", "two");
+        report.check("client", "status", 200, 401);
+        report.check("client", "error", "(absent)", "invalid_token");
     };
 
-    let (verdict, text) = story(told, &Ok(()));
+    let (verdict, text) = report(Detail::Verbose, steps, &Ok(()));
 
-    assert_eq!(verdict, Verdict::Otherwise);
+    assert_eq!(verdict, Verdict::NotAsExpected);
     assert!(text.contains("✗ client     status: expected 200, found 401"), "{text}");
-    assert!(text.ends_with("1 of 2 steps went otherwise than they should: 2\n"), "{text}");
+    assert!(text.ends_with("1 of 2 steps not as expected: 2\n"), "{text}");
 }
 
 #[test]
-fn interrupted_story_fails() {
-    let (verdict, text) = story(|story| story.step("client", "server", "one"), &Err("connection lost"));
+fn failed_check_of_a_folded_step_is_printed_with_its_step() {
+    let steps = |report: &mut Report<'_>| {
+        report.fold_steps();
+        report.step("client", "server", "one");
+        report.check("client", "status", 200, 200);
+        report.step("client", "server", "two");
+        report.check("client", "status", 200, 401);
+        report.unfold_steps("client", "server", "both");
+    };
 
-    assert_eq!(verdict, Verdict::Otherwise);
-    assert!(text.ends_with("broke off after step 1: connection lost\n"), "{text}");
+    let (verdict, text) = report(Detail::Brief, steps, &Ok(()));
+
+    assert_eq!(verdict, Verdict::NotAsExpected);
+    let lines: Vec<_> = text.lines().map(str::trim).collect();
+    let expected = [
+        "2  client → server      two",
+        "✗ client     status: expected 200, found 401",
+        "1  client → server      both (steps 1 to 2)",
+        "",
+        "1 of 2 steps not as expected: 2",
+    ];
+    assert_eq!(lines[..expected.len()], expected, "{text}");
 }
 
 #[test]
-fn story_without_steps_fails() {
-    let (verdict, _) = story(|_| {}, &Ok(()));
+fn walkthrough_that_stops_early_fails() {
+    let (verdict, text) =
+        report(Detail::Verbose, |report| report.step("client", "server", "one"), &Err("connection lost"));
 
-    assert_eq!(verdict, Verdict::Otherwise);
+    assert_eq!(verdict, Verdict::NotAsExpected);
+    assert!(text.ends_with("stopped after step 1: connection lost\n"), "{text}");
 }
 
-async fn whole_story(opaque_ttl: Duration) -> (Verdict, String) {
-    let cast = Cast::assemble(opaque_ttl).await.unwrap();
+#[test]
+fn report_without_steps_fails() {
+    let (verdict, _) = report(Detail::Brief, |_| {}, &Ok(()));
+
+    assert_eq!(verdict, Verdict::NotAsExpected);
+}
+
+async fn full_report(opaque_ttl: Duration, detail: Detail) -> (Verdict, String) {
+    let participants = Participants::start(opaque_ttl).await.unwrap();
     let mut out = Vec::new();
-    let mut story = Story::new(&mut out);
-    let told = tell(&mut story, &cast).await;
-    let verdict = story.end(&told).unwrap();
+    let mut report = Report::new(&mut out, detail);
+    let result = walk_through(&mut report, &participants).await;
+    let verdict = report.finish(&result).unwrap();
     (verdict, String::from_utf8(out).unwrap())
 }
 
-fn story(tell: impl FnOnce(&mut Story<'_>), told: &Result<(), &str>) -> (Verdict, String) {
+fn report(
+    detail: Detail,
+    steps: impl FnOnce(&mut Report<'_>),
+    result: &Result<(), &str>,
+) -> (Verdict, String) {
     let mut out = Vec::new();
-    let mut story = Story::new(&mut out);
-    tell(&mut story);
-    let verdict = story.end(told).unwrap();
+    let mut report = Report::new(&mut out, detail);
+    steps(&mut report);
+    let verdict = report.finish(result).unwrap();
     (verdict, String::from_utf8(out).unwrap())
 }
