@@ -28,6 +28,7 @@ mod audience;
 mod client_identity;
 mod json_value;
 mod parse;
+mod rules;
 mod texts;
 mod trusted;
 
@@ -41,7 +42,11 @@ use serde::{
 
 pub use self::audience::Audience;
 use self::texts::Texts;
-pub(crate) use self::{client_identity::is_client_identifier, parse::ScopeArray};
+pub(crate) use self::{
+    client_identity::is_client_identifier,
+    parse::ScopeArray,
+    rules::{ClaimRules, MissingClaim},
+};
 use crate::{ClaimError, Scopes, UnixTime, heap_size::heap_size, strict_json::Members};
 
 /// The claims of a validated token.

@@ -6,17 +6,13 @@ use std::{
 };
 
 use super::{
-    IntrospectionValidator, ResourceServerCredential,
-    call::EndpointClient,
-    inactive_cache::InactiveCache,
-    location::EndpointLocation,
-    outage_log::OutageLog,
-    response::{IntrospectionPolicy, MissingAudience},
+    IntrospectionValidator, ResourceServerCredential, call::EndpointClient, inactive_cache::InactiveCache,
+    location::EndpointLocation, outage_log::OutageLog, response::IntrospectionPolicy,
     validation::Introspection,
 };
 use crate::{
     Audience, AuthorizationServer, Clock, ConfigError, SystemClock,
-    claims::ScopeArray,
+    claims::{ClaimRules, MissingClaim, ScopeArray},
     clock::{DEFAULT_CLOCK_SKEW, MAX_CLOCK_SKEW},
     config_error::Problem,
 };
@@ -34,7 +30,7 @@ pub struct IntrospectionValidatorBuilder {
     authorization_server: AuthorizationServer,
     credential: ResourceServerCredential,
     audience: Audience,
-    missing_audience: MissingAudience,
+    missing_audience: MissingClaim,
     scope_array: ScopeArray,
     clock_skew: Duration,
     ttl: Duration,
@@ -54,7 +50,7 @@ impl IntrospectionValidatorBuilder {
             authorization_server,
             credential,
             audience,
-            missing_audience: MissingAudience::Refuse,
+            missing_audience: MissingClaim::Refuse,
             scope_array: ScopeArray::Ignore,
             clock_skew: DEFAULT_CLOCK_SKEW,
             ttl: DEFAULT_TTL,
@@ -92,7 +88,7 @@ impl IntrospectionValidatorBuilder {
     /// Use this only if the authorization server answers `active: false` about every token that is not for this resource
     /// server. RFC 7662 section 4 leaves that to the server. If it does not, a token for any other service is accepted here.
     pub fn dangerously_allow_missing_audience(mut self) -> Self {
-        self.missing_audience = MissingAudience::Accept;
+        self.missing_audience = MissingClaim::Accept;
         self
     }
 
@@ -163,13 +159,18 @@ impl IntrospectionValidatorBuilder {
         let (Some(client), Some(inactive)) = (client, inactive) else {
             return Err(ConfigError::of(problems));
         };
-        let policy = IntrospectionPolicy {
-            issuer: server.issuer.clone(),
+        let rules = ClaimRules {
+            issuer: server.issuer.as_str().into(),
+            // Optional in RFC 7662 section 2.2, and this server was asked.
+            missing_issuer: MissingClaim::Accept,
             audience: self.audience.spellings(),
+            // RFC 7662 section 4 lets the authorization server check the audience, but a response without `aud` does not show
+            // whether it did.
             missing_audience: self.missing_audience,
-            scope_array: self.scope_array,
+            missing_expiry: MissingClaim::Accept,
             clock_skew: self.clock_skew,
         };
+        let policy = IntrospectionPolicy { rules, scope_array: self.scope_array };
         let issuer = server.issuer.clone();
         let outages = OutageLog::new(issuer.clone(), Arc::clone(&self.clock));
         let location =

@@ -1,30 +1,17 @@
 //! Reads the introspection response (RFC 7662 section 2.2) and checks the claims of an active token.
 
-use std::time::Duration;
-
 use crate::{
-    ClaimsSet, Issuer, UnixTime, ValidationError,
-    claims::ScopeArray,
-    refusal::Excerpt,
+    ClaimsSet, UnixTime, ValidationError,
+    claims::{ClaimRules, ScopeArray},
     strict_json::{self, Members},
 };
 
 /// What the claims of an active token must be.
 #[derive(Clone, Debug)]
 pub(super) struct IntrospectionPolicy {
-    pub(super) issuer: Issuer,
-    /// Every accepted spelling of our identifiers.
-    pub(super) audience: Vec<Box<str>>,
-    pub(super) missing_audience: MissingAudience,
+    /// Issuer, audience, `exp` and `nbf`.
+    pub(super) rules: ClaimRules,
     pub(super) scope_array: ScopeArray,
-    pub(super) clock_skew: Duration,
-}
-
-/// Whether a response without `aud` is accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MissingAudience {
-    Refuse,
-    Accept,
 }
 
 /// Members that are not claims of the token: one describes the response, the other is a name for display. [`ClaimsSet`]
@@ -54,67 +41,12 @@ impl IntrospectionPolicy {
         claims: &ClaimsSet,
         now: UnixTime,
     ) -> Result<Option<UnixTime>, ValidationError> {
-        self.check_issuer(claims)?;
+        self.rules.check_issuer(claims)?;
         check_kind(claims)?;
-        let expired_from = self.check_expiry(claims, now)?;
-        self.check_not_before(claims, now)?;
-        self.check_audience(claims)?;
+        let expired_from = self.rules.check_expiry(claims, now)?;
+        self.rules.check_not_before(claims, now)?;
+        self.rules.check_audience(claims)?;
         Ok(expired_from)
-    }
-
-    fn check_issuer(&self, claims: &ClaimsSet) -> Result<(), ValidationError> {
-        match claims.issuer() {
-            Some(found) if found != self.issuer.as_str() => Err(ValidationError::IssuerMismatch {
-                expected: self.issuer.as_str().into(),
-                found: Excerpt::new(found),
-            }),
-            // Optional in RFC 7662 section 2.2, and this server was asked.
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn check_expiry(&self, claims: &ClaimsSet, now: UnixTime) -> Result<Option<UnixTime>, ValidationError> {
-        let Some(exp) = claims.expires_at() else {
-            return Ok(None);
-        };
-        let expired_from = exp.saturating_add(self.clock_skew);
-        if now >= expired_from {
-            return Err(ValidationError::Expired { exp, now, clock_skew: self.clock_skew });
-        }
-        Ok(Some(expired_from))
-    }
-
-    fn check_not_before(&self, claims: &ClaimsSet, now: UnixTime) -> Result<(), ValidationError> {
-        let clock_skew = self.clock_skew;
-        match claims.not_before() {
-            Some(from) if now < from.saturating_sub(clock_skew) => {
-                Err(ValidationError::NotYetValid { claim: "nbf", from, now, clock_skew })
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    // RFC 9700 section 2.3: the resource server checks the audience of every token. RFC 7662 section 4 lets the
-    // authorization server do it, but a response without `aud` does not show whether it did.
-    fn check_audience(&self, claims: &ClaimsSet) -> Result<(), ValidationError> {
-        let mut audience = claims.audience().peekable();
-        if audience.peek().is_none() {
-            return match self.missing_audience {
-                MissingAudience::Accept => Ok(()),
-                MissingAudience::Refuse => Err(self.audience_mismatch(claims)),
-            };
-        }
-        if audience.any(|found| self.audience.iter().any(|accepted| **accepted == *found)) {
-            return Ok(());
-        }
-        Err(self.audience_mismatch(claims))
-    }
-
-    fn audience_mismatch(&self, claims: &ClaimsSet) -> ValidationError {
-        ValidationError::AudienceMismatch {
-            expected: self.audience.clone(),
-            found: claims.audience().count(),
-        }
     }
 }
 

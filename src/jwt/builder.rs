@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     Algorithm, Audience, AuthorizationServer, Clock, ConfigError, SystemClock,
+    claims::{ClaimRules, MissingClaim},
     clock::{DEFAULT_CLOCK_SKEW, MAX_CLOCK_SKEW},
     config_error::Problem,
 };
@@ -169,14 +170,17 @@ impl JwtValidatorBuilder {
         let Some(keys) = keys.filter(|_| problems.is_empty()) else {
             return Err(ConfigError::of(problems));
         };
-        let policy = ClaimsPolicy {
-            issuer,
+        let rules = ClaimRules {
+            issuer: issuer.as_str().into(),
+            missing_issuer: MissingClaim::Refuse,
             audience: self.audience.spellings(),
+            missing_audience: MissingClaim::Refuse,
+            missing_expiry: MissingClaim::Refuse,
             clock_skew: self.clock_skew,
-            max_age: self.max_age,
-            rule: self.rule.clone(),
         };
+        let policy = ClaimsPolicy { rules, max_age: self.max_age, rule: self.rule.clone() };
         Ok(JwtValidator {
+            issuer,
             keys,
             header_policy: HeaderPolicy { algorithms: self.algorithms, accept_typ_jwt: self.rule.is_some() },
             claims_policy: Arc::new(policy),

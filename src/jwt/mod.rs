@@ -51,13 +51,13 @@ use self::{
 use crate::{
     AccessToken, Audience, AuthorizationServer, Clock, Issuer, KeySet, TokenValidator, ValidatedToken,
     ValidationError,
-    refusal::Excerpt,
     validator::{BuiltIn, Private},
 };
 
 /// Validates JWT access tokens of one authorization server (RFC 9068 section 4). Cheap to clone; clones share their keys.
 #[derive(Clone, Debug)]
 pub struct JwtValidator {
+    issuer: Issuer,
     keys: KeySource,
     header_policy: HeaderPolicy,
     claims_policy: Arc<ClaimsPolicy>,
@@ -120,13 +120,8 @@ impl JwtValidator {
 
     /// Compares the issuer before anything was verified, to refuse only.
     fn check_unverified_issuer(&self, payload: &mut UnverifiedPayload<'_>) -> Result<(), ValidationError> {
-        let expected = self.claims_policy.issuer();
         match payload.issuer() {
-            Some(found) if *found == *expected.as_str() => Ok(()),
-            Some(found) => Err(ValidationError::IssuerMismatch {
-                expected: expected.as_str().into(),
-                found: Excerpt::new(&found),
-            }),
+            Some(found) => self.claims_policy.rules.compare_issuer(&found),
             None => Err(ValidationError::MalformedToken("payload is no JSON object with a string iss")),
         }
     }
@@ -155,7 +150,7 @@ impl TokenValidator for JwtValidator {
     }
 
     fn issuers(&self) -> Vec<Issuer> {
-        vec![self.claims_policy.issuer().clone()]
+        vec![self.issuer.clone()]
     }
 
     fn __built_in(&self, _: Private) -> Option<BuiltIn> {
