@@ -65,10 +65,9 @@ pub(crate) fn app(resource_server: &ResourceServer) -> Result<Router, ConfigErro
     // Its default accepts requests to loopback addresses only; a public server names its hosts here.
     let config = StreamableHttpServerConfig::default();
     let mcp = StreamableHttpService::new(|| Ok(Jenkins), Arc::new(LocalSessionManager::default()), config);
-    let app = Router::new().nest_service("/mcp", resource_server.require_scopes(READ).layer(mcp));
-    let metadata = resource_server.metadata_service()?;
-    let paths = resource_server.metadata_paths();
-    Ok(paths.into_iter().fold(app, |app, path| app.route_service(path, metadata.clone())))
+    Ok(Router::new()
+        .nest_service("/mcp", resource_server.require_scopes(READ).layer(mcp))
+        .merge(resource_server.metadata_router()?))
 }
 
 pub(crate) struct Jenkins;

@@ -67,7 +67,8 @@
 //! | `jwt` | yes | [`jwt`], [`jwks`]: local validation, keys by discovery | jsonwebtoken's types, no crypto backend |
 //! | `introspection` | yes | [`introspection`]: RFC 7662 | |
 //! | `reqwest` | yes | [`ReqwestClient`], to fetch keys and metadata and to introspect | reqwest, rustls on aws-lc-rs, the platform's certificates |
-//! | `axum` | no | `integration::axum`: extractors, `metadata_router` | axum without its default features |
+//! | `axum` | no | `integration::axum`: extractors, refusals as responses, `metadata_router` | axum without its default features |
+//! | `tonic` | no | `integration::tonic`: refusals of handlers as `tonic::Status` | tonic without its default features |
 //! | `testing` | no | `testing`: an authorization server in memory, tokens, a clock | |
 //!
 //! Features add up. None of them changes which tokens are accepted.
@@ -141,7 +142,7 @@ pub mod clock;
 mod heap_size;
 
 // Frameworks and tests
-#[cfg(feature = "axum")]
+#[cfg(any(feature = "axum", feature = "tonic"))]
 pub mod integration;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -155,7 +156,10 @@ pub use self::{
     credentials::AccessToken,
     http_client::{BoxFuture, HttpClient, HttpError},
     protected_resource_metadata::{MetadataService, ProtectedResourceMetadata},
-    refusal::{ClaimError, ErrorCode, Excerpt, Rejection, RejectionBody, RejectionReason, ValidationError},
+    refusal::{
+        Challenge, ClaimError, ErrorCode, Excerpt, Refusal, Rejection, RejectionBody, RejectionReason,
+        ValidationError,
+    },
     requirement::{EmptyRequirement, ScopeHierarchy, ScopeRequirement},
     resource_server::{ResourceServer, ResourceServerBuilder},
     scope::{InvalidScope, Scope, Scopes},
@@ -171,7 +175,7 @@ pub use self::{
 pub use http_client::ReqwestClient;
 #[cfg(feature = "axum")]
 #[doc(inline)]
-pub use integration::axum::{Claims, ExtractError};
+pub use integration::axum::Claims;
 #[cfg(feature = "introspection")]
 #[doc(inline)]
 pub use introspection::{IntrospectionValidator, IntrospectionValidatorBuilder, ResourceServerCredential};

@@ -19,6 +19,9 @@ use std::{
     sync::Arc,
 };
 
+/// Asks an authorization server for a refresh token (OpenID Connect Core section 11). No scope of a resource.
+pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
+
 /// One scope: a case-sensitive word without spaces, quotes and backslashes.
 #[derive(Clone)]
 pub struct Scope(Text);

@@ -68,6 +68,7 @@ fn router(resource_server: &ResourceServer, recorder: &Recorder) -> Result<Route
         get(list_jobs).route_layer((outside.clone(), resource_server.require_scopes(READ), inside.clone()));
     let trigger = post(trigger_build).route_layer((outside, resource_server.require_scopes(WRITE), inside));
 
+    // `Router::merge(resource_server.metadata_router())` does the same with the feature `axum`.
     let mut router = Router::new().route(PATH, list.merge(trigger)).with_state(Arc::new(AtomicU32::new(0)));
     let metadata = resource_server.metadata_service()?;
     for path in resource_server.metadata_paths() {

@@ -1,10 +1,11 @@
 //! Extractors for axum handlers: `ValidatedToken`, `Option<ValidatedToken>` and [`Claims<T>`].
 //!
 //! ```
-//! use axum::{Router, routing::get};
-//! use tower_bearer::{Claims, ResourceServer, Scope, ValidatedToken};
+//! use axum::{Router, routing::{get, post}};
+//! use tower_bearer::{Claims, Refusal, ResourceServer, Scope, ValidatedToken};
 //!
 //! const READ: Scope = Scope::from_static("orders:read");
+//! const WRITE: Scope = Scope::from_static("orders:write");
 //!
 //! #[derive(serde::Deserialize)]
 //! struct Tenant {
@@ -19,9 +20,17 @@
 //!     if token.is_some() { "hello again" } else { "hello" }
 //! }
 //!
+//! async fn import(token: ValidatedToken, body: String) -> Result<&'static str, Refusal> {
+//!     if body.contains("overwrite") {
+//!         token.require(WRITE)?; // 403 with the challenge of the layer
+//!     }
+//!     Ok("imported")
+//! }
+//!
 //! fn app(resource_server: &ResourceServer) -> Router {
 //!     Router::new()
 //!         .route("/orders", get(list).route_layer(resource_server.require_scopes(READ)))
+//!         .route("/imports", post(import).route_layer(resource_server.require_scopes(READ)))
 //!         .route("/", get(greet).route_layer(resource_server.allow_anonymous()))
 //! }
 //! # let _ = app;
@@ -38,77 +47,44 @@
 
 use std::convert::Infallible;
 
-use axum_core::{
+use axum::{
     body::Body,
     extract::{FromRequestParts, OptionalFromRequestParts},
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header::CACHE_CONTROL, request::Parts};
+use http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use crate::{ClaimError, Rejection, ValidatedToken, refusal::json_body, validate_token::Anonymous};
+use crate::{Refusal, ValidatedToken, ValidationError, refusal::RequestKind, token::AnonymousRequest};
 
-/// The claims of the validated token as a type of yours.
+/// The claims of the validated token as a type of yours, which implements `Deserialize`.
 ///
-/// A token whose claims are not a `T` is answered 403: it is good, and a new one would have the same claims. The log
-/// (debug) says which claim it was.
-// The bound is here so that the compiler names a missing `Deserialize`, and not only that the handler is none.
+/// A token whose claims are not a `T` is answered 403: it is valid, and a new one would have the same claims. The reason is
+/// [`ValidationError::ClaimsDoNotFit`], which names the claim.
+// The bound is here so that the compiler names a missing `Deserialize`, and not only that the function is no handler.
 #[derive(Clone, Copy, Debug)]
 pub struct Claims<T: DeserializeOwned>(pub T);
 
-/// Why an extractor has nothing to give.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ExtractError {
-    /// No layer of a resource server stands in front of this handler: 500.
-    #[error("no validated token: put a layer of the resource server in front of this handler")]
-    NoLayer,
-    /// The layer lets anonymous requests pass, and this handler does not: 401 with the challenge of the layer, which is in
-    /// here.
-    #[error("no credentials")]
-    NoCredentials(Box<http::Response<Bytes>>),
-    /// The claims are not of the type that the handler asks for: 403.
-    #[error("claims of the validated token do not fit the handler: {0}")]
-    Claims(#[from] ClaimError),
-}
-
-impl IntoResponse for ExtractError {
+/// The response of the layer: status, challenge and body. Logs the refusal.
+impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let mut response = match self {
-            Self::NoCredentials(refusal) => return refusal.map(Body::from),
-            Self::NoLayer => {
-                let body = json_body(Rejection::Internal);
-                (
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    [(http::header::CONTENT_TYPE, body.content_type)],
-                    Body::from(body.bytes),
-                )
-                    .into_response()
-            }
-            Self::Claims(_) => (
-                StatusCode::FORBIDDEN,
-                [(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-                Body::from(r#"{"status":403,"title":"Forbidden"}"#),
-            )
-                .into_response(),
-        };
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
+        self.into_http().map(Body::from)
     }
 }
 
-/// The token that a layer in front has validated. Behind [`ResourceServer::allow_anonymous`](crate::ResourceServer::allow_anonymous) an
-/// anonymous request is answered 401, as it would be behind `require_token()`.
+/// The token that a layer in front has validated.
+///
+/// After [`ResourceServer::allow_anonymous`](crate::ResourceServer::allow_anonymous), an anonymous request is answered as by
+/// [`ResourceServer::require_token`](crate::ResourceServer::require_token): 401. Without a layer in front of the handler, every request is answered 500.
 impl<S: Sync> FromRequestParts<S> for ValidatedToken {
-    type Rejection = ExtractError;
+    type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ExtractError> {
-        find(parts)
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        find(parts).cloned()
     }
 }
 
-/// The token, or `None` for an anonymous request behind [`ResourceServer::allow_anonymous`](crate::ResourceServer::allow_anonymous).
+/// The token, or `None` for an anonymous request after [`ResourceServer::allow_anonymous`](crate::ResourceServer::allow_anonymous).
 ///
 /// It cannot tell an anonymous request from a route without a layer.
 impl<S: Sync> OptionalFromRequestParts<S> for ValidatedToken {
@@ -119,41 +95,42 @@ impl<S: Sync> OptionalFromRequestParts<S> for ValidatedToken {
     }
 }
 
+/// As the extractor of [`ValidatedToken`], and 403 if the claims are not a `T`.
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Claims<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        Self::of(find(parts)?, parts)
+    }
+}
+
 /// The claims, or `None` for an anonymous request.
 impl<S: Sync, T: DeserializeOwned> OptionalFromRequestParts<S> for Claims<T> {
-    type Rejection = ExtractError;
+    type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, ExtractError> {
-        parts.extensions.get::<ValidatedToken>().map(Self::of).transpose()
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Refusal> {
+        parts.extensions.get::<ValidatedToken>().map(|token| Self::of(token, parts)).transpose()
     }
 }
 
 impl<T: DeserializeOwned> Claims<T> {
-    fn of(token: &ValidatedToken) -> Result<Self, ExtractError> {
-        let claims = token.deserialize().inspect_err(|error| {
-            tracing::debug!(%error, "claims of a validated token do not fit the handler");
-        });
-        Ok(Self(claims?))
+    fn of(token: &ValidatedToken, parts: &Parts) -> Result<Self, Refusal> {
+        token.deserialize().map(Self).map_err(|error| {
+            token.refuse(ValidationError::ClaimsDoNotFit(error)).of_request(&parts.method, &parts.uri)
+        })
     }
 }
 
-impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Claims<T> {
-    type Rejection = ExtractError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ExtractError> {
-        Self::of(&find(parts)?)
-    }
-}
-
-fn find(parts: &Parts) -> Result<ValidatedToken, ExtractError> {
+fn find(parts: &Parts) -> Result<&ValidatedToken, Refusal> {
     if let Some(token) = parts.extensions.get::<ValidatedToken>() {
-        return Ok(token.clone());
+        return Ok(token);
     }
-    if let Some(anonymous) = parts.extensions.get::<Anonymous>() {
-        let refusal = anonymous.refuse(&parts.method, &parts.headers);
-        return Err(ExtractError::NoCredentials(Box::new(refusal)));
-    }
-    let error = ExtractError::NoLayer;
-    tracing::error!(path = ?parts.uri.path(), %error, "route without a layer");
-    Err(error)
+    let refusal = match parts.extensions.get::<AnonymousRequest>() {
+        Some(anonymous) => anonymous.refuse(),
+        None => Refusal::without_layer(
+            ValidationError::NoLayer,
+            RequestKind::new(&parts.method, &parts.headers, false),
+        ),
+    };
+    Err(refusal.of_request(&parts.method, &parts.uri))
 }

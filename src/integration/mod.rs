@@ -1,4 +1,8 @@
 //! What frameworks need beyond a layer.
 
+#[cfg(feature = "axum")]
 pub mod axum;
+#[cfg(feature = "axum")]
 mod metadata_router;
+#[cfg(feature = "tonic")]
+pub mod tonic;

@@ -6,13 +6,10 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::ProtectedResourceMetadata;
-use crate::{Issuer, Scope, config_error::Problem, url_policy::check_url};
+use crate::{Issuer, Scope, config_error::Problem, scope::OFFLINE_ACCESS, url_policy::check_url};
 
 /// The path of the document of a resource without a path.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
-
-/// With this scope a client asks the authorization server for a refresh token. No resource has it.
-pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
 
 /// Metadata as a resource server publishes it. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -21,9 +21,11 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-pub(crate) use self::document::{OFFLINE_ACCESS, Publication};
+pub(crate) use self::document::Publication;
 pub use self::service::MetadataService;
-use crate::{Scope, config_error::Problem, url_policy::Loopback, user_info::without_user_info};
+use crate::{
+    Scope, config_error::Problem, scope::OFFLINE_ACCESS, url_policy::Loopback, user_info::without_user_info,
+};
 
 /// The settings of the metadata document of one protected resource.
 ///

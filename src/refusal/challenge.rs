@@ -1,11 +1,15 @@
-//! `WWW-Authenticate`: one challenge of the scheme `Bearer` (RFC 6750 section 3, RFC 9110 section 11.6.1).
-//!
-//! What a challenge says is known when a layer is built, but for the scopes of nested guards; so it is written then.
+//! The value of `WWW-Authenticate`: [`Challenge`] (RFC 6750 section 3, RFC 9110 section 11.6.1).
+
+use std::sync::Arc;
 
 use http::HeaderValue;
 
-use super::{ErrorCode, Rejection};
-use crate::{Scope, requirement::scope_list};
+use super::{ErrorCode, RefusalSettings};
+use crate::{
+    Scope,
+    requirement::{scope_list, without_repetition},
+    scope::OFFLINE_ACCESS,
+};
 
 /// What every challenge of a resource server says.
 #[derive(Clone, Debug, Default)]
@@ -15,28 +19,103 @@ pub(crate) struct ChallengeSettings {
     pub(crate) error_uri: Option<Box<str>>,
 }
 
-/// Written when nothing else is configured: a challenge needs one parameter (RFC 6750 section 3).
+/// Used when nothing else is configured, because a challenge needs one parameter (RFC 6750 section 3).
 const DEFAULT_REALM: &str = "api";
 
-impl ChallengeSettings {
-    /// Writes the challenge of a rejection; `scopes` are those that the operation needs.
-    pub(crate) fn write(&self, rejection: Rejection, scopes: &[Scope]) -> HeaderValue {
+/// Builds a challenge of the scheme `Bearer`, for handlers that refuse requests by themselves.
+///
+/// Made by [`ResourceServer::challenge`](crate::ResourceServer::challenge). It names the realm and the metadata address of
+/// the resource server.
+///
+/// ```
+/// # struct Nobody;
+/// # impl tower_bearer::TokenValidator for Nobody {
+/// #     async fn validate(
+/// #         &self,
+/// #         _: &tower_bearer::AccessToken,
+/// #     ) -> Result<tower_bearer::ValidatedToken, tower_bearer::ValidationError> {
+/// #         Err(tower_bearer::ValidationError::Inactive)
+/// #     }
+/// # }
+/// use tower_bearer::{ErrorCode, ProtectedResourceMetadata, ResourceServer, Scope};
+///
+/// let resource_server = ResourceServer::builder(Nobody)
+///     .resource_metadata(ProtectedResourceMetadata::new("https://orders.example.com"))
+///     .build()?;
+///
+/// let challenge = resource_server
+///     .challenge()
+///     .error(ErrorCode::InvalidToken)
+///     .error_description("The session of this token has ended")
+///     .scope([Scope::from_static("orders:read")])
+///     .to_header_value();
+///
+/// assert_eq!(
+///     challenge,
+///     "Bearer error=\"invalid_token\", error_description=\"The session of this token has ended\", \
+///      scope=\"orders:read\", \
+///      resource_metadata=\"https://orders.example.com/.well-known/oauth-protected-resource\""
+/// );
+/// # Ok::<_, tower_bearer::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Challenge {
+    settings: Arc<RefusalSettings>,
+    error: Option<ErrorCode>,
+    error_description: Option<String>,
+    scopes: Vec<Scope>,
+}
+
+impl Challenge {
+    pub(crate) fn new(settings: &Arc<RefusalSettings>) -> Self {
+        Self { settings: Arc::clone(settings), error: None, error_description: None, scopes: Vec::new() }
+    }
+
+    /// Sets `error` (RFC 6750 section 3.1). Default: none, as for requests without credentials.
+    pub fn error(mut self, code: ErrorCode) -> Self {
+        self.error = Some(code);
+        self
+    }
+
+    /// Sets `error_description`, a sentence for the developer of the client. Only used together with
+    /// [`error`](Self::error). Default: the sentence that layers use for this error.
+    ///
+    /// Characters that RFC 6750 section 3 does not allow are left out: quotes, backslashes, and all but visible ASCII and
+    /// spaces.
+    pub fn error_description(mut self, text: &str) -> Self {
+        let is_allowed = |character: &char| matches!(character, ' '..='!' | '#'..='[' | ']'..='~');
+        self.error_description = Some(text.chars().filter(is_allowed).collect());
+        self
+    }
+
+    /// Sets `scope`: the scopes that a token needs (RFC 6750 section 3). Default: none.
+    ///
+    /// `offline_access` is left out: whether a client gets a refresh token is between it and the authorization server.
+    pub fn scope(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
+        self.scopes = nameable(scopes);
+        self
+    }
+
+    /// Writes the challenge.
+    pub fn to_header_value(&self) -> HeaderValue {
+        let ChallengeSettings { realm, resource_metadata, error_uri } = &self.settings.challenge;
         let mut params = Params(String::with_capacity(256));
-        let bare = self.resource_metadata.is_none() && scopes.is_empty();
-        if let Some(realm) = self.realm.as_deref().or(bare.then_some(DEFAULT_REALM)) {
+        let is_bare = resource_metadata.is_none() && self.scopes.is_empty();
+        if let Some(realm) = realm.as_deref().or(is_bare.then_some(DEFAULT_REALM)) {
             params.push("realm", realm);
         }
-        if let Some(code) = rejection.error_code() {
+        if let Some(code) = self.error {
             params.push("error", code.as_str());
-            params.push("error_description", rejection.description());
-            if let Some(uri) = &self.error_uri {
+            params.push("error_description", self.error_description.as_deref().unwrap_or(code.description()));
+            if let Some(uri) = error_uri {
                 params.push("error_uri", uri);
             }
         }
-        if !scopes.is_empty() {
-            params.push("scope", &scope_list(scopes));
+        if !self.scopes.is_empty() {
+            params.push("scope", &scope_list(&self.scopes));
         }
-        if let Some(url) = &self.resource_metadata {
+        if let Some(url) = resource_metadata {
             params.push("resource_metadata", url);
         }
         HeaderValue::try_from(params.0)
@@ -44,37 +123,9 @@ impl ChallengeSettings {
     }
 }
 
-/// The challenges that one layer needs, written in advance.
-#[derive(Clone, Debug)]
-pub(crate) struct Challenges {
-    unauthorized: HeaderValue,
-    invalid_request: HeaderValue,
-    invalid_token: HeaderValue,
-    insufficient_scope: HeaderValue,
-}
-
-impl Challenges {
-    pub(crate) fn new(settings: &ChallengeSettings, scopes: &[Scope]) -> Self {
-        Self {
-            unauthorized: settings.write(Rejection::Unauthorized, scopes),
-            invalid_request: settings.write(Rejection::InvalidRequest, scopes),
-            invalid_token: settings.write(Rejection::InvalidToken, scopes),
-            insufficient_scope: settings.write(Rejection::InsufficientScope, scopes),
-        }
-    }
-
-    /// Returns the challenge of a rejection; none where the fault is not the caller's.
-    pub(crate) fn find(&self, rejection: Rejection) -> Option<HeaderValue> {
-        if !rejection.is_challenge() {
-            return None;
-        }
-        Some(match rejection.error_code() {
-            None => self.unauthorized.clone(),
-            Some(ErrorCode::InvalidRequest) => self.invalid_request.clone(),
-            Some(ErrorCode::InvalidToken) => self.invalid_token.clone(),
-            Some(ErrorCode::InsufficientScope) => self.insufficient_scope.clone(),
-        })
-    }
+/// Returns the scopes that a challenge may name, each once.
+pub(crate) fn nameable(scopes: impl IntoIterator<Item = Scope>) -> Vec<Scope> {
+    without_repetition(scopes.into_iter().filter(|scope| scope.as_str() != OFFLINE_ACCESS))
 }
 
 /// The scheme and its parameters, each value as quoted-string (RFC 9110 section 5.6.4).
@@ -95,12 +146,12 @@ impl Params {
     }
 }
 
-/// Tells whether a text may stand in a quoted-string of ours: visible ASCII and spaces.
+/// Tells whether a text can be a quoted-string here: visible ASCII and spaces.
 pub(crate) fn is_quotable(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-/// Tells whether a text may stand in `error_uri` (RFC 6750 section 3): %x21 / %x23-5B / %x5D-7E.
+/// Tells whether a text can be an `error_uri` (RFC 6750 section 3): %x21 / %x23-5B / %x5D-7E.
 pub(crate) fn is_error_uri(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }
@@ -111,21 +162,23 @@ mod tests {
 
     const READ: Scope = Scope::from_static("read");
 
-    #[test]
-    fn r6750_11_a_bare_configuration_falls_back_to_a_realm() {
-        let challenge = ChallengeSettings::default().write(Rejection::Unauthorized, &[]);
-
-        assert_eq!(challenge, "Bearer realm=\"api\"");
+    fn challenge(settings: ChallengeSettings) -> Challenge {
+        Challenge::new(&Arc::new(RefusalSettings { challenge: settings, ..RefusalSettings::default() }))
     }
 
     #[test]
-    fn r6750_20_a_realm_is_written_once_as_quoted_string() {
+    fn r6750_11_bare_configuration_falls_back_to_a_realm() {
+        assert_eq!(challenge(ChallengeSettings::default()).to_header_value(), "Bearer realm=\"api\"");
+    }
+
+    #[test]
+    fn r6750_20_realm_is_written_once_as_quoted_string() {
         let settings =
             ChallengeSettings { realm: Some("a \"b\" \\ c".into()), ..ChallengeSettings::default() };
 
-        let challenge = settings.write(Rejection::Unauthorized, &[READ]);
+        let value = challenge(settings).scope([READ]).to_header_value();
 
-        assert_eq!(challenge, r#"Bearer realm="a \"b\" \\ c", scope="read""#);
+        assert_eq!(value, r#"Bearer realm="a \"b\" \\ c", scope="read""#);
     }
 
     #[test]
@@ -136,10 +189,11 @@ mod tests {
             error_uri: Some("https://h/errors".into()),
         };
 
-        let challenge = settings.write(Rejection::InsufficientScope, &[READ]);
+        let value =
+            challenge(settings).scope([READ, READ]).error(ErrorCode::InsufficientScope).to_header_value();
 
         assert_eq!(
-            challenge,
+            value,
             "Bearer realm=\"orders\", error=\"insufficient_scope\", \
              error_description=\"The access token does not allow this operation\", \
              error_uri=\"https://h/errors\", scope=\"read\", \
@@ -148,13 +202,35 @@ mod tests {
     }
 
     #[test]
+    fn r6750_18_description_keeps_only_the_allowed_characters() {
+        let value = challenge(ChallengeSettings::default())
+            .error(ErrorCode::InvalidToken)
+            .error_description("a\"b\\c\r\nd é!#[]~")
+            .to_header_value();
+
+        assert_eq!(value, r#"Bearer realm="api", error="invalid_token", error_description="abcd !#[]~""#);
+    }
+
+    #[test]
+    fn rmcp_11_offline_access_is_never_named() {
+        let value = challenge(ChallengeSettings::default())
+            .scope([Scope::from_static(OFFLINE_ACCESS), READ])
+            .to_header_value();
+
+        assert_eq!(value, r#"Bearer scope="read""#);
+    }
+
+    #[test]
     fn r6750_18_every_description_is_of_the_allowed_characters() {
+        use crate::Rejection;
+
         let retry_after = std::time::Duration::ZERO;
         for rejection in [
             Rejection::Unauthorized,
             Rejection::InvalidRequest,
             Rejection::InvalidToken,
             Rejection::InsufficientScope,
+            Rejection::Forbidden,
             Rejection::Unavailable { retry_after },
             Rejection::BadGateway,
             Rejection::Internal,

@@ -1,28 +1,200 @@
-//! Why a request was refused and how the refusal is written.
+//! How a request is refused: why, with which answer, and how that answer is written.
 //!
-//! Three steps: a [`ValidationError`] says what was wrong, for operators. A [`Rejection`] is one of seven answers to the
-//! caller. A response is written from the rejection: over HTTP a status, a challenge and a body; over gRPC a status in
-//! trailers only.
+//! 1. A [`ValidationError`] is the cause, for operators.
+//! 2. A [`Rejection`] is the answer, one of eight.
+//! 3. A [`Refusal`] holds both with what the layer says in every refusal, and writes the response: over HTTP a status, a
+//!    challenge and a body; over gRPC a status in trailers-only form.
+//!
+//! # Logs
+//! Every refusal is logged once, when its response is written. The level is `debug`, since anyone can cause refusals.
+//! It is `error` where the service itself is wrong: a handler without a layer, or a validator that panicked. Outages of
+//! an authorization server and a refused introspection credential are logged at `warn` or `error` where they are
+//! detected. No log line holds a token or a subject.
 
+mod body;
 mod challenge;
 mod claim_error;
+mod grpc;
+mod http;
 mod rejection;
-mod response;
+mod request_kind;
 mod validation_error;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-pub(crate) use self::{
-    challenge::{ChallengeSettings, Challenges, is_error_uri, is_quotable},
-    response::{RequestKind, WriteBody, json_body, refusal},
-    validation_error::DEFAULT_RETRY_AFTER,
-};
+use ::http::{HeaderValue, Method, Response, Uri, header::CACHE_CONTROL};
+use bytes::Bytes;
+
 pub use self::{
+    body::RejectionBody,
+    challenge::Challenge,
     claim_error::ClaimError,
     rejection::{ErrorCode, Rejection, RejectionReason},
-    response::RejectionBody,
     validation_error::{Excerpt, ValidationError},
 };
+pub(crate) use self::{
+    body::{WriteBody, json_body},
+    challenge::{ChallengeSettings, is_error_uri, is_quotable, nameable},
+    request_kind::RequestKind,
+    validation_error::DEFAULT_RETRY_AFTER,
+};
+use crate::Scope;
+
+/// A refused request, with all that its response says.
+///
+/// Layers and extractors make refusals, and [`ValidatedToken::require`](crate::ValidatedToken::require) makes one for a
+/// handler. Its response has the challenge and the body that the layer in front of the handler would give:
+///
+/// * any `http` service: [`into_http`](Self::into_http);
+/// * axum (feature `axum`): it implements `IntoResponse`;
+/// * tonic (feature `tonic`): it converts into a `tonic::Status`.
+///
+/// `Display` shows the cause, which is for operators. It may name what the token claims about issuer, audience and time, so
+/// do not send it to the caller.
+#[derive(Clone)]
+#[must_use = "a refusal has no effect until it is returned as a response"]
+pub struct Refusal(Box<Parts>);
+
+#[derive(Clone)]
+struct Parts {
+    reason: RejectionReason,
+    rejection: Rejection,
+    settings: Arc<RefusalSettings>,
+    scopes: Vec<Scope>,
+    request: RequestKind,
+    method: Option<Method>,
+    uri: Option<Uri>,
+}
+
+impl Refusal {
+    /// Refuses a request; `scopes` are those that a challenge names.
+    pub(crate) fn new(
+        error: ValidationError,
+        settings: &Arc<RefusalSettings>,
+        scopes: &[Scope],
+        request: RequestKind,
+    ) -> Self {
+        let rejection = Rejection::from(&error);
+        let scopes = if rejection.is_challenge() { nameable(scopes.iter().cloned()) } else { Vec::new() };
+        Self(Box::new(Parts {
+            reason: RejectionReason::new(error),
+            rejection,
+            settings: Arc::clone(settings),
+            scopes,
+            request,
+            method: None,
+            uri: None,
+        }))
+    }
+
+    /// Refuses a request that no layer has seen.
+    pub(crate) fn without_layer(error: ValidationError, request: RequestKind) -> Self {
+        let scopes = match &error {
+            ValidationError::InsufficientScope { required, .. } => required.named().to_vec(),
+            _ => Vec::new(),
+        };
+        Self::new(error, &Arc::new(RefusalSettings::default()), &scopes, request)
+    }
+
+    /// Adds what a body may say about the request.
+    pub(crate) fn of_request(mut self, method: &Method, uri: &Uri) -> Self {
+        self.0.method = Some(method.clone());
+        self.0.uri = Some(uri.clone());
+        self
+    }
+
+    /// Returns the cause, for operators.
+    pub fn error(&self) -> &ValidationError {
+        self.0.reason.error()
+    }
+
+    /// Returns the answer.
+    pub fn rejection(&self) -> Rejection {
+        self.0.rejection
+    }
+
+    /// Returns the scopes that the challenge names; empty if there is no challenge.
+    pub fn scopes(&self) -> &[Scope] {
+        &self.0.scopes
+    }
+
+    /// Returns the method of the request.
+    ///
+    /// `None` if the refusal was made without the request at hand, as by
+    /// [`ValidatedToken::require`](crate::ValidatedToken::require).
+    pub fn method(&self) -> Option<&Method> {
+        self.0.method.as_ref()
+    }
+
+    /// Returns the URI of the request as the layer saw it. A router in front may have removed a prefix.
+    ///
+    /// `None` if the refusal was made without the request at hand, as by
+    /// [`ValidatedToken::require`](crate::ValidatedToken::require).
+    pub fn uri(&self) -> Option<&Uri> {
+        self.0.uri.as_ref()
+    }
+
+    /// Returns the value of `WWW-Authenticate`. `None` where the fault is not the caller's.
+    pub fn challenge(&self) -> Option<HeaderValue> {
+        self.challenge_naming(&self.0.scopes)
+    }
+
+    fn challenge_naming(&self, scopes: &[Scope]) -> Option<HeaderValue> {
+        if !self.0.rejection.is_challenge() {
+            return None;
+        }
+        let challenge = Challenge::new(&self.0.settings).scope(scopes.iter().cloned());
+        Some(match self.0.rejection.error_code() {
+            Some(code) => challenge.error(code).to_header_value(),
+            None => challenge.to_header_value(),
+        })
+    }
+
+    /// Writes the response, and logs the refusal.
+    ///
+    /// A gRPC call behind a layer with [`grpc()`](crate::ValidateTokenLayer::grpc) gets HTTP 200 and a `grpc-status`. Any
+    /// other request gets the HTTP status of [`rejection`](Self::rejection).
+    pub fn into_http(self) -> Response<Bytes> {
+        self.log();
+        let mut response = if self.0.request.is_grpc() { grpc::write(&self) } else { http::write(&self) };
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response.extensions_mut().insert(self.0.reason);
+        response
+    }
+
+    /// Tells operators why. Errors of others are logged at a higher level where they are detected, and once.
+    pub(crate) fn log(&self) {
+        let status = self.rejection().status().as_u16();
+        match self.error() {
+            error @ (ValidationError::Internal { .. } | ValidationError::NoLayer) => {
+                tracing::error!(status, path = ?self.uri().map(Uri::path), %error, "request refused");
+            }
+            error => tracing::debug!(status, %error, "request refused"),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error().fmt(f)
+    }
+}
+
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refusal")
+            .field("rejection", &self.0.rejection)
+            .field("error", self.error())
+            .field("scopes", &self.0.scopes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::error::Error for Refusal {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(self.error())
+    }
+}
 
 /// What a resource server says in every refusal.
 pub(crate) struct RefusalSettings {
@@ -32,12 +204,12 @@ pub(crate) struct RefusalSettings {
     pub(crate) grpc_invalid_argument: bool,
 }
 
-impl RefusalSettings {
-    pub(crate) fn grpc_status(&self, rejection: Rejection) -> u8 {
-        const INVALID_ARGUMENT: u8 = 3;
-        match rejection {
-            Rejection::InvalidRequest if self.grpc_invalid_argument => INVALID_ARGUMENT,
-            _ => rejection.grpc_status(),
+impl Default for RefusalSettings {
+    fn default() -> Self {
+        Self {
+            challenge: ChallengeSettings::default(),
+            write_body: Box::new(json_body),
+            grpc_invalid_argument: false,
         }
     }
 }
@@ -46,4 +218,13 @@ impl fmt::Debug for RefusalSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RefusalSettings").field("challenge", &self.challenge).finish_non_exhaustive()
     }
+}
+
+/// Up to 3 seconds more, so that callers refused by an outage do not all come back at once.
+fn jitter() -> u64 {
+    const MAX_JITTER: u8 = 3;
+    let mut byte = [0];
+    // Without randomness there is no jitter, and the answer is still right.
+    let _ = aws_lc_rs::rand::fill(&mut byte);
+    u64::from(byte[0] % (MAX_JITTER + 1))
 }

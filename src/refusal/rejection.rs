@@ -1,4 +1,4 @@
-//! What the caller is told: [`Rejection`], seven answers and the one table from [`ValidationError`] to them.
+//! What the caller is told: [`Rejection`], eight answers and the one table from [`ValidationError`] to them.
 //!
 //! | rejection | HTTP | gRPC | `error` |
 //! |---|---|---|---|
@@ -6,6 +6,7 @@
 //! | [`InvalidRequest`](Rejection::InvalidRequest) | 400 | 16 (or 3, see `ResourceServerBuilder`) | `invalid_request` |
 //! | [`InvalidToken`](Rejection::InvalidToken) | 401 | 16 | `invalid_token` |
 //! | [`InsufficientScope`](Rejection::InsufficientScope) | 403 | 7 `PERMISSION_DENIED` | `insufficient_scope` |
+//! | [`Forbidden`](Rejection::Forbidden) | 403 | 7 | none |
 //! | [`Unavailable`](Rejection::Unavailable) | 503 | 14 `UNAVAILABLE` | none |
 //! | [`BadGateway`](Rejection::BadGateway) | 502 | 14 | none |
 //! | [`Internal`](Rejection::Internal) | 500 | 13 `INTERNAL` | none |
@@ -30,14 +31,17 @@ use super::ValidationError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// No credentials came: a challenge without a reason.
+    /// The request has no credentials: a challenge without an error.
     Unauthorized,
     /// The request is malformed.
     InvalidRequest,
-    /// The token is malformed, expired, withdrawn, for somebody else or otherwise not good.
+    /// The token is malformed, expired, revoked, for another resource or otherwise not valid.
     InvalidToken,
-    /// The token is good and does not allow this operation.
+    /// The token is valid, but its scopes do not allow this operation.
     InsufficientScope,
+    /// The token is valid, but its other claims do not allow this operation. There is no challenge, since a new token would
+    /// have the same claims.
+    Forbidden,
     /// We cannot decide now; the token may be good.
     #[non_exhaustive]
     Unavailable {
@@ -68,7 +72,7 @@ impl Rejection {
         match self {
             Self::Unauthorized | Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::InvalidRequest => StatusCode::BAD_REQUEST,
-            Self::InsufficientScope => StatusCode::FORBIDDEN,
+            Self::InsufficientScope | Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::BadGateway => StatusCode::BAD_GATEWAY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -83,7 +87,7 @@ impl Rejection {
         const UNAVAILABLE: u8 = 14;
         match self {
             Self::Unauthorized | Self::InvalidRequest | Self::InvalidToken => UNAUTHENTICATED,
-            Self::InsufficientScope => PERMISSION_DENIED,
+            Self::InsufficientScope | Self::Forbidden => PERMISSION_DENIED,
             Self::Unavailable { .. } | Self::BadGateway => UNAVAILABLE,
             Self::Internal => INTERNAL,
         }
@@ -96,7 +100,11 @@ impl Rejection {
             Self::InvalidRequest => Some(ErrorCode::InvalidRequest),
             Self::InvalidToken => Some(ErrorCode::InvalidToken),
             Self::InsufficientScope => Some(ErrorCode::InsufficientScope),
-            Self::Unauthorized | Self::Unavailable { .. } | Self::BadGateway | Self::Internal => None,
+            Self::Unauthorized
+            | Self::Forbidden
+            | Self::Unavailable { .. }
+            | Self::BadGateway
+            | Self::Internal => None,
         }
     }
 
@@ -106,13 +114,10 @@ impl Rejection {
     pub fn description(self) -> &'static str {
         match self {
             Self::Unauthorized => "An access token is required",
-            Self::InvalidRequest => {
-                "Exactly one authorization header is expected: Bearer, a space and the token"
-            }
-            Self::InvalidToken => {
-                "The access token is malformed, expired, withdrawn or not for this resource"
-            }
-            Self::InsufficientScope => "The access token does not allow this operation",
+            Self::InvalidRequest => ErrorCode::InvalidRequest.description(),
+            Self::InvalidToken => ErrorCode::InvalidToken.description(),
+            Self::InsufficientScope => ErrorCode::InsufficientScope.description(),
+            Self::Forbidden => "The claims of the access token do not allow this operation",
             Self::Unavailable { .. } => "Access tokens cannot be checked at the moment",
             Self::BadGateway => "The authorization server gave no usable answer",
             Self::Internal => "Access tokens cannot be checked",
@@ -124,7 +129,7 @@ impl Rejection {
     pub(crate) fn is_challenge(self) -> bool {
         match self {
             Self::Unauthorized | Self::InvalidRequest | Self::InvalidToken | Self::InsufficientScope => true,
-            Self::Unavailable { .. } | Self::BadGateway | Self::Internal => false,
+            Self::Forbidden | Self::Unavailable { .. } | Self::BadGateway | Self::Internal => false,
         }
     }
 }
@@ -156,12 +161,13 @@ impl From<&ValidationError> for Rejection {
             | Inactive
             | Refused { .. } => Self::InvalidToken,
             InsufficientScope { .. } => Self::InsufficientScope,
+            ClaimsDoNotFit(_) => Self::Forbidden,
             // Not the client's fault: a 401 would make it throw away a good token.
             KeysUnavailable { retry_after, .. }
             | IntrospectionUnavailable { retry_after, .. }
             | Unavailable { retry_after, .. } => Self::Unavailable { retry_after: *retry_after },
             IntrospectionMalformed { .. } => Self::BadGateway,
-            IntrospectionRefused { .. } | Internal { .. } => Self::Internal,
+            IntrospectionRefused { .. } | NoLayer | Internal { .. } => Self::Internal,
         }
     }
 }
@@ -173,6 +179,19 @@ impl ErrorCode {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
+        }
+    }
+
+    /// Returns the `error_description` that layers write.
+    pub(super) fn description(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => {
+                "Exactly one authorization header is expected: Bearer, a space and the token"
+            }
+            Self::InvalidToken => {
+                "The access token is malformed, expired, withdrawn or not for this resource"
+            }
+            Self::InsufficientScope => "The access token does not allow this operation",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Why a request was refused, for operators: [`ValidationError`].
 //!
 //! Each variant carries what was found and what was expected, never the token. None of it is sent to the caller: that
-//! is the business of [`Rejection`](crate::Rejection), which knows seven answers. The error stays in the extensions of
+//! is the business of [`Rejection`](crate::Rejection), which knows eight answers. The error stays in the extensions of
 //! the refusal as [`RejectionReason`](crate::RejectionReason), for access logs and metrics.
 //!
 //! ```
@@ -181,6 +181,12 @@ pub enum ValidationError {
         /// What the token allows.
         granted: Scopes,
     },
+    /// The token is valid, but its claims are not of the type that the handler reads them as.
+    #[error("claims of the validated token do not fit the handler: {0}")]
+    ClaimsDoNotFit(ClaimError),
+    /// A handler asks for a token, and no layer of a resource server is in front of it.
+    #[error("no validated token: put a layer of the resource server in front of this handler")]
+    NoLayer,
     /// The keys of the authorization server could not be had.
     #[error("keys of {issuer:?} unavailable: {reason}")]
     #[non_exhaustive]
@@ -275,6 +281,8 @@ impl ValidationError {
             Self::SenderConstraintNotProved => "sender_constraint_not_proved",
             Self::Inactive => "inactive",
             Self::InsufficientScope { .. } => "insufficient_scope",
+            Self::ClaimsDoNotFit(_) => "claims_do_not_fit",
+            Self::NoLayer => "no_layer",
             Self::KeysUnavailable { .. } => "keys_unavailable",
             Self::IntrospectionUnavailable { .. } => "introspection_unavailable",
             Self::IntrospectionMalformed { .. } => "introspection_malformed",

@@ -4,11 +4,12 @@ use std::{fmt, sync::Arc};
 
 use super::{ResourceServer, Settings};
 use crate::{
-    Clock, ConfigError, ProtectedResourceMetadata, Rejection, RejectionBody, Scope, ScopeHierarchy,
+    Clock, ConfigError, ProtectedResourceMetadata, Refusal, RejectionBody, Scope, ScopeHierarchy,
     SystemClock,
     config_error::Problem,
-    protected_resource_metadata::{OFFLINE_ACCESS, Publication},
+    protected_resource_metadata::Publication,
     refusal::{ChallengeSettings, RefusalSettings, WriteBody, is_error_uri, is_quotable, json_body},
+    scope::OFFLINE_ACCESS,
     token::ServerId,
     validator::{CachedValidator, ErasedValidator},
 };
@@ -153,8 +154,11 @@ impl ResourceServerBuilder {
         self
     }
 
-    /// Writes the body of HTTP refusals. Status and headers stay as they are; gRPC refusals have no body. Default:
+    /// Writes the body of HTTP refusals. Status and challenge stay as they are; gRPC refusals have no body. Default:
     /// JSON, such as `{"status":401,"title":"Unauthorized"}`.
+    ///
+    /// The function gets the [`Refusal`]: answer, scopes, and method and URI of the request. Its
+    /// [`error`](Refusal::error) is for operators: do not send its text to the caller.
     ///
     /// ```
     /// # struct Nobody;
@@ -170,16 +174,24 @@ impl ResourceServerBuilder {
     /// use http::HeaderValue;
     /// use tower_bearer::{RejectionBody, ResourceServer};
     ///
+    /// // Problem details of RFC 9457.
     /// let resource_server = ResourceServer::builder(validator)
-    ///     .rejection_body(|rejection| {
-    ///         RejectionBody::new(HeaderValue::from_static("text/plain"), rejection.description())
+    ///     .rejection_body(|refusal| {
+    ///         let rejection = refusal.rejection();
+    ///         let problem = serde_json::json!({
+    ///             "status": rejection.status().as_u16(),
+    ///             "title": rejection.description(),
+    ///             "instance": refusal.uri().map(http::Uri::path),
+    ///             "required_scopes": refusal.scopes().iter().map(|scope| scope.as_str()).collect::<Vec<_>>(),
+    ///         });
+    ///         RejectionBody::new(HeaderValue::from_static("application/problem+json"), problem.to_string())
     ///     })
     ///     .build()?;
     /// # Ok::<_, tower_bearer::ConfigError>(())
     /// ```
     pub fn rejection_body(
         mut self,
-        write: impl Fn(Rejection) -> RejectionBody + Send + Sync + 'static,
+        write: impl Fn(&Refusal) -> RejectionBody + Send + Sync + 'static,
     ) -> Self {
         self.write_body = Box::new(write);
         self

@@ -33,7 +33,7 @@ use std::{fmt, sync::Arc};
 
 pub use self::builder::ResourceServerBuilder;
 use crate::{
-    Clock, ConfigError, MetadataService, Scope, ScopeHierarchy, ScopeRequirement, TokenValidator,
+    Challenge, Clock, ConfigError, MetadataService, Scope, ScopeHierarchy, ScopeRequirement, TokenValidator,
     ValidateTokenLayer,
     config_error::Problem,
     protected_resource_metadata::Publication,
@@ -101,6 +101,14 @@ impl ResourceServer {
     /// schemes, such as `Basic`, are not access tokens of OAuth 2.0: they count as none and stay in the request.
     pub fn allow_anonymous(&self) -> ValidateTokenLayer {
         ValidateTokenLayer::new(self.clone(), Admit::WithOrWithoutToken, ScopeRequirement::none())
+    }
+
+    /// Starts a challenge (`WWW-Authenticate`) with the realm and the metadata address of this resource server, for a
+    /// handler that refuses a request by itself. For missing scopes use [`ValidatedToken::require`] instead.
+    ///
+    /// [`ValidatedToken::require`]: crate::ValidatedToken::require
+    pub fn challenge(&self) -> Challenge {
+        Challenge::new(&self.0.refusals)
     }
 
     /// Returns every path at which the metadata belongs (RFC 9728 section 3.1), such as

@@ -16,12 +16,17 @@ mod verdict;
 
 use std::{fmt, ops, sync::Arc, time::Duration};
 
+#[cfg(feature = "axum")]
+pub(crate) use self::passed_guards::AnonymousRequest;
 pub(crate) use self::{
     key_validity::{KeyValidity, RefreshHook},
     passed_guards::{PassedGuards, ServerId},
     verdict::{Reuse, ReuseSource, Verdict},
 };
-use crate::{ClaimsSet, ScopeHierarchy, ScopeRequirement, UnixTime, requirement::ScopeCheck};
+use crate::{
+    ClaimsSet, Refusal, ScopeHierarchy, ScopeRequirement, UnixTime, ValidationError, refusal::RequestKind,
+    requirement::ScopeCheck,
+};
 
 /// A token that a validator found valid, with its claims. Cheap to clone.
 ///
@@ -34,6 +39,8 @@ use crate::{ClaimsSet, ScopeHierarchy, ScopeRequirement, UnixTime, requirement::
 pub struct ValidatedToken {
     verdict: Arc<Verdict>,
     passed: Option<Arc<PassedGuards>>,
+    /// What a refusal must know of the request.
+    request: RequestKind,
 }
 
 impl ValidatedToken {
@@ -104,7 +111,7 @@ impl ValidatedToken {
     }
 
     fn new(verdict: Verdict) -> Self {
-        Self { verdict: Arc::new(verdict), passed: None }
+        Self { verdict: Arc::new(verdict), passed: None, request: RequestKind::default() }
     }
 
     /// Makes a token from the claims of a JWT that passed every check. Its verdict is reused until `exp`, or until its key
@@ -125,7 +132,7 @@ impl ValidatedToken {
     }
 
     pub(crate) fn from_verdict(verdict: Arc<Verdict>) -> Self {
-        Self { verdict, passed: None }
+        Self { verdict, passed: None, request: RequestKind::default() }
     }
 
     pub(crate) fn verdict(&self) -> &Arc<Verdict> {
@@ -133,24 +140,74 @@ impl ValidatedToken {
     }
 
     /// Records the guard that the token passed.
-    pub(crate) fn having_passed(self, passed: Arc<PassedGuards>) -> Self {
-        Self { passed: Some(passed), ..self }
+    pub(crate) fn having_passed(self, passed: Arc<PassedGuards>, request: RequestKind) -> Self {
+        Self { passed: Some(passed), request, ..self }
     }
 
     pub(crate) fn passed(&self) -> Option<&Arc<PassedGuards>> {
         self.passed.as_ref()
     }
 
-    /// Tells whether the token has these scopes, for a decision inside a handler.
+    /// Tells whether the token has these scopes, for a decision inside a handler. To refuse the request without them, use
+    /// [`require`](Self::require).
     ///
     /// The [hierarchy](crate::ScopeHierarchy) is that of the resource server whose layer the token passed last. A token
     /// that passed no layer has none: each scope must be listed.
-    ///
-    /// Prefer a layer on the route where you can: its refusal tells the client which scopes to request.
     pub fn allows(&self, scopes: impl Into<ScopeRequirement>) -> bool {
+        self.check(scopes.into()).is_met_by(self.scopes())
+    }
+
+    /// Requires scopes for an operation that only the handler can tell apart.
+    ///
+    /// Prefer a layer on the route where possible: clients without a token then learn all scopes from the 401. The
+    /// hierarchy counts, as for [`allows`](Self::allows). Only scopes are checked: the layer has checked the rest.
+    ///
+    /// ```
+    /// use tower_bearer::{ClaimsSet, Refusal, Rejection, Scope, ValidatedToken};
+    ///
+    /// const WRITE: Scope = Scope::from_static("orders:write");
+    ///
+    /// fn import(token: &ValidatedToken, overwrite: bool) -> Result<(), Refusal> {
+    ///     if overwrite {
+    ///         token.require(WRITE)?;
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// let token = ValidatedToken::from_trusted_claims(ClaimsSet::new().with_scopes("orders:read"));
+    /// assert!(import(&token, false).is_ok());
+    /// let refusal = import(&token, true).unwrap_err();
+    /// assert_eq!(refusal.rejection(), Rejection::InsufficientScope);
+    /// assert_eq!(refusal.scopes(), [WRITE]);
+    /// ```
+    ///
+    /// # Errors
+    /// The 403 that the layer would answer. Its challenge names the scopes of all layers that the token passed, and then
+    /// these. Without a layer it names these only, and the metadata address is missing.
+    pub fn require(&self, scopes: impl Into<ScopeRequirement>) -> Result<(), Refusal> {
+        let check = self.check(scopes.into());
+        if check.is_met_by(self.scopes()) {
+            return Ok(());
+        }
+        let required = match &self.passed {
+            Some(passed) => passed.requirement().and(check.requirement),
+            None => check.requirement,
+        };
+        Err(self.refuse(ValidationError::InsufficientScope { required, granted: self.scopes().clone() }))
+    }
+
+    /// Refuses the request as the layer does that the token passed last.
+    pub(crate) fn refuse(&self, error: ValidationError) -> Refusal {
+        match &self.passed {
+            Some(passed) => passed.refuse(error, self.request),
+            None => Refusal::without_layer(error, self.request),
+        }
+    }
+
+    fn check(&self, requirement: ScopeRequirement) -> ScopeCheck {
         let none = ScopeHierarchy::default();
         let hierarchy = self.passed.as_ref().map_or(&none, |passed| &passed.hierarchy);
-        ScopeCheck::new(scopes.into(), hierarchy).is_met_by(self.scopes())
+        ScopeCheck::new(requirement, hierarchy)
     }
 
     /// Returns the claims. The token also dereferences to them.

@@ -1,4 +1,4 @@
-//! Which guards a token has passed: [`PassedGuards`], a plain record.
+//! Which guards a request has passed: [`PassedGuards`], a plain record.
 
 use std::{
     fmt,
@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use crate::{ScopeHierarchy, ScopeRequirement, refusal::RefusalSettings};
+use crate::{
+    Refusal, Scope, ScopeHierarchy, ScopeRequirement, ValidationError,
+    refusal::{RefusalSettings, RequestKind},
+};
 
 /// Identifies a resource server within the process. Clones of a resource server share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +25,15 @@ impl ServerId {
 }
 
 /// The guard that a token passed last, and those further out.
+#[derive(Clone)]
 pub(crate) struct PassedGuards {
     pub(crate) server: ServerId,
     pub(crate) hierarchy: Arc<ScopeHierarchy>,
     pub(crate) refusals: Arc<RefusalSettings>,
     /// What this guard requires; see [`requirement`](Self::requirement) for all of them.
     pub(crate) required_here: ScopeRequirement,
+    /// Scopes that the challenges of this guard name, except for those about insufficient scope.
+    pub(crate) advertised: Arc<[Scope]>,
     pub(crate) outer: Option<Arc<PassedGuards>>,
 }
 
@@ -39,7 +45,19 @@ impl PassedGuards {
             hierarchy: Arc::clone(&self.hierarchy),
             refusals: Arc::clone(&self.refusals),
             required_here: self.required_here.clone(),
+            advertised: Arc::clone(&self.advertised),
             outer: Some(Arc::clone(outer)),
+        }
+    }
+
+    /// Refuses a request as this guard does.
+    pub(crate) fn refuse(&self, error: ValidationError, request: RequestKind) -> Refusal {
+        match &error {
+            ValidationError::InsufficientScope { required, .. } => {
+                let named = required.named().to_vec();
+                Refusal::new(error, &self.refusals, &named, request)
+            }
+            _ => Refusal::new(error, &self.refusals, &self.advertised, request),
         }
     }
 
@@ -50,6 +68,22 @@ impl PassedGuards {
             Some(outer) => outer.requirement().and(here),
             None => here,
         }
+    }
+}
+
+/// Left in an anonymous request, for a handler that requires a token after all.
+#[cfg(feature = "axum")]
+#[derive(Clone)]
+pub(crate) struct AnonymousRequest {
+    pub(crate) passed: Arc<PassedGuards>,
+    pub(crate) request: RequestKind,
+}
+
+#[cfg(feature = "axum")]
+impl AnonymousRequest {
+    /// Refuses the request as a layer does that requires a token.
+    pub(crate) fn refuse(&self) -> Refusal {
+        self.passed.refuse(ValidationError::NoCredentials, self.request)
     }
 }
 

@@ -74,14 +74,16 @@ impl<S, B> Waiting<S, B> {
         &mut self,
         verdict: Result<ValidatedToken, ValidationError>,
     ) -> Option<Response<Bytes>> {
-        let error = match verdict.and_then(|token| self.guard.admit(token)) {
+        let error = match verdict
+            .and_then(|token| self.guard.admit(token, self.request.method(), self.request.headers()))
+        {
             Ok(token) => {
                 self.guard.prepare(&mut self.request, Some(token));
                 return None;
             }
             Err(error) => error,
         };
-        Some(self.guard.refuse(error, self.request.method(), self.request.headers()))
+        Some(self.guard.refuse(error, &self.request))
     }
 }
 

@@ -4,18 +4,17 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::{
-    Extensions, HeaderMap, HeaderValue, Method, Response,
+    Extensions, HeaderMap, HeaderValue, Method, Request, Response,
     header::{
         ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, TRANSFER_ENCODING,
     },
 };
 
 use crate::{
-    AccessToken, Rejection, RejectionReason, ResourceServer, ScopeRequirement, ValidatedToken,
-    ValidationError,
+    AccessToken, ResourceServer, Scope, ScopeRequirement, ValidatedToken, ValidationError,
     credentials::{Credentials, extract},
-    refusal::{self, Challenges, RequestKind},
-    requirement::ScopeCheck,
+    refusal::RequestKind,
+    requirement::{ScopeCheck, without_repetition},
     token::PassedGuards,
     validator::TokenHash,
 };
@@ -26,11 +25,10 @@ pub(crate) struct Guard {
     pub(crate) server: ResourceServer,
     admit: Admit,
     scopes: ScopeCheck,
-    challenges: Challenges,
     /// Whether gRPC calls are refused with a gRPC status.
     pub(super) grpc: bool,
     /// The record for a token that passes this guard and no other.
-    passed: Arc<PassedGuards>,
+    pub(super) passed: Arc<PassedGuards>,
 }
 
 /// Who may pass.
@@ -54,17 +52,27 @@ pub(crate) enum Decision {
 impl Guard {
     pub(super) fn new(server: ResourceServer, admit: Admit, requirement: ScopeRequirement) -> Self {
         let settings = &server.0;
-        let named = if requirement.named().is_empty() { &*settings.baseline } else { requirement.named() };
-        let challenges = Challenges::new(&settings.refusals.challenge, named);
+        let advertised =
+            if requirement.named().is_empty() { &*settings.baseline } else { requirement.named() };
         let passed = Arc::new(PassedGuards {
             server: settings.id,
             hierarchy: Arc::clone(&settings.hierarchy),
             refusals: Arc::clone(&settings.refusals),
             required_here: requirement.clone(),
+            advertised: advertised.into(),
             outer: None,
         });
         let scopes = ScopeCheck::new(requirement, &settings.hierarchy);
-        Self { server, admit, scopes, challenges, grpc: false, passed }
+        Self { server, admit, scopes, grpc: false, passed }
+    }
+
+    /// Names more scopes in challenges than are required.
+    pub(super) fn advertise(&mut self, scopes: &[Scope]) {
+        if let Some(publication) = &self.server.0.publication {
+            publication.add_scopes(scopes);
+        }
+        let passed = Arc::make_mut(&mut self.passed);
+        passed.advertised = without_repetition(passed.advertised.iter().chain(scopes).cloned()).into();
     }
 
     /// Decides about a request from its head.
@@ -77,7 +85,11 @@ impl Guard {
             && let Some(outer) = token.passed().filter(|outer| outer.server == self.server.0.id)
         {
             return match self.check(token, Some(outer)) {
-                Ok(()) => Decision::Admit(token.clone().having_passed(Arc::new(self.passed.inside(outer)))),
+                Ok(()) => {
+                    let passed = Arc::new(self.passed.inside(outer));
+                    let kind = RequestKind::new(method, headers, self.grpc);
+                    Decision::Admit(token.clone().having_passed(passed, kind))
+                }
                 Err(error) => Decision::Refuse(error),
             };
         }
@@ -94,7 +106,7 @@ impl Guard {
         match self.server.0.validator.find(token) {
             Ok(validated) => {
                 tracing::trace!("verdict found in the cache");
-                match self.admit(validated) {
+                match self.admit(validated, method, headers) {
                     Ok(token) => Decision::Admit(token),
                     Err(error) => Decision::Refuse(error),
                 }
@@ -104,9 +116,15 @@ impl Guard {
     }
 
     /// Lets a valid token pass if it suffices here.
-    pub(super) fn admit(&self, token: ValidatedToken) -> Result<ValidatedToken, ValidationError> {
+    pub(super) fn admit(
+        &self,
+        token: ValidatedToken,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Result<ValidatedToken, ValidationError> {
         self.check(&token, None)?;
-        Ok(token.having_passed(Arc::clone(&self.passed)))
+        let kind = RequestKind::new(method, headers, self.grpc);
+        Ok(token.having_passed(Arc::clone(&self.passed), kind))
     }
 
     /// Checks what is the layer's to check, whoever validated the token: time, sender constraint, scopes.
@@ -138,30 +156,10 @@ impl Guard {
         Ok(())
     }
 
-    /// Writes the refusal and reports its cause.
-    pub(super) fn refuse(
-        &self,
-        error: ValidationError,
-        method: &Method,
-        headers: &HeaderMap,
-    ) -> Response<Bytes> {
-        let kind = RequestKind::new(method, headers, self.grpc);
-        let settings = &self.server.0.refusals;
-        let rejection = Rejection::from(&error);
-        report(rejection, &error);
-        let challenge = match &error {
-            // Nested guards: the challenge names the scopes of all of them, which are known only now.
-            ValidationError::InsufficientScope { required, .. } if *required != self.scopes.requirement => {
-                Some(settings.challenge.write(rejection, required.named()))
-            }
-            _ => self.challenges.find(rejection),
-        };
-        let without_scopes = || rejection.is_challenge().then(|| settings.challenge.write(rejection, &[]));
-        let grpc_status = settings.grpc_status(rejection);
-        let mut response =
-            refusal::refusal(rejection, challenge, without_scopes, kind, grpc_status, &*settings.write_body);
-        response.extensions_mut().insert(RejectionReason::new(error));
-        response
+    /// Refuses a request.
+    pub(super) fn refuse<B>(&self, error: ValidationError, request: &Request<B>) -> Response<Bytes> {
+        let kind = RequestKind::new(request.method(), request.headers(), self.grpc);
+        self.passed.refuse(error, kind).of_request(request.method(), request.uri()).into_http()
     }
 }
 
@@ -183,33 +181,6 @@ fn is_cors_preflight(method: &Method, headers: &HeaderMap) -> bool {
         && !headers.contains_key(CONTENT_TYPE)
         && !headers.contains_key(TRANSFER_ENCODING)
         && headers.get_all(CONTENT_LENGTH).iter().all(|length| length == "0")
-}
-
-/// Says why, to those who operate the service.
-fn report(rejection: Rejection, error: &ValidationError) {
-    let status = rejection.status().as_u16();
-    match error {
-        ValidationError::Internal { .. } => tracing::error!(status, %error, "request refused"),
-        // Outages and refused credentials are reported, louder and once, by who meets them.
-        _ => tracing::debug!(status, %error, "request refused"),
-    }
-}
-
-/// Left in an anonymous request, for a handler that asks for a token all the same.
-#[cfg(feature = "axum")]
-#[derive(Clone)]
-pub(crate) struct Anonymous(Arc<Guard>);
-
-#[cfg(feature = "axum")]
-impl Anonymous {
-    pub(super) fn admitted_by(guard: &Arc<Guard>) -> Self {
-        Self(Arc::clone(guard))
-    }
-
-    /// Answers as a layer does that lets nobody pass without a token.
-    pub(crate) fn refuse(&self, method: &Method, headers: &HeaderMap) -> Response<Bytes> {
-        self.0.refuse(ValidationError::NoCredentials, method, headers)
-    }
 }
 
 impl fmt::Debug for Guard {

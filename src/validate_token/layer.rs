@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tower_layer::Layer;
 
 use super::{Admit, Guard, ValidateGrpcTokenLayer, ValidateToken};
-use crate::{ResourceServer, ScopeRequirement};
+use crate::{ResourceServer, Scope, ScopeRequirement};
 
 /// Puts [`ValidateToken`] around a service.
 ///
@@ -20,6 +20,27 @@ pub struct ValidateTokenLayer {
 impl ValidateTokenLayer {
     pub(crate) fn new(server: ResourceServer, admit: Admit, requirement: ScopeRequirement) -> Self {
         Self { guard: Arc::new(Guard::new(server, admit, requirement)) }
+    }
+
+    /// Names more scopes in the challenge of a 401 than the layer requires, for clients that ask for exactly the scopes
+    /// of the first 401 and cannot get more later (some MCP clients). Default: the required scopes, or the
+    /// [baseline scopes](crate::ResourceServerBuilder::baseline_scopes) of a layer that requires none.
+    ///
+    /// The metadata lists them too, unless it has a list of its own. The challenge of a 403 still names exactly what the
+    /// operation requires. `offline_access` is left out.
+    ///
+    /// ```
+    /// # use tower_bearer::{ResourceServer, Scope};
+    /// # const READ: Scope = Scope::from_static("mcp:read");
+    /// # const WRITE: Scope = Scope::from_static("mcp:write");
+    /// # fn layer(resource_server: &ResourceServer) -> tower_bearer::ValidateTokenLayer {
+    /// resource_server.require_scopes(READ).advertise([READ, WRITE])
+    /// # }
+    /// ```
+    pub fn advertise(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
+        let scopes: Vec<_> = scopes.into_iter().collect();
+        Arc::make_mut(&mut self.guard).advertise(&scopes);
+        self
     }
 
     /// Guards a gRPC service: refuses with gRPC statuses, and removes credentials from the trailers of requests too.
@@ -74,9 +95,9 @@ pub trait NotALayer {}
 
 #[doc(hidden)]
 impl<S: NotALayer> Layer<S> for ResourceServer {
-    type Service = S;
+    type Service = ValidateToken<S>;
 
-    fn layer(&self, inner: S) -> S {
-        inner
+    fn layer(&self, inner: S) -> ValidateToken<S> {
+        self.require_token().layer(inner)
     }
 }

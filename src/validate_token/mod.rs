@@ -42,8 +42,6 @@ mod layer;
 mod response_body;
 mod service;
 
-#[cfg(feature = "axum")]
-pub(crate) use self::guard::Anonymous;
 pub(crate) use self::guard::{Admit, Guard};
 pub use self::{
     future::ResponseFuture,

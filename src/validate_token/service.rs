@@ -9,10 +9,10 @@ use std::{
 use http::{HeaderMap, HeaderValue, Request, Response, header::AUTHORIZATION};
 use tower_service::Service;
 
-#[cfg(feature = "axum")]
-use super::Anonymous;
 use super::{Guard, ResponseBody, ResponseFuture, future::Waiting, guard::Decision};
 use crate::{ValidatedToken, credentials::DPOP};
+#[cfg(feature = "axum")]
+use crate::{refusal::RequestKind, token::AnonymousRequest};
 
 /// Validates the access token of each request before the inner service sees it.
 ///
@@ -67,7 +67,7 @@ where
             }
             Decision::Refuse(error) => {
                 drop(self.give_readiness_back());
-                ResponseFuture::refused(self.guard.refuse(error, request.method(), request.headers()))
+                ResponseFuture::refused(self.guard.refuse(error, &request))
             }
         }
     }
@@ -86,7 +86,7 @@ impl<S: Clone> ValidateToken<S> {
 
 impl Guard {
     /// Makes a request ready for the inner service.
-    pub(super) fn prepare<B>(self: &Arc<Self>, request: &mut Request<B>, token: Option<ValidatedToken>) {
+    pub(super) fn prepare<B>(&self, request: &mut Request<B>, token: Option<ValidatedToken>) {
         match token {
             Some(token) => {
                 if self.server.0.forward_credential {
@@ -102,18 +102,20 @@ impl Guard {
             None => {
                 mark_sensitive(request.headers_mut());
                 request.extensions_mut().remove::<ValidatedToken>();
-                self.sign_anonymous(request);
+                self.mark_anonymous(request);
             }
         }
     }
 
     #[cfg(feature = "axum")]
-    fn sign_anonymous<B>(self: &Arc<Self>, request: &mut Request<B>) {
-        request.extensions_mut().insert(Anonymous::admitted_by(self));
+    fn mark_anonymous<B>(&self, request: &mut Request<B>) {
+        let kind = RequestKind::new(request.method(), request.headers(), self.grpc);
+        let passed = Arc::clone(&self.passed);
+        request.extensions_mut().insert(AnonymousRequest { passed, request: kind });
     }
 
     #[cfg(not(feature = "axum"))]
-    fn sign_anonymous<B>(self: &Arc<Self>, _: &mut Request<B>) {}
+    fn mark_anonymous<B>(&self, _: &mut Request<B>) {}
 }
 
 /// Keeps the token out of the `Debug` of headers, and out of HTTP/2's compression tables.

@@ -419,6 +419,50 @@ mod outside_of_grpc {
     }
 }
 
+/// A handler that requires scopes by itself.
+#[derive(Clone)]
+struct Careful;
+
+impl Jobs for Careful {
+    async fn list(&self, request: Request<ListRequest>) -> Result<Response<JobList>, Status> {
+        let token = request.extensions().get::<ValidatedToken>().expect("a layer is in front");
+        token.require(WRITE)?;
+        Ok(Response::new(JobList::default()))
+    }
+}
+
+#[tokio::test]
+async fn rgrpc_02_requirement_of_a_handler_is_permission_denied_with_the_challenge_of_the_layer() {
+    let kit = Kit::serving(|kit| {
+        Routes::new(kit.resource_server().require_scopes(READ).grpc().named_layer(JobsServer::new(Careful)))
+    })
+    .await;
+    let reading = kit.mint(kit.reading());
+    let writing = kit.mint(Minting { scope: "mcp:write", ..kit.reading() });
+
+    let refused = kit.client.list(with_token(ListRequest {}, &reading)).await.unwrap_err();
+    let passed = kit.client.list(with_token(ListRequest {}, &writing)).await;
+
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    assert_eq!(refused.message(), "The access token does not allow this operation");
+    assert_eq!(
+        challenge_of(&refused),
+        "Bearer realm=\"jenkins\", error=\"insufficient_scope\", \
+         error_description=\"The access token does not allow this operation\", scope=\"mcp:read mcp:write\""
+    );
+    assert!(passed.is_ok(), "mcp:write contains mcp:read");
+}
+
+#[test]
+fn status_of_a_refusal_has_the_cause_as_its_source() {
+    let token = ValidatedToken::from_trusted_claims(tower_bearer::ClaimsSet::new());
+
+    let status = Status::from(token.require(READ).unwrap_err());
+
+    let text = std::error::Error::source(&status).expect("the cause").to_string();
+    assert!(text.contains("mcp:read"), "{text}");
+}
+
 mod passing {
     use super::*;
 

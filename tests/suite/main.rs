@@ -22,6 +22,7 @@ mod oracle;
 mod providers;
 mod public_api;
 mod quickstart;
+mod refusals;
 mod rfc;
 mod routing;
 mod testing_kit;

@@ -17,7 +17,7 @@ use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
 use tower::{Layer as _, ServiceBuilder, ServiceExt as _};
 use tower_bearer::{
-    AccessToken, ClaimsSet, GrpcRequestBody, ProtectedResourceMetadata, Rejection, RejectionBody,
+    AccessToken, ClaimsSet, GrpcRequestBody, ProtectedResourceMetadata, Refusal, Rejection, RejectionBody,
     RejectionReason, ResourceServer, ResourceServerBuilder, Scope, ScopeRequirement, TokenValidator,
     ValidateTokenLayer, ValidatedToken, ValidationError,
     testing::{TestAuthorizationServer, bearer, challenges},
@@ -506,12 +506,12 @@ async fn refusal_body_says_only_what_the_challenge_says() {
 
 #[tokio::test]
 async fn custom_body_changes_neither_status_nor_headers() {
-    let problem = |rejection: Rejection| {
+    fn problem(refusal: &Refusal) -> RejectionBody {
         RejectionBody::new(
             HeaderValue::from_static("application/problem+json"),
-            format!("{{\"detail\":\"{}\"}}", rejection.description()),
+            format!("{{\"detail\":\"{}\"}}", refusal.rejection().description()),
         )
-    };
+    }
 
     for outcome in OUTCOMES {
         let mut usual = outcome.meet(nothing).await;

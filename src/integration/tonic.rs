@@ -1,0 +1,35 @@
+//! Refusals as tonic statuses, for handlers of a tonic service.
+//!
+//! ```
+//! use tonic::{Request, Response, Status};
+//! use tower_bearer::{Scope, ValidatedToken};
+//!
+//! const WRITE: Scope = Scope::from_static("orders:write");
+//!
+//! async fn cancel(request: Request<u32>) -> Result<Response<()>, Status> {
+//!     let token = request.extensions().get::<ValidatedToken>().ok_or_else(|| Status::internal("no layer"))?;
+//!     token.require(WRITE)?; // PERMISSION_DENIED, with the challenge in the metadata
+//!     Ok(Response::new(()))
+//! }
+//! # let _ = cancel;
+//! ```
+
+use std::sync::Arc;
+
+use tonic::{Code, Status, metadata::MetadataMap};
+
+use crate::Refusal;
+
+/// Logs the refusal. The status has the code and the message that a layer with
+/// [`grpc()`](crate::ValidateTokenLayer::grpc) would answer, `www-authenticate` and `grpc-retry-pushback-ms` in its
+/// metadata, and the [`ValidationError`](crate::ValidationError) as its source.
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        refusal.log();
+        let code = Code::from_i32(refusal.grpc_status().into());
+        let metadata = MetadataMap::from_headers(refusal.grpc_metadata());
+        let mut status = Self::with_metadata(code, refusal.rejection().description(), metadata);
+        status.set_source(Arc::new(refusal.error().clone()));
+        status
+    }
+}

@@ -1,0 +1,85 @@
+//! The body of an HTTP refusal: [`RejectionBody`].
+
+use bytes::Bytes;
+use http::HeaderValue;
+use serde::Serialize;
+
+use super::Refusal;
+
+/// The body of a refusal, with its content type.
+#[derive(Clone, Debug)]
+pub struct RejectionBody {
+    pub(super) content_type: HeaderValue,
+    pub(super) bytes: Bytes,
+}
+
+impl RejectionBody {
+    /// Makes a body of this media type, such as `application/problem+json`.
+    pub fn new(content_type: HeaderValue, bytes: impl Into<Bytes>) -> Self {
+        Self { content_type, bytes: bytes.into() }
+    }
+}
+
+/// Writes the body of a refusal.
+pub(crate) type WriteBody = dyn Fn(&Refusal) -> RejectionBody + Send + Sync;
+
+/// The default body: the status with its name, and the error of the challenge where there is one.
+#[derive(Serialize)]
+struct JsonBody {
+    status: u16,
+    title: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_description: Option<&'static str>,
+}
+
+pub(crate) fn json_body(refusal: &Refusal) -> RejectionBody {
+    let rejection = refusal.rejection();
+    let body = JsonBody {
+        status: rejection.status().as_u16(),
+        title: rejection.status().canonical_reason(),
+        error: rejection.error_code().map(super::ErrorCode::as_str),
+        error_description: rejection.error_code().map(|_| rejection.description()),
+    };
+    let json = serde_json::to_vec(&body).expect("numbers and text are JSON");
+    RejectionBody::new(HeaderValue::from_static("application/json"), json)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{ScopeRequirement, Scopes, ValidationError, refusal::RequestKind};
+
+    use super::*;
+
+    fn body_of(error: ValidationError) -> String {
+        let body = json_body(&Refusal::without_layer(error, RequestKind::default()));
+        assert_eq!(body.content_type, "application/json");
+        String::from_utf8(body.bytes.into()).unwrap()
+    }
+
+    #[test]
+    fn bodies_say_what_status_and_challenge_say() {
+        let insufficient = ValidationError::InsufficientScope {
+            required: ScopeRequirement::from(crate::Scope::from_static("read")),
+            granted: Scopes::default(),
+        };
+        for (error, body) in [
+            (ValidationError::NoCredentials, r#"{"status":401,"title":"Unauthorized"}"#),
+            (
+                ValidationError::MalformedCredentials,
+                "{\"status\":400,\"title\":\"Bad Request\",\"error\":\"invalid_request\",\"error_description\":\
+                 \"Exactly one authorization header is expected: Bearer, a space and the token\"}",
+            ),
+            (
+                insufficient,
+                "{\"status\":403,\"title\":\"Forbidden\",\"error\":\"insufficient_scope\",\"error_description\":\
+                 \"The access token does not allow this operation\"}",
+            ),
+            (ValidationError::unavailable("table locked"), r#"{"status":503,"title":"Service Unavailable"}"#),
+            (ValidationError::NoLayer, r#"{"status":500,"title":"Internal Server Error"}"#),
+        ] {
+            assert_eq!(body_of(error), body);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! A refusal over HTTP: status, challenge, body.
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Response,
+    header::{ACCESS_CONTROL_EXPOSE_HEADERS, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+
+use super::{Refusal, Rejection, jitter, request_kind::Protocol};
+
+/// Maximum wait that a caller is told, in seconds. Whatever is down is worth another attempt within the hour, and the
+/// value in milliseconds fits the 32 bits that gRPC has for it.
+const MAX_RETRY_AFTER: u64 = 60 * 60;
+
+pub(super) fn write(refusal: &Refusal) -> Response<Bytes> {
+    let rejection = refusal.rejection();
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = rejection.status();
+    if refusal.0.request.protocol == Protocol::Http {
+        let body = (refusal.0.settings.write_body)(refusal);
+        response.headers_mut().insert(CONTENT_TYPE, body.content_type);
+        response.headers_mut().insert(CONTENT_LENGTH, body.bytes.len().into());
+        if !refusal.0.request.is_head {
+            *response.body_mut() = body.bytes;
+        }
+    }
+    let headers = response.headers_mut();
+    if let Some(seconds) = retry_after(rejection) {
+        headers.insert(RETRY_AFTER, seconds.into());
+    }
+    if let Some(challenge) = refusal.challenge() {
+        headers.insert(WWW_AUTHENTICATE, challenge);
+    }
+    if refusal.0.request.has_origin {
+        let exposed = HeaderValue::from_static("WWW-Authenticate, Retry-After");
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    }
+    response
+}
+
+/// Returns the wait of a 503 in seconds.
+pub(super) fn retry_after(rejection: Rejection) -> Option<u64> {
+    match rejection {
+        Rejection::Unavailable { retry_after } => {
+            Some(retry_after.as_secs().clamp(1, MAX_RETRY_AFTER) + jitter())
+        }
+        Rejection::Unauthorized
+        | Rejection::InvalidRequest
+        | Rejection::InvalidToken
+        | Rejection::InsufficientScope
+        | Rejection::Forbidden
+        | Rejection::BadGateway
+        | Rejection::Internal => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn long_wait_is_cut_and_fits_what_grpc_has_for_it() {
+        let wait = retry_after(Rejection::Unavailable { retry_after: Duration::MAX }).unwrap();
+
+        assert!((3_600..=3_603).contains(&wait), "{wait}");
+        assert!(i32::try_from(wait * 1_000).is_ok());
+    }
+}
