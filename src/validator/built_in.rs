@@ -4,6 +4,10 @@ use crate::config_error::Problem;
 
 /// The argument of [`TokenValidator::__built_in`](super::TokenValidator::__built_in). The type is public, as the trait is,
 /// but cannot be named outside this crate, so nobody else can override the method.
+///
+/// ```compile_fail
+/// use tower_bearer::validator::Private;
+/// ```
 #[derive(Debug)]
 pub struct Private(pub(super) ());
 

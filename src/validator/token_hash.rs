@@ -1,4 +1,4 @@
-//! The key under which something about a token is remembered: never the token itself.
+//! The key under which a token is cached: a hash, so that no cache holds tokens.
 
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
@@ -12,7 +12,8 @@ use aws_lc_rs::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TokenHash([u8; 16]);
 
-/// Hashes tokens under a random key of its own: two of them agree on nothing, and nobody can choose tokens that collide.
+/// Hashes tokens under a random key of its own, so that nobody can choose tokens whose hashes collide. Two hashers never
+/// give the same hash for a token.
 #[derive(Debug)]
 pub(crate) struct TokenHasher(LessSafeKey);
 
@@ -25,20 +26,20 @@ impl TokenHasher {
 
     /// Hashes a token: the AES-GCM tag over it as associated data, at a quarter of the cost of SHA-256.
     ///
-    /// With the nonce fixed this is a universal hash and no more. That suffices because **no hash ever leaves the
-    /// process**: without seeing one, two tokens chosen to collide do so with a probability of about 2^-117 at the
-    /// longest token. Who learned hashes could solve for the key, so never log or send one.
+    /// With a fixed nonce this is a universal hash and no more. That is enough because **no hash ever leaves the
+    /// process**: two tokens that are chosen without knowing a hash collide with a probability of about 2^-117 at the
+    /// maximum token length. Anyone who knows hashes could compute the key, so never log or send one.
     pub(crate) fn hash(&self, token: &str) -> TokenHash {
         let nonce = Nonce::assume_unique_for_key([0; 12]);
         let tag = self.0.seal_in_place_separate_tag(nonce, Aad::from(token.as_bytes()), &mut []);
-        let tag = tag.expect("AES-GCM takes associated data of any length that fits into a header");
+        let tag = tag.expect("AES-GCM takes associated data of any length that fits in a header");
         let mut hash = [0; 16];
         hash.copy_from_slice(tag.as_ref());
         TokenHash(hash)
     }
 }
 
-/// For maps keyed by [`TokenHash`]: it is random already.
+/// For maps with the key [`TokenHash`], which is already random.
 pub(crate) type BuildTokenHasher = BuildHasherDefault<FirstEightBytes>;
 
 #[derive(Default)]
