@@ -1,10 +1,6 @@
-//! A small axum service: three routes, two scopes, and claims of its own.
+//! An axum service with three routes, two scopes and a custom claim. A real service needs only the lines above `main`.
 //!
-//! ```sh
-//! cargo run --features axum,testing --example axum_api
-//! ```
-//!
-//! The lines above "For this example only" are all that a service needs.
+//! `cargo run --features axum,testing --example axum_api`
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
@@ -55,28 +51,28 @@ fn app(issuer: &str, resource: &str) -> Result<Router, ConfigError> {
         .merge(resource_server.metadata_router()?))
 }
 
-// For this example only: an authorization server, and a client that shows what is answered.
+/// Starts an authorization server and the service, and prints what a client gets.
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let at_issuer = TcpListener::bind("127.0.0.1:0").await?;
-    let at_api = TcpListener::bind("127.0.0.1:0").await?;
-    let (issuer, api) =
-        (format!("http://{}", at_issuer.local_addr()?), format!("http://{}", at_api.local_addr()?));
+    let issuer_listener = TcpListener::bind("127.0.0.1:0").await?;
+    let api_listener = TcpListener::bind("127.0.0.1:0").await?;
+    let issuer = format!("http://{}", issuer_listener.local_addr()?);
+    let api = format!("http://{}", api_listener.local_addr()?);
     let authority = TestAuthorizationServer::new(&issuer).with_clock(ManualClock::starting_now());
     let token = authority.token().audience(&api).claim("tenant", "acme").scope("orders:read").sign();
-    tokio::spawn(axum::serve(at_issuer, Router::new().fallback_service(authority)).into_future());
-    tokio::spawn(axum::serve(at_api, app(&issuer, &api)?).into_future());
+    tokio::spawn(axum::serve(issuer_listener, Router::new().fallback_service(authority)).into_future());
+    tokio::spawn(axum::serve(api_listener, app(&issuer, &api)?).into_future());
 
-    // Without a token, with one that may read, and what it may not do.
     let client = reqwest::Client::builder().no_proxy().build()?;
-    for request in [
-        client.get(format!("{api}/")),
-        client.get(format!("{api}/orders")),
-        client.get(format!("{api}/orders")).bearer_auth(&token),
-        client.post(format!("{api}/orders")).bearer_auth(&token),
+    for (request, expected) in [
+        (client.get(format!("{api}/")), 200),
+        (client.get(format!("{api}/orders")), 401),
+        (client.get(format!("{api}/orders")).bearer_auth(&token), 200),
+        (client.post(format!("{api}/orders")).bearer_auth(&token), 403),
     ] {
         let answer = request.send().await?;
         println!("{}  {:?}", answer.status(), answer.headers().get("www-authenticate"));
+        assert_eq!(answer.status(), expected);
     }
     Ok(())
 }

@@ -1,19 +1,19 @@
-//! How does a tonic service check access tokens, and what does its client see of it?
+//! Protects two tonic services with access tokens, and shows what their client gets.
 //!
-//! `cargo run --example grpc` starts an authorization server, two guarded services and a client on this machine. It
-//! shows the answer to each kind of token, and fails when one is not as expected. A refusal is a gRPC status:
+//! `cargo run --example grpc` starts an authorization server, the services and a client on this machine. It prints the
+//! answer to each kind of token, and fails if one is not as expected. A refusal is a gRPC status:
 //!
 //! | the call has | status | metadata |
 //! |---|---|---|
-//! | no token, or one that is not good | 16 `UNAUTHENTICATED` | `www-authenticate`: what to get |
-//! | a token with too little scope | 7 `PERMISSION_DENIED` | `www-authenticate`: which scopes |
-//! | a token that cannot be checked now | 14 `UNAVAILABLE` | `grpc-retry-pushback-ms`: when to try again |
+//! | no token, or an invalid one | 16 `UNAUTHENTICATED` | `www-authenticate`: where to get a token |
+//! | a token without the required scope | 7 `PERMISSION_DENIED` | `www-authenticate`: the required scope |
+//! | a token that cannot be validated now | 14 `UNAVAILABLE` | `grpc-retry-pushback-ms`: when to try again |
 //!
 //! Use a layer with `.grpc()` around tonic services. Without it, refusals are HTTP 401, 403 and 503: gRPC clients map them to
 //! the same codes, but do not show the challenge. It also removes credentials from the trailers of requests, which tonic merges
 //! into the metadata: a client could replace a validated `authorization` with another one.
 
-#![allow(clippy::print_stdout, reason = "a demonstration prints what happens")]
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 #[path = "authorization_server/mod.rs"]
 pub(crate) mod authorization_server;
@@ -34,7 +34,7 @@ use tower_bearer::{
 };
 
 use self::{
-    authorization_server::{AuthorizationServer, Minting, ResourceCredential, SigningAlgorithm, TokenFormat},
+    authorization_server::{AuthorizationServer, Minting, ResourceCredential, TokenFormat},
     jobs::{
         Build, Builds, BuildsServer, JenkinsClient, JobList, Jobs, JobsServer, ListRequest, StartRequest,
     },
@@ -43,13 +43,13 @@ use self::{
 const READ: Scope = Scope::from_static("mcp:read");
 const WRITE: Scope = Scope::from_static("mcp:write");
 
-/// Says which tokens are good: JWTs are verified here, of any other token the authorization server is asked.
+/// Validates JWTs locally, and all other tokens by introspection.
 pub(crate) fn resource_server(
     issuer: &str,
     credential: &ResourceCredential,
     resource: &str,
 ) -> Result<ResourceServer, ConfigError> {
-    // Outside of a demonstration it is `discover`, which accepts `https` only.
+    // A real service leaves out `allow_http_on_loopback`, so that only https is accepted.
     let issuer = tower_bearer::AuthorizationServer::discover(issuer).allow_http_on_loopback();
     let credential = ResourceServerCredential::secret_basic(&*credential.id, credential.secret.expose());
     let validator = RoutingValidator::new()
@@ -61,7 +61,7 @@ pub(crate) fn resource_server(
         .build()
 }
 
-/// Serves `Jobs` to those who may read, and `Builds` to those who may write.
+/// Requires `mcp:read` for `Jobs` and `mcp:write` for `Builds`.
 pub(crate) async fn serve(
     listener: TcpListener,
     resource_server: ResourceServer,
@@ -89,17 +89,17 @@ impl Builds for Jenkins {
     }
 }
 
-/// Reads the token that the layer has put into the request.
+/// Returns the subject of the token. The layer adds the token to the extensions of the request.
 fn subject<T>(request: &Request<T>) -> Result<String, Status> {
     let token = request.extensions().get::<ValidatedToken>();
-    let token = token.ok_or_else(|| Status::internal("no layer is in front of this service"))?;
+    let token = token.ok_or_else(|| Status::internal("the service has no layer that validates tokens"))?;
     Ok(token.subject().unwrap_or_default().to_owned())
 }
 
-/// Puts a token where gRPC has it: into the metadata `authorization`.
+/// Adds a token to the metadata of a request.
 pub(crate) fn with_token<T>(message: T, token: &str) -> Request<T> {
     let mut request = Request::new(message);
-    let value = format!("Bearer {token}").parse().expect("a token is visible ASCII");
+    let value = format!("Bearer {token}").parse().expect("tokens are visible ASCII");
     request.metadata_mut().insert("authorization", value);
     request
 }
@@ -109,55 +109,55 @@ async fn main() -> Result<(), Box<dyn Error>> {
     demonstrate().await
 }
 
-/// Shows the answer to each kind of token.
+/// Prints the answer to each kind of token.
 ///
 /// # Errors
-/// When one is not as expected.
+/// If one is not as expected.
 pub(crate) async fn demonstrate() -> Result<(), Box<dyn Error>> {
-    let authority = AuthorizationServer::start_signing_with(SigningAlgorithm::Es256).await?;
+    let authority = AuthorizationServer::start().await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let resource = format!("http://{}", listener.local_addr()?);
     let credential = authority.add_resource(&resource, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);
     tokio::spawn(serve(listener, resource_server(authority.issuer(), &credential, &resource)?));
     let jenkins = JenkinsClient::new(Endpoint::from_shared(resource.clone())?.connect().await?);
-    println!("tokens come from {}, jobs from {resource}\n", authority.issuer());
+    println!("authorization server: {}\nservices: {resource}\n", authority.issuer());
 
     let reading = Minting { resource: &resource, scope: "mcp:read", ..Minting::default() };
     let reader = authority.mint(reading.clone());
     let writer = authority.mint(Minting { scope: "mcp:write", ..reading.clone() });
     let expired = authority.mint(Minting { age: Duration::from_secs(7_200), ..reading.clone() });
-    let unseen = authority.mint(reading.clone());
+    let new = authority.mint(reading.clone());
     let opaque = authority.mint(Minting { format: Some(TokenFormat::Opaque), ..reading });
-    let build = || StartRequest { job: "app".to_owned() };
+    let start = || StartRequest { job: "app".to_owned() };
 
     let answer = jenkins.list(with_token(ListRequest {}, &reader)).await;
-    show("List, a token with mcp:read", &answer, Code::Ok)?;
+    expect("List, token with mcp:read", &answer, Code::Ok)?;
     let answer = jenkins.list(Request::new(ListRequest {})).await;
-    show("List, no token", &answer, Code::Unauthenticated)?;
+    expect("List, no token", &answer, Code::Unauthenticated)?;
     let answer = jenkins.list(with_token(ListRequest {}, &expired)).await;
-    show("List, an expired token", &answer, Code::Unauthenticated)?;
-    let answer = jenkins.start(with_token(build(), &reader)).await;
-    show("Start, a token with mcp:read", &answer, Code::PermissionDenied)?;
-    let answer = jenkins.start(with_token(build(), &writer)).await;
-    show("Start, a token with mcp:write", &answer, Code::Ok)?;
+    expect("List, expired token", &answer, Code::Unauthenticated)?;
+    let answer = jenkins.start(with_token(start(), &reader)).await;
+    expect("Start, token with mcp:read", &answer, Code::PermissionDenied)?;
+    let answer = jenkins.start(with_token(start(), &writer)).await;
+    expect("Start, token with mcp:write", &answer, Code::Ok)?;
     let answer = jenkins.list(with_token(ListRequest {}, &writer)).await;
-    show("List, a token with mcp:write, which contains mcp:read", &answer, Code::Ok)?;
+    expect("List, token with mcp:write, which implies mcp:read", &answer, Code::Ok)?;
 
-    println!("the authorization server goes down\n");
+    println!("The authorization server stops\n");
     authority.stop().await;
-    let answer = jenkins.list(with_token(ListRequest {}, &unseen)).await;
-    show("List, a new token of a known key", &answer, Code::Ok)?;
+    let answer = jenkins.list(with_token(ListRequest {}, &new)).await;
+    expect("List, new JWT, signed with a cached key", &answer, Code::Ok)?;
     let answer = jenkins.list(with_token(ListRequest {}, &opaque)).await;
-    show("List, an opaque token, to be asked about", &answer, Code::Unavailable)?;
+    expect("List, opaque token, which needs introspection", &answer, Code::Unavailable)?;
 
-    println!("the authorization server is back\n");
+    println!("The authorization server is back\n");
     authority.start_again().await?;
     let answer = jenkins.list(with_token(ListRequest {}, &opaque)).await;
-    show("List, the opaque token again", &answer, Code::Ok)
+    expect("List, the same opaque token", &answer, Code::Ok)
 }
 
-/// Prints an answer, and compares its status with the expected one.
-fn show<T: std::fmt::Debug>(
+/// Prints an answer and checks its status.
+fn expect<T: std::fmt::Debug>(
     call: &str,
     answer: &Result<Response<T>, Status>,
     expected: Code,

@@ -1,16 +1,16 @@
-//! How does an MCP server check access tokens, and what do its tools and its clients see of it?
+//! Protects an MCP server with access tokens, and shows what its tools and its clients get.
 //!
-//! `cargo run --example mcp_jenkins` starts an authorization server, an MCP server with two tools and its clients on
-//! this machine. It shows what a client gets for which token, and fails when something is not as expected:
+//! `cargo run --example mcp_jenkins` starts an authorization server, an MCP server with two tools and its clients on this
+//! machine. It prints what each client gets, and fails if something is not as expected:
 //!
 //! | the client has | it gets |
 //! |---|---|
-//! | no token, or one that is not good | 401; the challenge leads to the authorization server |
+//! | no token, or an invalid one | 401; the challenge says where to get a token |
 //! | a token without `mcp:read` | 403; the challenge names the scope |
-//! | a token with `mcp:read` | both tools; the one that writes answers with an error |
+//! | a token with `mcp:read` | both tools; the one that writes returns an error |
 //! | a token with `mcp:write` | both tools |
 
-#![allow(clippy::print_stdout, reason = "a demonstration prints what happens")]
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 #[path = "authorization_server/mod.rs"]
 pub(crate) mod authorization_server;
@@ -41,14 +41,14 @@ use tower_bearer::{
     ValidatedToken,
 };
 
-use self::authorization_server::{AuthorizationServer, Minting, SigningAlgorithm, TokenFormat};
+use self::authorization_server::{AuthorizationServer, Minting, TokenFormat};
 
 const READ: Scope = Scope::from_static("mcp:read");
 const WRITE: Scope = Scope::from_static("mcp:write");
 
-/// Says which tokens are good, and what is published about that.
+/// Defines which tokens are valid, and the metadata for clients.
 pub(crate) fn resource_server(issuer: &str, resource: &str) -> Result<ResourceServer, ConfigError> {
-    // Outside of a demonstration it is `discover` and `new`, which accept `https` only.
+    // A real service leaves out `allow_http_on_loopback`, so that only https is accepted.
     let issuer = tower_bearer::AuthorizationServer::discover(issuer).allow_http_on_loopback();
     let metadata = ProtectedResourceMetadata::new(resource)
         .allow_http_on_loopback()
@@ -60,9 +60,9 @@ pub(crate) fn resource_server(issuer: &str, resource: &str) -> Result<ResourceSe
         .build()
 }
 
-/// Puts the guard around the MCP server, and the metadata beside it for everyone.
+/// Requires `mcp:read` for the MCP server. The metadata is public.
 pub(crate) fn app(resource_server: &ResourceServer) -> Result<Router, ConfigError> {
-    // Its default accepts requests to loopback addresses only; a public server names its hosts here.
+    // By default it accepts only requests to loopback addresses. A public server sets its host names here.
     let config = StreamableHttpServerConfig::default();
     let mcp = StreamableHttpService::new(|| Ok(Jenkins), Arc::new(LocalSessionManager::default()), config);
     Ok(Router::new()
@@ -93,7 +93,7 @@ impl Jenkins {
         Extension(parts): Extension<Parts>,
     ) -> Result<String, ErrorData> {
         let token = token(&parts)?;
-        // The layer has asked for what all tools need; what one tool needs beyond that, it asks for itself.
+        // The layer checks the scope that all tools need. A tool checks the scopes that only it needs.
         if !token.allows(WRITE) {
             let needed = Some(json!({ "scope": WRITE.as_str() }));
             return Err(ErrorData::new(ErrorCode::INVALID_REQUEST, "insufficient_scope", needed));
@@ -102,10 +102,10 @@ impl Jenkins {
     }
 }
 
-/// Finds the token that the layer has put into the HTTP request of this very message.
+/// Returns the token of the HTTP request that carried this message.
 fn token(parts: &Parts) -> Result<&ValidatedToken, ErrorData> {
     let token = parts.extensions.get::<ValidatedToken>();
-    token.ok_or_else(|| ErrorData::internal_error("no layer is in front of this server", None))
+    token.ok_or_else(|| ErrorData::internal_error("the server has no layer that validates tokens", None))
 }
 
 #[tokio::main]
@@ -113,40 +113,43 @@ async fn main() -> Result<(), Box<dyn Error>> {
     demonstrate().await
 }
 
-/// Shows what clients with various tokens get.
+/// Prints what clients with different tokens get.
 ///
 /// # Errors
-/// When something is not as expected.
+/// If something is not as expected.
 pub(crate) async fn demonstrate() -> Result<(), Box<dyn Error>> {
-    let authority = AuthorizationServer::start_signing_with(SigningAlgorithm::Es256).await?;
+    let authority = AuthorizationServer::start().await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let resource = format!("http://{}/mcp", listener.local_addr()?);
     authority.add_resource(&resource, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);
     let app = app(&resource_server(authority.issuer(), &resource)?)?;
     tokio::spawn(async move { axum::serve(listener, app).await });
-    println!("tokens come from {}, tools from {resource}\n", authority.issuer());
+    println!("authorization server: {}\nMCP server: {resource}\n", authority.issuer());
 
     let reading = Minting { resource: &resource, scope: "mcp:read", ..Minting::default() };
     let reader = authority.mint(reading.clone());
     let writer = authority.mint(Minting { scope: "mcp:write", ..reading.clone() });
-    let stranger = authority.mint(Minting { scope: "profile", ..reading.clone() });
-    let misdirected = authority.mint(Minting { resource: "https://elsewhere.example/mcp", ..reading });
+    let unrelated = authority.mint(Minting { scope: "profile", ..reading.clone() });
+    let elsewhere = authority.mint(Minting { resource: "https://elsewhere.example/mcp", ..reading });
 
-    println!("A client without a token");
+    println!("No token");
     let challenge = refusal(connect(&resource, None).await)?;
     expect(&challenge, "401 Bearer ", "scope=\"mcp:read\"")?;
-    let url = challenge.split('"').find(|part| part.starts_with("http://")).ok_or("no address in it")?;
+    let url = challenge
+        .split('"')
+        .find(|part| part.starts_with("http://"))
+        .ok_or("the challenge contains no URL")?;
     let metadata = http_client()?.get(url).send().await?.text().await?;
     expect(&metadata, "{", &format!("\"authorization_servers\":[\"{}\"]", authority.issuer()))?;
 
-    println!("\nA client with a token for somebody else");
-    expect(&refusal(connect(&resource, Some(&misdirected)).await)?, "401 ", "error=\"invalid_token\"")?;
+    println!("\nA token for another server");
+    expect(&refusal(connect(&resource, Some(&elsewhere)).await)?, "401 ", "error=\"invalid_token\"")?;
 
-    println!("\nA client with a token for something else");
-    let challenge = refusal(connect(&resource, Some(&stranger)).await)?;
+    println!("\nA token without mcp:read");
+    let challenge = refusal(connect(&resource, Some(&unrelated)).await)?;
     expect(&challenge, "403 Bearer error=\"insufficient_scope\"", "scope=\"mcp:read\"")?;
 
-    println!("\nA client with mcp:read");
+    println!("\nA token with mcp:read");
     let client = connect(&resource, Some(&reader)).await?;
     let tools: Vec<_> = client.list_all_tools().await?.into_iter().map(|tool| tool.name).collect();
     expect(&tools.join(", "), "", "list_jobs, trigger_build")?;
@@ -154,7 +157,7 @@ pub(crate) async fn demonstrate() -> Result<(), Box<dyn Error>> {
     expect(&call(&client, trigger_build()).await?, "-32600 insufficient_scope", r#"{"scope":"mcp:write"}"#)?;
     client.cancel().await?;
 
-    println!("\nA client with mcp:write, which contains mcp:read");
+    println!("\nA token with mcp:write, which implies mcp:read");
     let client = connect(&resource, Some(&writer)).await?;
     expect(&call(&client, list_jobs()).await?, "app, docs", "(listed for alice)")?;
     expect(&call(&client, trigger_build()).await?, "build 1 of app", "(started by alice)")?;
@@ -164,7 +167,7 @@ pub(crate) async fn demonstrate() -> Result<(), Box<dyn Error>> {
 
 pub(crate) type Client = RunningService<RoleClient, ()>;
 
-/// Opens an MCP session; the token goes along with each of its requests.
+/// Opens an MCP session that sends the token with each request.
 pub(crate) async fn connect(resource: &str, token: Option<&str>) -> Result<Client, Box<dyn Error>> {
     let mut config = StreamableHttpClientTransportConfig::with_uri(resource);
     config.auth_header = token.map(str::to_owned);
@@ -185,7 +188,7 @@ pub(crate) fn trigger_build() -> CallToolRequestParams {
     CallToolRequestParams::new("trigger_build").with_arguments(arguments)
 }
 
-/// Calls a tool and returns the text of its answer, or its error.
+/// Calls a tool and returns the text of its result, or its error.
 pub(crate) async fn call(client: &Client, tool: CallToolRequestParams) -> Result<String, ServiceError> {
     match client.call_tool(tool).await {
         Ok(result) => {
@@ -199,9 +202,9 @@ pub(crate) async fn call(client: &Client, tool: CallToolRequestParams) -> Result
     }
 }
 
-/// Reads status and challenge from the error of a client that was turned away.
+/// Returns the status and the challenge from the error of a client that was refused.
 pub(crate) fn refusal(connected: Result<Client, Box<dyn Error>>) -> Result<String, Box<dyn Error>> {
-    let error = connected.err().ok_or("the client was let in")?;
+    let error = connected.err().ok_or("the client was not refused")?;
     let error = error.downcast::<ClientInitializeError>()?;
     let ClientInitializeError::TransportError { error, .. } = *error else { return Err(error) };
     match error.error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
@@ -215,11 +218,11 @@ pub(crate) fn refusal(connected: Result<Client, Box<dyn Error>>) -> Result<Strin
     }
 }
 
-/// Prints what came, and compares it.
+/// Prints a result and checks its start and one part of it.
 fn expect(found: &str, start: &str, part: &str) -> Result<(), Box<dyn Error>> {
     println!("    {found}");
     if found.starts_with(start) && found.contains(part) {
         return Ok(());
     }
-    Err(format!("expected {start:?} at the start and {part:?} somewhere").into())
+    Err(format!("expected {start:?} at the start, and {part:?}").into())
 }

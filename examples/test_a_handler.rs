@@ -1,10 +1,7 @@
-//! How to test a service that is guarded by tower-bearer, with the testing kit.
+//! Tests a service that is protected by tower-bearer, with the testing kit.
 //!
-//! ```sh
-//! cargo test --features axum,testing --example test_a_handler
-//! ```
+//! `cargo test --features axum,testing --example test_a_handler`
 
-#![allow(clippy::print_stdout, reason = "an example prints")]
 #![cfg_attr(not(test), allow(dead_code, reason = "the tests below are the example"))]
 
 use axum::{Router, routing::get};
@@ -16,14 +13,12 @@ async fn list(token: ValidatedToken) -> String {
     format!("orders of {}", token.subject().unwrap_or("a service"))
 }
 
-/// The service under test takes its resource server as an argument, so that a test can give it another one.
+/// Takes its resource server as an argument, so that tests can pass another one.
 fn app(resource_server: &ResourceServer) -> Router {
     Router::new().route("/orders", get(list).route_layer(resource_server.require_scopes(READ)))
 }
 
-fn main() {
-    println!("cargo test --features axum,testing --example test_a_handler");
-}
+fn main() {}
 
 #[cfg(test)]
 mod tests {
@@ -57,7 +52,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn token_without_the_scope_is_told_which_one_it_needs() {
+    async fn token_without_the_scope_gets_403_that_names_the_scope() {
         let (authority, app) = set_up();
 
         let response = get_orders(&app, authority.token().scope("orders:write")).await;
@@ -67,7 +62,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn token_without_a_key_to_verify_it_is_no_reason_to_log_in_again() {
+    async fn unavailable_keys_are_503_and_not_401() {
         let (authority, app) = set_up();
         authority.go_down();
         let token = || authority.token().scope("orders:read");

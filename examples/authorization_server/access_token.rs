@@ -1,28 +1,26 @@
-//! What is in an access token, and what is remembered of it? (RFC 6749 section 1.4, RFC 9068)
+//! The claims and the signature of an access token (RFC 9068).
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::sync::Arc;
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use jsonwebtoken::{
+    Algorithm, EncodingKey, Header,
+    jwk::{Jwk, PublicKeyUse, ThumbprintHash},
 };
-
 use serde_json::{Map, Value, json};
 
 use super::{
-    bounded::Bounded,
-    grant::Grant,
-    resources::TokenFormat,
-    scope::ScopeSet,
-    secret::{Secret, SecretDigest, random_text},
-    state::ServerState,
+    resources::{ScopeSet, TokenFormat},
+    state::{Grant, ServerState, random_text},
 };
 
-/// From when until when a token is valid, in seconds since 1970.
+/// When a token was issued and when it expires, in seconds since 1970.
 pub(super) struct Validity {
     pub(super) issued_at: u64,
     pub(super) expires_at: u64,
 }
 
-/// Gathers the claims of RFC 9068 section 2.2: what a JWT says itself, introspection says of an opaque token.
+/// Returns the claims of RFC 9068 section 2.2. Introspection describes an opaque token with the same claims.
 pub(super) fn claims(
     issuer: &str,
     grant: &Grant,
@@ -32,7 +30,7 @@ pub(super) fn claims(
     let claims = json!({
         "iss": issuer,
         "sub": grant.subject,
-        // RFC 8707 section 2: the resource that was asked for, exactly as it was registered.
+        // RFC 8707 section 2: the requested resource, exactly as it was added.
         "aud": grant.resource.identifier,
         "exp": validity.expires_at,
         "iat": validity.issued_at,
@@ -42,74 +40,62 @@ pub(super) fn claims(
     });
     match claims {
         Value::Object(claims) => claims,
-        _ => unreachable!("the macro was given an object"),
+        _ => unreachable!("the macro got an object"),
     }
 }
 
 impl ServerState {
-    /// Issues an access token of the usual lifetime.
-    pub(super) fn issue_access_token(&self, grant: &Arc<Grant>, scope: &ScopeSet) -> Secret {
+    /// Issues an access token with the usual lifetime.
+    pub(super) fn issue_access_token(&self, grant: &Arc<Grant>, scope: &ScopeSet) -> String {
         let issued_at = self.now();
         let validity = Validity { issued_at, expires_at: issued_at + ACCESS_TOKEN_LIFETIME };
         let claims = claims(&self.issuer, grant, scope, &validity);
         self.write_access_token(Arc::clone(grant), claims)
     }
 
-    /// Writes a token in the format of its resource, and remembers it for introspection and revocation.
-    pub(super) fn write_access_token(&self, grant: Arc<Grant>, claims: Map<String, Value>) -> Secret {
+    /// Creates a token in the format of its resource, and stores it for introspection and revocation.
+    pub(super) fn write_access_token(&self, grant: Arc<Grant>, claims: Map<String, Value>) -> String {
         let token = match grant.resource.format {
-            TokenFormat::Jwt => Secret::from(self.keys.sign(&claims)),
-            TokenFormat::Opaque => Secret::random(),
+            TokenFormat::Jwt => self.signing_key.sign(&claims),
+            TokenFormat::Opaque => random_text(),
         };
-        let revoked = AtomicBool::new(false);
-        self.access_tokens.remember(&token, IssuedToken { grant, claims, revoked });
+        self.access_tokens.store(&token, grant, claims);
         token
     }
 }
 
-/// A token that was handed out, without the token itself.
-pub(super) struct IssuedToken {
-    pub(super) grant: Arc<Grant>,
-    pub(super) claims: Map<String, Value>,
-    revoked: AtomicBool,
+/// The key that signs JWTs, with ES256.
+pub(super) struct SigningKey {
+    private: EncodingKey,
+    public: Jwk,
 }
 
-impl IssuedToken {
-    /// Tells whether the token is good now (RFC 7662 section 2.2, on "active").
-    pub(super) fn is_active(&self, now: u64) -> bool {
-        let time_claim = |name| self.claims.get(name).and_then(Value::as_u64);
-        let expired = time_claim("exp").is_some_and(|exp| exp <= now);
-        let early = time_claim("nbf").is_some_and(|nbf| nbf > now);
-        !expired && !early && !self.revoked.load(Ordering::Acquire) && !self.grant.is_revoked()
+impl SigningKey {
+    pub(super) fn generate() -> Self {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("P-256 is supported");
+        let pkcs8 = pair.to_pkcs8v1().expect("a new key can be serialized");
+        let private = EncodingKey::from_ec_der(pkcs8.as_ref());
+        let mut public =
+            Jwk::from_encoding_key(&private, Algorithm::ES256).expect("the key is for this algorithm");
+        // RFC 7638: no other key has the same thumbprint.
+        let thumbprint = public.thumbprint(ThumbprintHash::SHA256).expect("EC keys have a thumbprint");
+        public.common.key_id = Some(thumbprint);
+        public.common.public_key_use = Some(PublicKeyUse::Signature);
+        Self { private, public }
     }
 
-    /// Revokes this token alone.
-    pub(super) fn revoke(&self) {
-        self.revoked.store(true, Ordering::Release);
-    }
-}
-
-/// The tokens that were handed out, by the hash of their text.
-pub(super) struct AccessTokens(Mutex<Bounded<SecretDigest, Arc<IssuedToken>>>);
-
-impl AccessTokens {
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(Bounded::new(MAX_ACCESS_TOKENS)))
+    pub(super) fn public(&self) -> Jwk {
+        self.public.clone()
     }
 
-    fn remember(&self, token: &Secret, issued: IssuedToken) {
-        let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.insert(token.digest(), Arc::new(issued));
-    }
-
-    pub(super) fn find(&self, presented: &str) -> Option<Arc<IssuedToken>> {
-        let tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.find(&SecretDigest::of(presented)).map(Arc::clone)
+    /// Signs a JWT access token. Its type is `at+jwt` (RFC 9068 section 2.1).
+    fn sign(&self, claims: &Map<String, Value>) -> String {
+        let mut header = Header::new(Algorithm::ES256);
+        header.typ = Some("at+jwt".to_owned());
+        header.kid.clone_from(&self.public.common.key_id);
+        jsonwebtoken::encode(&header, claims, &self.private).expect("the key is for this algorithm")
     }
 }
 
-/// Seconds; usual for a token that, as a JWT, nobody can take back before.
+/// In seconds.
 pub(super) const ACCESS_TOKEN_LIFETIME: u64 = 3_600;
-
-/// Tokens remembered, of about 1 KiB each. One that was forgotten counts as inactive.
-const MAX_ACCESS_TOKENS: usize = 4_096;

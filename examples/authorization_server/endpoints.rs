@@ -1,4 +1,4 @@
-//! Which path leads where, and how often was it asked?
+//! The routes, the metadata document (RFC 8414) and the key set (RFC 7517).
 
 use std::{
     collections::HashMap,
@@ -6,17 +6,23 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Json, Router,
     extract::{DefaultBodyLimit, MatchedPath, Request, State},
     http::{HeaderValue, header},
     middleware::{self, Next},
     response::Response,
     routing::{get, post},
 };
+use jsonwebtoken::jwk::JwkSet;
+use serde_json::{Value, json};
 
 use super::{
-    authorization_endpoint::authorize, introspection::introspect, metadata::metadata, registration::register,
-    revocation::revoke, signing_keys::jwks, state::ServerState, token_endpoint::token,
+    authorization_endpoint::authorize,
+    issued_tokens::{introspect, revoke},
+    registration::register,
+    resources::ScopeSet,
+    state::ServerState,
+    token_endpoint::token,
 };
 
 pub const METADATA: &str = "/.well-known/oauth-authorization-server";
@@ -43,7 +49,40 @@ pub(super) fn router(state: Arc<ServerState>) -> Router {
         .with_state(state)
 }
 
-// RFC 6749 section 5.1 demands it of tokens; codes, secrets and introspection need it as much.
+/// Answers `GET /.well-known/oauth-authorization-server`.
+async fn metadata(State(state): State<Arc<ServerState>>) -> Json<Value> {
+    let url = |path: &str| format!("{}{path}", state.issuer);
+    let resources = state.resources.all();
+    let scopes = ScopeSet::from_names(resources.iter().flat_map(|resource| resource.scopes.names()));
+    Json(json!({
+        "issuer": state.issuer,
+        "authorization_endpoint": url(AUTHORIZE),
+        "token_endpoint": url(TOKEN),
+        "registration_endpoint": url(REGISTER),
+        "jwks_uri": url(JWKS),
+        "introspection_endpoint": url(INTROSPECT),
+        "revocation_endpoint": url(REVOKE),
+        "scopes_supported": scopes.names().collect::<Vec<_>>(),
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "code_challenge_methods_supported": ["S256"],
+        "token_endpoint_auth_methods_supported": ["none"],
+        "revocation_endpoint_auth_methods_supported": ["none"],
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic"],
+        // RFC 9207 section 3.
+        "authorization_response_iss_parameter_supported": true,
+        // RFC 9728 section 4: the accepted values of "resource" (RFC 8707).
+        "protected_resources": resources.iter().map(|resource| &resource.identifier).collect::<Vec<_>>(),
+    }))
+}
+
+/// Answers `GET /jwks` (RFC 7517 section 5).
+async fn jwks(State(state): State<Arc<ServerState>>) -> Json<JwkSet> {
+    Json(JwkSet { keys: vec![state.signing_key.public()] })
+}
+
+// RFC 6749 section 5.1 requires it for tokens. Codes and introspection answers need it too.
 async fn forbid_caching(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -61,7 +100,7 @@ async fn count(
     next.run(request).await
 }
 
-/// How often each endpoint was asked. Paths that lead nowhere are not counted, so there are only a few.
+/// The number of requests to each endpoint. Unknown paths are not counted.
 #[derive(Default)]
 pub(super) struct RequestCounts(Mutex<HashMap<String, usize>>);
 
@@ -75,5 +114,5 @@ impl RequestCounts {
     }
 }
 
-/// Longest body read, in bytes: a JWT of several KiB fits into a form, more is not needed.
+/// Maximum length of a body, in bytes. A form with a JWT of several KiB fits.
 const MAX_BODY_LEN: usize = 16 * 1024;

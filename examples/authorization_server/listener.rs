@@ -1,4 +1,4 @@
-//! How does the server come and go? It can be stopped for good or for a while, to show an outage.
+//! Accepts connections, and can be stopped to simulate an outage.
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -25,15 +25,15 @@ impl Listener {
         Self { stop, task }
     }
 
-    /// Closes the port and cuts every connection, as a crash would; returns when none is left.
+    /// Closes the port and all connections, as a crash would, and waits until they are closed.
     pub(super) async fn stop(self) {
         drop(self.stop);
-        // An error could only say that the task is already gone.
+        // An error would mean that the task has already ended.
         let _ = self.task.await;
     }
 }
 
-// Not `axum::serve`: its connections outlive it, and an outage must end those kept alive by clients as well.
+// Not `axum::serve`: its connections outlive it, but an outage must also close those that clients keep alive.
 async fn accept(listener: TcpListener, router: Router, mut stopped: oneshot::Receiver<()>) {
     let mut connections = JoinSet::new();
     loop {
@@ -41,7 +41,7 @@ async fn accept(listener: TcpListener, router: Router, mut stopped: oneshot::Rec
             _ = &mut stopped => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => {
-                // A connection that broke before it was accepted is the peer's affair.
+                // An error means that the peer closed the connection before it was accepted.
                 if let Ok((stream, _)) = accepted {
                     connections.spawn(serve(stream, router.clone()));
                 }
@@ -54,12 +54,12 @@ async fn accept(listener: TcpListener, router: Router, mut stopped: oneshot::Rec
 
 async fn serve(stream: TcpStream, router: Router) {
     let service = TowerToHyperService::new(router);
-    // With a timer, hyper waits 30 seconds for a request head and not forever.
+    // With a timer, hyper waits at most 30 seconds for the head of a request.
     let connection =
         http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
-    // The peer went away in the middle: nobody is left to be told.
+    // An error means that the peer closed the connection; there is nobody to report it to.
     let _ = connection.await;
 }
 
-/// Connections served at a time; further ones wait in the queue of the operating system.
+/// Maximum number of open connections. Further ones wait in the queue of the operating system.
 const MAX_CONNECTIONS: usize = 256;

@@ -1,4 +1,4 @@
-//! How does a demonstration get any token it wants to show? By the back door, which no real server has.
+//! Access tokens for examples and tests, without a client. No real server has this.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -6,40 +6,37 @@ use serde_json::Value;
 
 use super::{
     access_token::{ACCESS_TOKEN_LIFETIME, Validity, claims},
-    grant::Grant,
-    resources::{Resource, TokenFormat},
-    scope::ScopeSet,
-    secret::Secret,
-    state::{DEMONSTRATION_USER, ServerState},
+    resources::{Resource, ScopeSet, TokenFormat},
+    state::{Grant, ServerState, USER},
 };
 
-/// Describes a token to be minted: whatever it says, it is properly signed or stored.
+/// Describes a token. It is signed or stored like any other, whatever it contains.
 ///
 /// ```ignore
 /// server.mint(Minting { resource: "http://127.0.0.1:4000/mcp", scope: "mcp:read", ..Minting::default() });
 /// ```
 #[derive(Debug, Clone)]
 pub struct Minting<'a> {
-    /// `sub`; by default the demonstration user.
+    /// `sub`. Default: [`USER`].
     pub subject: &'a str,
-    /// `aud`; also one that was never added.
+    /// `aud`. It need not have been added.
     pub resource: &'a str,
-    /// Separated by spaces; also scopes that the resource does not have.
+    /// Separated by spaces. The resource need not have them.
     pub scope: &'a str,
-    /// From issue to expiry; by default one hour.
+    /// From issue to expiry. Default: one hour.
     pub lifetime: Duration,
-    /// Time that has passed since the issue. With an age above the lifetime, the token has expired.
+    /// Time since the issue. If it is longer than the lifetime, the token has expired.
     pub age: Duration,
-    /// `None` stands for the format of the resource, and for a JWT if the resource was never added.
+    /// Default: the format of the resource, or a JWT if the resource was not added.
     pub format: Option<TokenFormat>,
-    /// Claims to be added or changed; `Value::Null` leaves one out.
+    /// Claims to add or replace. `Value::Null` removes a claim.
     pub claims: BTreeMap<&'a str, Value>,
 }
 
 impl Default for Minting<'_> {
     fn default() -> Self {
         Self {
-            subject: DEMONSTRATION_USER,
+            subject: USER,
             resource: "",
             scope: "",
             lifetime: Duration::from_secs(ACCESS_TOKEN_LIFETIME),
@@ -51,12 +48,15 @@ impl Default for Minting<'_> {
 }
 
 impl ServerState {
-    pub(super) fn mint(&self, minting: Minting<'_>) -> Secret {
-        let registered = self.resources.find(minting.resource);
-        let format = minting.format.or(registered.as_ref().map(|resource| resource.format));
-        let resource = match registered {
+    pub(super) fn mint(&self, minting: Minting<'_>) -> String {
+        let added = self.resources.find(minting.resource);
+        let format = minting.format.or(added.as_ref().map(|resource| resource.format));
+        let resource = match added {
             Some(resource) if Some(resource.format) == format => resource,
-            _ => Arc::new(Resource::unregistered(minting.resource, format.unwrap_or(TokenFormat::Jwt))),
+            _ => {
+                let format = format.unwrap_or(TokenFormat::Jwt);
+                Arc::new(Resource::new(minting.resource, format, ScopeSet::parse("")))
+            }
         };
         let scope = ScopeSet::parse(minting.scope);
         let grant = Grant::new(MINTING_CLIENT, minting.subject, resource, scope.clone());
@@ -75,5 +75,5 @@ impl ServerState {
     }
 }
 
-/// `client_id` of minted tokens; no such client is registered.
-const MINTING_CLIENT: &str = "back-door";
+/// `client_id` of minted tokens. No such client is registered.
+const MINTING_CLIENT: &str = "minting";

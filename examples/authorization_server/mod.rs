@@ -1,29 +1,26 @@
-//! An OAuth 2.0 authorization server in memory: the other half of OAuth, for examples and tests only.
+//! An OAuth 2.0 authorization server in memory, for examples and tests.
 //!
-//! The library of this repository stands on the side of the resource server: it checks access tokens and
-//! never touches clients. But somebody must issue the tokens. This server does, on a loopback address, so
-//! that examples run without an account anywhere and tests cross real sockets. **It is the only code in this
-//! repository that knows clients.**
+//! The library of this repository is for resource servers: it validates access tokens and knows nothing about
+//! clients. This server issues those tokens on a loopback address, so that examples run without an account
+//! anywhere, and tests use real sockets. **It is the only code in this repository that knows about clients.**
 //!
-//! It is written to be read: each demand of OAuth stands beside its section. What makes a server fit for the
-//! world is missing: it speaks plain HTTP, signs in the same user without asking, lets everyone register,
-//! remembers nothing after its end, and has a back door.
+//! It is not fit for production: it speaks plain HTTP, signs in the same user without asking, lets everyone
+//! register, keeps everything in memory without limit, and mints any token for the tests. What OAuth requires
+//! of it is checked, with the section beside each check.
 //!
-//! | file | question | document |
+//! | file | contents | document |
 //! |---|---|---|
-//! | `metadata` | where is everything? | RFC 8414 |
-//! | `registration`, `clients` | who may ask for tokens? | RFC 7591 |
-//! | `credentials` | who is asking now? | RFC 6749 section 2.3 |
-//! | `authorization_endpoint`, `pkce` | does the user agree? | RFC 6749 section 4.1, RFC 7636, RFC 9207 |
-//! | `token_endpoint` | which token for which grant? | RFC 6749 sections 4 to 6 |
-//! | `resources`, `scope` | for which resource, to do what? | RFC 8707 |
-//! | `grant`, `single_use` | what was agreed to, and was it used before? | RFC 9700 |
-//! | `access_token`, `signing_keys` | what does a token look like? | RFC 9068, RFC 7517 |
-//! | `introspection` | is a token still good? | RFC 7662 |
-//! | `revocation` | how is it taken back? | RFC 7009 |
-//! | `minting` | how does a demonstration get any token it likes? | none |
+//! | `endpoints` | routes, metadata, key set | RFC 8414, RFC 7517 |
+//! | `registration` | clients | RFC 7591 |
+//! | `authorization_endpoint` | the user's consent, PKCE | RFC 6749 section 4.1, RFC 7636, RFC 9207 |
+//! | `token_endpoint` | tokens for a code or a refresh token | RFC 6749 sections 4.1.3 and 6 |
+//! | `resources` | resources and their scopes | RFC 8707 |
+//! | `access_token` | claims and signature of a token | RFC 9068 |
+//! | `issued_tokens` | introspection and revocation | RFC 7662, RFC 7009 |
+//! | `state` | what the server stores | RFC 9700 |
+//! | `minting` | tokens for examples and tests, without a client | |
 //!
-//! An example includes it by its path, and so does a test:
+//! Examples and tests include it by its path:
 //!
 //! ```ignore
 //! #[path = "../authorization_server/mod.rs"]
@@ -33,31 +30,20 @@
 //! let credential = server.add_resource("http://127.0.0.1:4000/mcp", TokenFormat::Jwt, &["mcp:read"]);
 //! println!("tokens come from {}", server.issuer());
 //! ```
-#![allow(dead_code, unused_imports, reason = "every user uses another part")]
+#![allow(dead_code, unused_imports, reason = "each example uses a different part")]
 #![allow(unreachable_pub, reason = "`pub` marks what users of this module need")]
-#![allow(clippy::disallowed_methods, reason = "jsonwebtoken is the other side")]
+#![allow(clippy::disallowed_methods, reason = "jsonwebtoken signs here, and the library verifies")]
 
 mod access_token;
 mod authorization_endpoint;
-mod bounded;
-mod clients;
-mod credentials;
 pub mod endpoints;
-mod grant;
-mod introspection;
+mod issued_tokens;
 mod listener;
-mod metadata;
 mod minting;
 mod oauth_error;
 mod parameters;
-mod pkce;
 mod registration;
 mod resources;
-mod revocation;
-mod scope;
-mod secret;
-mod signing_keys;
-mod single_use;
 mod state;
 mod token_endpoint;
 
@@ -70,16 +56,14 @@ use std::{
 
 use tokio::net::TcpListener;
 
-use self::{listener::Listener, scope::ScopeSet, signing_keys::SigningKeys, state::ServerState};
+use self::{listener::Listener, resources::ScopeSet, state::ServerState};
 pub use self::{
     minting::Minting,
-    resources::{ResourceCredential, TokenFormat},
-    secret::Secret,
-    signing_keys::SigningAlgorithm,
-    state::DEMONSTRATION_USER,
+    resources::{ResourceCredential, Secret, TokenFormat},
+    state::USER,
 };
 
-/// A running authorization server; it ends when dropped.
+/// A running authorization server. It stops when dropped.
 pub struct AuthorizationServer {
     state: Arc<ServerState>,
     address: SocketAddr,
@@ -88,17 +72,11 @@ pub struct AuthorizationServer {
 }
 
 impl AuthorizationServer {
-    /// Starts a server on `127.0.0.1`, at a port that the operating system picks, signing with RS256.
+    /// Starts a server on `127.0.0.1`, on a port that the operating system chooses.
     pub async fn start() -> io::Result<Self> {
-        Self::start_signing_with(SigningAlgorithm::default()).await
-    }
-
-    /// Starts a server whose keys are for this algorithm.
-    pub async fn start_signing_with(algorithm: SigningAlgorithm) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let keys = SigningKeys::generate(algorithm);
-        let state = Arc::new(ServerState::new(format!("http://{address}"), keys));
+        let state = Arc::new(ServerState::new(format!("http://{address}")));
         let listener = Listener::start(listener, endpoints::router(Arc::clone(&state)));
         Ok(Self { state, address, listener: Mutex::new(Some(listener)) })
     }
@@ -108,62 +86,52 @@ impl AuthorizationServer {
         &self.state.issuer
     }
 
-    /// Adds a resource that tokens can be asked for, and returns its credential for introspection.
+    /// Adds a resource that clients can request tokens for, and returns its credential for introspection.
     ///
-    /// A resource that is added again is replaced: its former credential is void, its tokens live on.
+    /// Adding it again replaces its credential; its tokens stay valid.
     pub fn add_resource(&self, resource: &str, format: TokenFormat, scopes: &[&str]) -> ResourceCredential {
         let scopes = ScopeSet::from_names(scopes.iter().copied());
         self.state.resources.add(resource, format, scopes)
     }
 
-    /// Signs with a new key from now on; the previous one stays published, older ones do not.
-    pub fn rotate_keys(&self) {
-        self.state.keys.rotate(1);
-    }
-
-    /// Signs with a new key from now on, and publishes no other: all JWTs issued before lose their key.
-    pub fn rotate_keys_and_forget(&self) {
-        self.state.keys.rotate(0);
-    }
-
-    /// Makes an access token with any subject, resource, scope and age, without a client.
+    /// Issues an access token with any subject, resource, scope and age, without a client.
     pub fn mint(&self, minting: Minting<'_>) -> String {
-        self.state.mint(minting).expose().to_owned()
+        self.state.mint(minting)
     }
 
-    /// Revokes an access token, without a client. Introspection tells; a JWT does not know.
+    /// Revokes an access token, without a client. Only introspection notices it; a JWT stays valid.
     pub fn revoke(&self, access_token: &str) {
         if let Some(issued) = self.state.access_tokens.find(access_token) {
             issued.revoke();
         }
     }
 
-    /// Returns how often an endpoint was asked, for example `"/introspect"`.
+    /// Returns the number of requests to an endpoint, for example `"/introspect"`.
     pub fn requests(&self, path: &str) -> usize {
         self.state.requests.of(path)
     }
 
-    /// Sets the clock of the server forward by whole seconds, to let codes and tokens grow old.
+    /// Moves the clock of the server forward by whole seconds, so that codes and tokens expire.
     ///
-    /// Tokens issued afterwards come from the future for everyone else; to show an expired JWT, mint one.
+    /// Tokens issued after that have an `iat` in the future for everyone else. To get an expired JWT, mint one.
     pub fn advance_clock(&self, by: Duration) {
         self.state.advance_clock(by);
     }
 
-    /// Closes the port and cuts all connections; what the server knows is kept. Stopping twice does nothing.
+    /// Closes the port and all connections, and keeps the state. Does nothing if the server is stopped.
     pub async fn stop(&self) {
-        // Taken in a statement of its own, so that the lock is not held across the await.
+        // A separate statement, so that the lock is not held across the await.
         let running = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(listener) = running {
             listener.stop().await;
         }
     }
 
-    /// Listens again at the same address.
+    /// Listens again on the same address.
     ///
     /// # Errors
     ///
-    /// If the server is running, or another process has taken the port in the meantime.
+    /// If the server is running, or another process now uses the port.
     pub async fn start_again(&self) -> io::Result<()> {
         let listener = TcpListener::bind(self.address).await?;
         let listener = Listener::start(listener, endpoints::router(Arc::clone(&self.state)));

@@ -1,4 +1,4 @@
-//! What is a peer told when its request is refused? (RFC 6749 section 5.2)
+//! Error responses (RFC 6749 section 5.2).
 
 use std::borrow::Cow;
 
@@ -9,11 +9,11 @@ use axum::{
 };
 use serde_json::json;
 
-/// A refusal: a registered code, and a sentence for the developer of the client.
+/// A registered error code, and a description for the developer of the client.
 #[derive(Debug, Clone)]
 pub(super) struct OAuthError {
     pub(super) code: ErrorCode,
-    /// Never repeats what a peer sent.
+    /// Never contains what a peer sent.
     pub(super) description: Cow<'static, str>,
 }
 
@@ -35,20 +35,13 @@ impl IntoResponse for OAuthError {
     fn into_response(self) -> Response {
         let body = Json(json!({ "error": self.code.as_str(), "error_description": self.description }));
         match self.code {
-            // RFC 6749 section 5.2: 401 and the scheme that would have been right.
+            // RFC 6749 section 5.2: 401, with the scheme to use.
             ErrorCode::InvalidClient => {
                 let challenge = [(header::WWW_AUTHENTICATE, r#"Basic realm="authorization server""#)];
                 (StatusCode::UNAUTHORIZED, challenge, body).into_response()
             }
-            // RFC 6750 section 3.1.
-            ErrorCode::InvalidToken => {
-                let challenge = [(header::WWW_AUTHENTICATE, r#"Bearer error="invalid_token""#)];
-                (StatusCode::UNAUTHORIZED, challenge, body).into_response()
-            }
-            ErrorCode::TemporarilyUnavailable => (StatusCode::SERVICE_UNAVAILABLE, body).into_response(),
             ErrorCode::InvalidRequest
             | ErrorCode::InvalidGrant
-            | ErrorCode::UnauthorizedClient
             | ErrorCode::UnsupportedGrantType
             | ErrorCode::UnsupportedResponseType
             | ErrorCode::InvalidScope
@@ -64,13 +57,9 @@ pub(super) enum ErrorCode {
     InvalidRequest,
     InvalidClient,
     InvalidGrant,
-    UnauthorizedClient,
     UnsupportedGrantType,
     UnsupportedResponseType,
     InvalidScope,
-    TemporarilyUnavailable,
-    /// RFC 6750 section 3.1
-    InvalidToken,
     /// RFC 7591 section 3.2.2
     InvalidRedirectUri,
     /// RFC 7591 section 3.2.2
@@ -85,12 +74,9 @@ impl ErrorCode {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidClient => "invalid_client",
             Self::InvalidGrant => "invalid_grant",
-            Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::UnsupportedResponseType => "unsupported_response_type",
             Self::InvalidScope => "invalid_scope",
-            Self::TemporarilyUnavailable => "temporarily_unavailable",
-            Self::InvalidToken => "invalid_token",
             Self::InvalidRedirectUri => "invalid_redirect_uri",
             Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::InvalidTarget => "invalid_target",

@@ -1,4 +1,4 @@
-//! What did a peer ask, in a query or in a form? (RFC 6749 sections 3.1 and 3.2, appendix B)
+//! Parameters in a query or in a form (RFC 6749 sections 3.1 and 3.2, appendix B).
 
 use axum::{
     body::Bytes,
@@ -9,17 +9,17 @@ use url::form_urlencoded;
 
 use super::oauth_error::OAuthError;
 
-/// The parameters of a request; unknown ones are ignored, as section 3.1 demands.
+/// The parameters of a request. Section 3.1: unknown ones are ignored.
 pub(super) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
     pub(super) fn parse(encoded: &[u8]) -> Self {
         let pairs = form_urlencoded::parse(encoded).into_owned();
-        // Section 3.1: parameters sent without a value count as omitted.
+        // Section 3.1: parameters without a value count as omitted.
         Self(pairs.filter(|(_, value)| !value.is_empty()).collect())
     }
 
-    /// Finds a parameter that may come once.
+    /// Returns a parameter. Fails if it is repeated.
     pub(super) fn optional(&self, name: &'static str) -> Result<Option<&str>, OAuthError> {
         let mut values = self.0.iter().filter(|(found, _)| found == name);
         let first = values.next().map(|(_, value)| value.as_str());
@@ -30,13 +30,13 @@ impl Parameters {
         Ok(first)
     }
 
-    /// Finds a parameter that must come once.
+    /// Returns a parameter. Fails if it is missing or repeated.
     pub(super) fn required(&self, name: &'static str) -> Result<&str, OAuthError> {
         self.optional(name)?.ok_or_else(|| OAuthError::invalid_request(format!("{name} is missing")))
     }
 }
 
-/// Reads the form of a `POST`; its length is limited by the router.
+/// Reads the form of a `POST`. The router limits its length.
 impl<S: Send + Sync> FromRequest<S> for Parameters {
     type Rejection = OAuthError;
 
@@ -47,7 +47,7 @@ impl<S: Send + Sync> FromRequest<S> for Parameters {
             return Err(OAuthError::invalid_request(format!("the body must be {FORM}")));
         }
         let body = Bytes::from_request(request, state).await;
-        let body = body.map_err(|_| OAuthError::invalid_request("the body is too long or was cut off"))?;
+        let body = body.map_err(|_| OAuthError::invalid_request("the body is too long or incomplete"))?;
         Ok(Self::parse(&body))
     }
 }

@@ -1,48 +1,55 @@
-//! What does the server remember? All in memory, each table behind its own lock, none held across an await.
+//! What the server stores. Everything is in memory; no lock is held across an await.
 
 use std::{
+    collections::HashMap,
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use aws_lc_rs::rand;
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+
 use super::{
-    access_token::AccessTokens, authorization_endpoint::Authorization, clients::Clients,
-    endpoints::RequestCounts, grant::Grant, resources::Resources, signing_keys::SigningKeys,
-    single_use::SingleUse,
+    access_token::SigningKey,
+    authorization_endpoint::Authorization,
+    endpoints::RequestCounts,
+    issued_tokens::IssuedTokens,
+    registration::Clients,
+    resources::{Resource, Resources, ScopeSet},
 };
 
 pub(super) struct ServerState {
     pub(super) issuer: String,
-    pub(super) keys: SigningKeys,
+    pub(super) signing_key: SigningKey,
     pub(super) clients: Clients,
     pub(super) resources: Resources,
     pub(super) codes: SingleUse<Authorization>,
-    pub(super) access_tokens: AccessTokens,
+    pub(super) access_tokens: IssuedTokens,
     pub(super) refresh_tokens: SingleUse<Arc<Grant>>,
     pub(super) requests: RequestCounts,
-    /// Seconds by which our clock is ahead of the machine's.
+    /// Seconds by which this clock is ahead of the system clock.
     clock_advance: AtomicU64,
 }
 
 impl ServerState {
-    pub(super) fn new(issuer: String, keys: SigningKeys) -> Self {
+    pub(super) fn new(issuer: String) -> Self {
         Self {
             issuer,
-            keys,
+            signing_key: SigningKey::generate(),
             clients: Clients::default(),
             resources: Resources::default(),
-            codes: SingleUse::new(MAX_CODES),
-            access_tokens: AccessTokens::new(),
-            refresh_tokens: SingleUse::new(MAX_REFRESH_TOKENS),
+            codes: SingleUse::default(),
+            access_tokens: IssuedTokens::default(),
+            refresh_tokens: SingleUse::default(),
             requests: RequestCounts::default(),
             clock_advance: AtomicU64::new(0),
         }
     }
 
-    /// Tells the time in seconds since 1970.
+    /// Returns the time in seconds since 1970.
     pub(super) fn now(&self) -> u64 {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
         since_1970.expect("the clock is past 1970").as_secs() + self.clock_advance.load(Ordering::Relaxed)
@@ -53,11 +60,91 @@ impl ServerState {
     }
 }
 
-/// Who is signed in, always: `sub` of the tokens that come from a code.
-pub const DEMONSTRATION_USER: &str = "alice";
+/// What a user agreed to (RFC 6749 section 1.3). Codes and tokens come from it; revoking it revokes them all.
+pub(super) struct Grant {
+    pub(super) client_id: String,
+    pub(super) subject: String,
+    pub(super) resource: Arc<Resource>,
+    pub(super) scope: ScopeSet,
+    revoked: AtomicBool,
+}
 
-/// Codes remembered. They live for a minute; used ones are kept to notice a second use.
-const MAX_CODES: usize = 1_024;
+impl Grant {
+    pub(super) fn new(client_id: &str, subject: &str, resource: Arc<Resource>, scope: ScopeSet) -> Arc<Self> {
+        let (client_id, subject) = (client_id.to_owned(), subject.to_owned());
+        Arc::new(Self { client_id, subject, resource, scope, revoked: AtomicBool::new(false) })
+    }
 
-/// Refresh tokens remembered, used ones included.
-const MAX_REFRESH_TOKENS: usize = 4_096;
+    pub(super) fn revoke(&self) {
+        self.revoked.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_revoked(&self) -> bool {
+        self.revoked.load(Ordering::Acquire)
+    }
+}
+
+/// Codes or refresh tokens, each of which works once (RFC 6749 section 4.1.2, RFC 9700 section 4.14.2).
+///
+/// Used ones are kept: a second use means that one was stolen.
+pub(super) struct SingleUse<V>(Mutex<HashMap<String, Entry<V>>>);
+
+struct Entry<V> {
+    value: V,
+    expires_at: u64,
+    used: bool,
+}
+
+/// The result of using a code or a refresh token.
+pub(super) enum Usage<V> {
+    First(V),
+    Repeated(V),
+    /// Never issued, or expired.
+    Unknown,
+}
+
+impl<V: Clone> SingleUse<V> {
+    /// Creates a code or token for `value` that expires at `expires_at`, in seconds since 1970.
+    pub(super) fn issue(&self, value: V, expires_at: u64) -> String {
+        let text = random_text();
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.insert(text.clone(), Entry { value, expires_at, used: false });
+        text
+    }
+
+    /// Returns the value of a code or token without using it, even if it was used or has expired.
+    pub(super) fn find(&self, presented: &str) -> Option<V> {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.get(presented).map(|entry| entry.value.clone())
+    }
+
+    /// Uses a code or token. The lock is held throughout, so only one of two concurrent calls is the first.
+    pub(super) fn consume(&self, presented: &str, now: u64) -> Usage<V> {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match entries.get_mut(presented) {
+            None => Usage::Unknown,
+            Some(entry) if entry.used => Usage::Repeated(entry.value.clone()),
+            Some(entry) if entry.expires_at <= now => Usage::Unknown,
+            Some(entry) => {
+                entry.used = true;
+                Usage::First(entry.value.clone())
+            }
+        }
+    }
+}
+
+impl<V> Default for SingleUse<V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+/// Returns 256 random bits in base64url. RFC 6749 section 10.10 requires at least 128 for secrets.
+pub(super) fn random_text() -> String {
+    let mut bytes = [0; 32];
+    rand::fill(&mut bytes).expect("the operating system provides random bytes");
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The user who is always signed in: `sub` of all tokens that come from a code.
+pub const USER: &str = "alice";

@@ -1,7 +1,7 @@
 //! Messages, servers and clients of the package `jenkins.v1`.
 //!
-//! A real project has them written by `tonic-prost-build` from the lines below. That needs `protoc`, which an example
-//! should not, so here they are by hand; nothing in them knows of tokens.
+//! In a real project, `tonic-prost-build` generates this file from the lines below. It is written by hand here, so that the
+//! example does not need `protoc`. Nothing in it is about tokens.
 //!
 //! ```proto
 //! package jenkins.v1;
@@ -59,7 +59,7 @@ pub(crate) struct Build {
     pub(crate) started_by: String,
 }
 
-/// The service `Jobs`, to be implemented.
+/// The methods of the service `Jobs`.
 pub(crate) trait Jobs: Send + Sync + 'static {
     fn list(
         &self,
@@ -67,7 +67,7 @@ pub(crate) trait Jobs: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Response<JobList>, Status>> + Send;
 }
 
-/// The service `Builds`, to be implemented.
+/// The methods of the service `Builds`.
 pub(crate) trait Builds: Send + Sync + 'static {
     fn start(
         &self,
@@ -166,7 +166,7 @@ impl<T> BuildsServer<T> {
     }
 }
 
-// Not derived: that would ask for a `T` that is `Clone`.
+// Not derived, because that would require `T: Clone`.
 impl<T> Clone for JobsServer<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))

@@ -1,6 +1,6 @@
-//! The embedded authorization server, asked over loopback as a client or a resource server would.
+//! The embedded authorization server, called over loopback in the way of clients and resource servers.
 
-#![allow(clippy::disallowed_methods, reason = "jsonwebtoken is the other side")]
+#![allow(clippy::disallowed_methods, reason = "jsonwebtoken verifies the tokens of the embedded server")]
 
 #[path = "../../examples/authorization_server/mod.rs"]
 mod example;
@@ -12,15 +12,13 @@ use reqwest::{Response, StatusCode, header, redirect};
 use serde_json::{Value, json};
 use url::Url;
 
-use example::{
-    AuthorizationServer, DEMONSTRATION_USER, Minting, ResourceCredential, SigningAlgorithm, TokenFormat,
-};
+use example::{AuthorizationServer, Minting, ResourceCredential, TokenFormat, USER};
 
 mod metadata {
     use super::*;
 
     #[tokio::test]
-    async fn document_names_endpoints_and_abilities() {
+    async fn metadata_names_endpoints_and_supported_values() {
         let kit = Kit::start().await;
 
         let document = kit.get_json("/.well-known/oauth-authorization-server").await;
@@ -39,7 +37,9 @@ mod metadata {
         }
         assert_eq!(document["scopes_supported"], json!(["mcp:read", "mcp:write", "orders:read"]));
         assert_eq!(document["response_types_supported"], json!(["code"]));
+        assert_eq!(document["grant_types_supported"], json!(["authorization_code", "refresh_token"]));
         assert_eq!(document["code_challenge_methods_supported"], json!(["S256"]));
+        assert_eq!(document["token_endpoint_auth_methods_supported"], json!(["none"]));
         assert_eq!(document["authorization_response_iss_parameter_supported"], true);
         assert_eq!(document["protected_resources"], json!([MCP, ORDERS]));
     }
@@ -49,43 +49,35 @@ mod registration {
     use super::*;
 
     #[tokio::test]
-    async fn public_client_gets_no_secret() {
+    async fn every_client_is_registered_as_public() {
         let kit = Kit::start().await;
+        for requested in [json!("none"), json!("client_secret_basic"), json!("private_key_jwt"), Value::Null]
+        {
+            let mut metadata = public_client();
+            metadata["token_endpoint_auth_method"] = requested;
 
-        let answer = kit.register(&public_client()).await;
+            let answer = kit.register(&metadata).await;
 
-        assert_eq!(answer.status, StatusCode::CREATED);
-        assert_eq!(answer.body["token_endpoint_auth_method"], "none");
-        assert_eq!(answer.body["redirect_uris"], json!([REDIRECT_URI]));
-        assert_eq!(answer.body["response_types"], json!(["code"]));
-        assert!(answer.body.get("client_secret").is_none());
-        assert_eq!(answer.cache_control, "no-store");
+            assert_eq!(answer.status, StatusCode::CREATED, "{metadata}");
+            assert_eq!(answer.body["token_endpoint_auth_method"], "none", "{metadata}");
+            assert!(answer.body.get("client_secret").is_none(), "{metadata}");
+            assert_eq!(answer.cache_control, "no-store");
+        }
     }
 
     #[tokio::test]
-    async fn confidential_client_gets_a_secret_that_does_not_expire() {
-        let kit = Kit::start().await;
-
-        let answer = kit.register(&service_client("client_secret_post")).await;
-
-        assert_eq!(answer.status, StatusCode::CREATED);
-        assert!(answer.text("client_secret").len() >= 43);
-        assert_eq!(answer.body["client_secret_expires_at"], 0);
-        assert_eq!(answer.body["response_types"], json!([]));
-    }
-
-    #[tokio::test]
-    async fn client_that_leaves_its_method_out_has_client_secret_basic() {
+    async fn registered_metadata_is_returned() {
         let kit = Kit::start().await;
 
         let answer = kit.register(&json!({ "redirect_uris": [REDIRECT_URI] })).await;
 
-        assert_eq!(answer.body["token_endpoint_auth_method"], "client_secret_basic");
+        assert_eq!(answer.body["redirect_uris"], json!([REDIRECT_URI]));
         assert_eq!(answer.body["grant_types"], json!(["authorization_code"]));
+        assert_eq!(answer.body["response_types"], json!(["code"]));
     }
 
     #[tokio::test]
-    async fn metadata_that_cannot_work_is_refused() {
+    async fn unusable_metadata_is_refused() {
         let kit = Kit::start().await;
         for (member, value, error) in [
             ("redirect_uris", json!([]), "invalid_redirect_uri"),
@@ -94,9 +86,9 @@ mod registration {
             ("redirect_uris", json!(["http://client.example/"]), "invalid_redirect_uri"),
             ("redirect_uris", json!(["javascript:alert(1)"]), "invalid_redirect_uri"),
             ("redirect_uris", json!("https://client.example/"), "invalid_client_metadata"),
-            ("token_endpoint_auth_method", json!("private_key_jwt"), "invalid_client_metadata"),
             ("grant_types", json!(["password"]), "invalid_client_metadata"),
             ("grant_types", json!(["client_credentials"]), "invalid_client_metadata"),
+            ("grant_types", json!(["refresh_token"]), "invalid_client_metadata"),
         ] {
             let mut metadata = public_client();
             metadata[member] = value;
@@ -105,20 +97,6 @@ mod registration {
 
             assert_eq!((answer.status, answer.error()), (StatusCode::BAD_REQUEST, error), "{metadata}");
         }
-    }
-
-    #[tokio::test]
-    async fn client_beyond_the_limit_is_refused_and_the_others_stay() {
-        let kit = Kit::start().await;
-        let first = kit.public_client().await;
-        for _ in 1..256 {
-            kit.public_client().await;
-        }
-
-        let answer = kit.register(&public_client()).await;
-
-        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-        kit.code(&first).await;
     }
 }
 
@@ -193,6 +171,7 @@ mod authorization_endpoint {
             ("redirect_uri", "http://127.0.0.1:7777/callback?more=1"),
             ("redirect_uri", "http://127.0.0.1:7778/callback"),
             ("redirect_uri", "HTTP://127.0.0.1:7777/callback"),
+            ("redirect_uri", ""),
             ("client_id", "nobody"),
             ("client_id", ""),
         ] {
@@ -235,32 +214,6 @@ mod authorization_endpoint {
         assert_eq!(query["tenant"], "a");
         assert!(query.contains_key("code"));
     }
-
-    #[tokio::test]
-    async fn redirect_uri_may_be_left_out_if_only_one_is_registered() {
-        let kit = Kit::start().await;
-        let client_id = kit.public_client().await;
-        let request = replace(&authorization_request(&client_id), "redirect_uri", "");
-
-        let response = kit.authorize(&request).await;
-
-        let (target, query) = redirection(&response);
-        assert_eq!(target, REDIRECT_URI);
-        let form = replace(&redemption(&client_id, &query["code"]), "redirect_uri", "");
-        assert_eq!(kit.post("/token", &form).await.status, StatusCode::OK);
-    }
-
-    #[tokio::test]
-    async fn client_of_another_grant_is_refused() {
-        let kit = Kit::start().await;
-        let mut metadata = service_client("client_secret_basic");
-        metadata["redirect_uris"] = json!([REDIRECT_URI]);
-        let client_id = kit.register(&metadata).await.text("client_id").to_owned();
-
-        let response = kit.authorize(&authorization_request(&client_id)).await;
-
-        assert_eq!(redirection(&response).1["error"], "unauthorized_client");
-    }
 }
 
 mod code {
@@ -279,10 +232,10 @@ mod code {
         assert_eq!(answer.body["token_type"], "Bearer");
         assert_eq!(answer.body["expires_in"], 3_600);
         assert_eq!(answer.body["scope"], "mcp:read");
-        let (token_type, claims) = kit.verify(answer.text("access_token"), Algorithm::ES256).await.unwrap();
+        let (token_type, claims) = kit.verify(answer.text("access_token")).await.unwrap();
         assert_eq!(token_type.as_deref(), Some("at+jwt"));
         assert_eq!(claims["iss"], kit.server.issuer());
-        assert_eq!(claims["sub"], DEMONSTRATION_USER);
+        assert_eq!(claims["sub"], USER);
         assert_eq!(claims["aud"], MCP);
         assert_eq!(claims["scope"], "mcp:read");
         assert_eq!(claims["client_id"], client_id);
@@ -291,7 +244,7 @@ mod code {
     }
 
     #[tokio::test]
-    async fn request_without_scope_gets_all_of_the_resource() {
+    async fn request_without_scope_gets_all_scopes_of_the_resource() {
         let kit = Kit::start().await;
         let client_id = kit.public_client().await;
         let request = replace(&authorization_request(&client_id), "scope", "");
@@ -303,7 +256,7 @@ mod code {
     }
 
     #[tokio::test]
-    async fn redemption_that_does_not_fit_the_request_is_refused() {
+    async fn redemption_that_differs_from_the_request_is_refused() {
         let kit = Kit::start().await;
         let client_id = kit.public_client().await;
         let another_client = kit.public_client().await;
@@ -313,7 +266,7 @@ mod code {
             ("code_verifier", "too-short", "invalid_grant"),
             ("code_verifier", "", "invalid_request"),
             ("redirect_uri", "http://127.0.0.1:7777/", "invalid_grant"),
-            ("redirect_uri", "", "invalid_grant"),
+            ("redirect_uri", "", "invalid_request"),
             ("resource", ORDERS, "invalid_target"),
             ("client_id", another_client.as_str(), "invalid_grant"),
             ("code", "guessed", "invalid_grant"),
@@ -346,7 +299,7 @@ mod code {
     }
 
     #[tokio::test]
-    async fn code_with_a_wrong_verifier_is_spent() {
+    async fn code_is_used_up_by_a_wrong_verifier() {
         let kit = Kit::start().await;
         let client_id = kit.public_client().await;
         let code = kit.code(&client_id).await;
@@ -375,7 +328,7 @@ mod refresh_token {
     use super::*;
 
     #[tokio::test]
-    async fn refreshing_gives_new_tokens_and_spends_the_old_one() {
+    async fn refreshing_returns_new_tokens() {
         let kit = Kit::start().await;
         let client_id = kit.public_client().await;
         let tokens = kit.tokens(&client_id).await;
@@ -417,7 +370,7 @@ mod refresh_token {
     }
 
     #[tokio::test]
-    async fn request_for_more_scope_is_refused_and_spends_nothing() {
+    async fn request_for_more_scope_is_refused_and_keeps_the_refresh_token() {
         let kit = Kit::start().await;
         let client_id = kit.public_client().await;
         let tokens = kit.tokens(&client_id).await;
@@ -466,105 +419,39 @@ mod refresh_token {
     }
 }
 
-mod client_credentials {
+mod token_endpoint {
     use super::*;
 
     #[tokio::test]
-    async fn token_names_the_client_as_subject() {
+    async fn unknown_client_is_refused() {
         let kit = Kit::start().await;
-        let (id, secret) = kit.service_client("client_secret_basic").await;
+        let client_id = kit.public_client().await;
+        let code = kit.code(&client_id).await;
+        for client in ["nobody", ""] {
+            let form = replace(&redemption(&client_id, &code), "client_id", client);
 
-        let response = kit.http.post(kit.url("/token")).basic_auth(&id, Some(&secret)).form(SERVICE_REQUEST);
-        let answer = Answer::of(response.send().await.unwrap()).await;
+            let answer = kit.post("/token", &form).await;
 
-        assert_eq!(answer.status, StatusCode::OK);
-        assert!(answer.body.get("refresh_token").is_none());
-        let (_, claims) = kit.verify(answer.text("access_token"), Algorithm::ES256).await.unwrap();
-        assert_eq!(claims["sub"], id);
-        assert_eq!(claims["aud"], MCP);
-    }
-
-    #[tokio::test]
-    async fn secret_in_the_form_is_accepted_if_registered_so() {
-        let kit = Kit::start().await;
-        let (id, secret) = kit.service_client("client_secret_post").await;
-
-        let form = [SERVICE_REQUEST, &[("client_id", &id), ("client_secret", &secret)]].concat();
-        let answer = kit.post("/token", &form).await;
-
-        assert_eq!(answer.status, StatusCode::OK);
-    }
-
-    #[tokio::test]
-    async fn client_that_does_not_authenticate_as_registered_is_refused() {
-        let kit = Kit::start().await;
-        let (id, secret) = kit.service_client("client_secret_basic").await;
-        let request = || kit.http.post(kit.url("/token"));
-        for (case, request) in [
-            ("wrong secret", request().basic_auth(&id, Some("guess")).form(SERVICE_REQUEST)),
-            ("unknown client", request().basic_auth("nobody", Some(&secret)).form(SERVICE_REQUEST)),
-            ("another method", {
-                let own = [("client_id", id.as_str()), ("client_secret", secret.as_str())];
-                request().form(&[SERVICE_REQUEST, own.as_slice()].concat())
-            }),
-            ("name only", {
-                let own = [("client_id", id.as_str())];
-                request().form(&[SERVICE_REQUEST, own.as_slice()].concat())
-            }),
-            ("nothing", request().form(SERVICE_REQUEST)),
-            ("bearer token", request().bearer_auth(&secret).form(SERVICE_REQUEST)),
-            ("no base64", request().header(header::AUTHORIZATION, "Basic ???").form(SERVICE_REQUEST)),
-        ] {
-            let answer = Answer::of(request.send().await.unwrap()).await;
-
-            assert_eq!(
-                (answer.status, answer.error()),
-                (StatusCode::UNAUTHORIZED, "invalid_client"),
-                "{case}"
-            );
-            assert_eq!(answer.challenge, r#"Basic realm="authorization server""#, "{case}");
+            assert_eq!((answer.status, answer.error()), (StatusCode::UNAUTHORIZED, "invalid_client"));
+            assert_eq!(answer.challenge, r#"Basic realm="authorization server""#);
         }
     }
 
     #[tokio::test]
-    async fn two_authentications_at_once_are_refused() {
-        let kit = Kit::start().await;
-        let (id, secret) = kit.service_client("client_secret_basic").await;
-        let form = [SERVICE_REQUEST, &[("client_id", &id), ("client_secret", &secret)]].concat();
-
-        let request = kit.http.post(kit.url("/token")).basic_auth(&id, Some(&secret)).form(&form);
-        let answer = Answer::of(request.send().await.unwrap()).await;
-
-        assert_eq!((answer.status, answer.error()), (StatusCode::BAD_REQUEST, "invalid_request"));
-    }
-
-    #[tokio::test]
-    async fn client_of_another_grant_is_refused() {
+    async fn unknown_grant_type_is_refused() {
         let kit = Kit::start().await;
         let client_id = kit.public_client().await;
-
-        let answer = kit.post("/token", &[SERVICE_REQUEST, &[("client_id", &client_id)]].concat()).await;
-
-        assert_eq!((answer.status, answer.error()), (StatusCode::BAD_REQUEST, "unauthorized_client"));
-    }
-
-    #[tokio::test]
-    async fn request_that_cannot_be_granted_is_refused() {
-        let kit = Kit::start().await;
-        let (id, secret) = kit.service_client("client_secret_basic").await;
-        for (name, value, error) in [
-            ("grant_type", "password", "unsupported_grant_type"),
-            ("grant_type", "", "invalid_request"),
-            ("resource", "http://127.0.0.1:4000/unknown", "invalid_target"),
-            ("resource", "", "invalid_target"),
-            ("scope", "orders:read", "invalid_scope"),
+        let code = kit.code(&client_id).await;
+        for (grant_type, error) in [
+            ("client_credentials", "unsupported_grant_type"),
+            ("password", "unsupported_grant_type"),
+            ("", "invalid_request"),
         ] {
-            let form = replace(SERVICE_REQUEST, name, value);
+            let form = replace(&redemption(&client_id, &code), "grant_type", grant_type);
 
-            let request = kit.http.post(kit.url("/token")).basic_auth(&id, Some(&secret)).form(&form);
-            let answer = Answer::of(request.send().await.unwrap()).await;
+            let answer = kit.post("/token", &form).await;
 
-            assert_eq!((answer.status, answer.error()), (StatusCode::BAD_REQUEST, error), "{name}={value}");
+            assert_eq!((answer.status, answer.error()), (StatusCode::BAD_REQUEST, error), "{grant_type:?}");
         }
     }
 }
@@ -621,62 +508,21 @@ mod form {
     }
 }
 
-mod signing_keys {
+mod signing_key {
     use super::*;
 
     #[tokio::test]
-    async fn token_of_every_algorithm_is_verified_by_the_published_key() {
-        for (signing, algorithm) in [
-            (SigningAlgorithm::Rs256, Algorithm::RS256),
-            (SigningAlgorithm::Es256, Algorithm::ES256),
-            (SigningAlgorithm::EdDsa, Algorithm::EdDSA),
-        ] {
-            let kit = Kit::start_signing_with(signing).await;
-            let token = kit.server.mint(Minting { resource: MCP, ..Minting::default() });
-
-            let verdict = kit.verify(&token, algorithm).await;
-
-            assert!(verdict.is_ok(), "{signing:?}: {verdict:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn former_key_stays_published_after_a_rotation() {
+    async fn published_key_verifies_tokens_and_has_no_private_member() {
         let kit = Kit::start().await;
-        let before = kit.server.mint(Minting { resource: MCP, ..Minting::default() });
+        let token = kit.server.mint(Minting { resource: MCP, ..Minting::default() });
 
-        kit.server.rotate_keys();
+        let verdict = kit.verify(&token).await;
+        let keys = kit.get_json("/jwks").await;
 
-        let after = kit.server.mint(Minting { resource: MCP, ..Minting::default() });
-        let kid = |token: &str| jsonwebtoken::decode_header(token).unwrap().kid;
-        assert_ne!(kid(&before), kid(&after));
-        assert!(kit.verify(&before, Algorithm::ES256).await.is_ok());
-        assert!(kit.verify(&after, Algorithm::ES256).await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn former_key_is_gone_after_forgetting() {
-        let kit = Kit::start().await;
-        let before = kit.server.mint(Minting { resource: MCP, ..Minting::default() });
-
-        kit.server.rotate_keys_and_forget();
-
-        let after = kit.server.mint(Minting { resource: MCP, ..Minting::default() });
-        assert_eq!(kit.verify(&before, Algorithm::ES256).await.unwrap_err(), "key not published");
-        assert!(kit.verify(&after, Algorithm::ES256).await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn published_keys_hold_no_private_member() {
-        for signing in [SigningAlgorithm::Rs256, SigningAlgorithm::Es256, SigningAlgorithm::EdDsa] {
-            let kit = Kit::start_signing_with(signing).await;
-
-            let keys = kit.get_json("/jwks").await;
-
-            let key = keys["keys"][0].as_object().unwrap();
-            assert_eq!(key["use"], "sig");
-            assert!(["d", "p", "q", "dp", "dq", "qi", "k"].iter().all(|member| !key.contains_key(*member)));
-        }
+        assert!(verdict.is_ok(), "{verdict:?}");
+        let key = keys["keys"][0].as_object().unwrap();
+        assert_eq!(key["use"], "sig");
+        assert!(!key.contains_key("d"));
     }
 }
 
@@ -695,69 +541,49 @@ mod introspection {
         assert_eq!(answer.body["active"], true);
         assert_eq!(answer.body["token_type"], "Bearer");
         assert_eq!(answer.body["iss"], kit.server.issuer());
-        assert_eq!(answer.body["sub"], DEMONSTRATION_USER);
+        assert_eq!(answer.body["sub"], USER);
         assert_eq!(answer.body["aud"], ORDERS);
         assert_eq!(answer.body["scope"], "orders:read");
         assert_eq!(answer.body["exp"].as_u64().unwrap() - answer.body["iat"].as_u64().unwrap(), 3_600);
     }
 
     #[tokio::test]
-    async fn every_way_to_send_the_credential_is_accepted() {
-        let kit = Kit::start().await;
-        let token = kit.server.mint(Minting { resource: ORDERS, ..Minting::default() });
-        let form = [("token", token.as_str())];
-        let (id, secret) = (kit.orders.id.as_str(), kit.orders.secret.expose());
-        let request = || kit.http.post(kit.url("/introspect"));
-        for (case, request) in [
-            ("basic", request().basic_auth(id, Some(secret)).form(&form)),
-            ("bearer", request().bearer_auth(secret).form(&form)),
-            ("post", request().form(&[form[0], ("client_id", id), ("client_secret", secret)])),
-        ] {
-            let answer = Answer::of(request.send().await.unwrap()).await;
-
-            assert_eq!(answer.body["active"], true, "{case}");
-        }
-    }
-
-    #[tokio::test]
     async fn caller_without_the_credential_of_a_resource_server_is_refused() {
         let kit = Kit::start().await;
-        let (client_id, client_secret) = kit.service_client("client_secret_basic").await;
+        let client_id = kit.public_client().await;
         let token = kit.server.mint(Minting { resource: ORDERS, ..Minting::default() });
-        let form = [("token", token.as_str())];
-        let basic = (r#"Basic realm="authorization server""#, "invalid_client");
-        let bearer = (r#"Bearer error="invalid_token""#, "invalid_token");
-        let request = || kit.http.post(kit.url("/introspect"));
-        for (case, request, expected) in [
-            ("nobody", request().form(&form), basic),
-            ("wrong secret", request().basic_auth(&kit.orders.id, Some("guess")).form(&form), basic),
-            ("name only", request().form(&[form[0], ("client_id", &kit.orders.id)]), basic),
-            ("a client", request().basic_auth(&client_id, Some(&client_secret)).form(&form), basic),
-            ("the token itself", request().bearer_auth(&token).form(&form), bearer),
+        let (id, secret) = (kit.orders.id.as_str(), kit.orders.secret.expose());
+        let request = || kit.http.post(kit.url("/introspect")).form(&[("token", token.as_str())]);
+        for (case, request) in [
+            ("no credential", request()),
+            ("wrong secret", request().basic_auth(id, Some("guess"))),
+            ("empty secret", request().basic_auth(id, Some(""))),
+            ("secret of another resource server", request().basic_auth(&kit.mcp.id, Some(secret))),
+            ("a client", request().basic_auth(&client_id, Some(""))),
+            ("another scheme", request().bearer_auth(secret)),
+            ("not base64", request().header(header::AUTHORIZATION, "Basic ???")),
         ] {
             let answer = Answer::of(request.send().await.unwrap()).await;
 
-            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{case}");
-            assert_eq!((answer.challenge.as_str(), answer.error()), expected, "{case}");
+            assert_eq!(
+                (answer.status, answer.error()),
+                (StatusCode::UNAUTHORIZED, "invalid_client"),
+                "{case}"
+            );
+            assert_eq!(answer.challenge, r#"Basic realm="authorization server""#, "{case}");
         }
     }
 
     #[tokio::test]
-    async fn token_that_is_not_valid_here_is_only_inactive() {
+    async fn token_that_is_not_valid_for_the_resource_is_inactive() {
         let kit = Kit::start().await;
         let hour = Duration::from_secs(3_600);
         let mint = |minting| kit.server.mint(minting);
         let revoked = mint(Minting { resource: ORDERS, ..Minting::default() });
         kit.server.revoke(&revoked);
-        let early = mint(Minting {
-            resource: ORDERS,
-            claims: BTreeMap::from([("nbf", json!(u32::MAX))]),
-            ..Minting::default()
-        });
         for (case, token) in [
-            ("of a foreign resource", mint(Minting { resource: MCP, ..Minting::default() })),
+            ("for another resource", mint(Minting { resource: MCP, ..Minting::default() })),
             ("expired", mint(Minting { resource: ORDERS, lifetime: hour, age: hour, ..Minting::default() })),
-            ("not valid yet", early),
             ("revoked", revoked),
             ("unknown", "guessed".to_owned()),
         ] {
@@ -777,7 +603,7 @@ mod introspection {
     }
 
     #[tokio::test]
-    async fn credential_is_void_after_the_resource_was_added_again() {
+    async fn credential_is_replaced_when_the_resource_is_added_again() {
         let kit = Kit::start().await;
         let token = kit.server.mint(Minting { resource: ORDERS, ..Minting::default() });
 
@@ -786,27 +612,13 @@ mod introspection {
         assert_eq!(kit.introspect(&token, &kit.orders).await.status, StatusCode::UNAUTHORIZED);
         assert!(kit.is_active(&token, &credential).await);
     }
-
-    #[tokio::test]
-    async fn oldest_token_is_forgotten_when_there_are_too_many() {
-        let kit = Kit::start().await;
-        let mint = || kit.server.mint(Minting { resource: ORDERS, ..Minting::default() });
-        let first = mint();
-        let second = mint();
-        for _ in 2..4_097 {
-            mint();
-        }
-
-        assert!(!kit.is_active(&first, &kit.orders).await);
-        assert!(kit.is_active(&second, &kit.orders).await);
-    }
 }
 
 mod revocation {
     use super::*;
 
     #[tokio::test]
-    async fn revoked_access_token_is_inactive_and_its_grant_lives_on() {
+    async fn revoked_access_token_is_inactive_and_its_grant_is_not() {
         let kit = Kit::start().await;
         let client_id = kit.public_client().await;
         let tokens = kit.tokens(&client_id).await;
@@ -821,7 +633,7 @@ mod revocation {
     }
 
     #[tokio::test]
-    async fn revoked_refresh_token_ends_the_whole_grant() {
+    async fn revoked_refresh_token_revokes_the_whole_grant() {
         let kit = Kit::start().await;
         let client_id = kit.public_client().await;
         let tokens = kit.tokens(&client_id).await;
@@ -875,7 +687,7 @@ mod revocation {
     }
 }
 
-mod demonstration {
+mod control {
     use super::*;
 
     #[tokio::test]
@@ -890,7 +702,7 @@ mod demonstration {
             ..Minting::default()
         });
 
-        let (_, claims) = kit.verify(&token, Algorithm::ES256).await.unwrap();
+        let (_, claims) = kit.verify(&token).await.unwrap();
         assert_eq!(claims["sub"], "bob");
         assert_eq!(claims["aud"], "https://elsewhere.example");
         assert_eq!(claims["scope"], "anything");
@@ -899,10 +711,10 @@ mod demonstration {
     }
 
     #[tokio::test]
-    async fn stopped_server_cannot_be_reached_and_comes_back_with_its_state() {
+    async fn stopped_server_is_unreachable_and_keeps_its_state() {
         let kit = Kit::start().await;
         let token = kit.server.mint(Minting { resource: ORDERS, ..Minting::default() });
-        // Leaves a connection in the client's pool, which the outage must end as well.
+        // Leaves a connection in the client's pool. The outage must close it too.
         assert!(kit.is_active(&token, &kit.orders).await);
 
         kit.server.stop().await;
@@ -946,30 +758,23 @@ mod demonstration {
     }
 }
 
-/// A resource with JWTs; nobody listens there.
+/// A resource with JWTs. Nothing listens there.
 const MCP: &str = "http://127.0.0.1:4000/mcp";
 /// A resource with opaque tokens.
 const ORDERS: &str = "http://127.0.0.1:4000/orders";
-/// Nobody listens here either: redirections are read and not followed.
+/// Nothing listens there: redirections are not followed.
 const REDIRECT_URI: &str = "http://127.0.0.1:7777/callback";
 // RFC 7636 appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
-
-const SERVICE_REQUEST: &[(&str, &str)] =
-    &[("grant_type", "client_credentials"), ("resource", MCP), ("scope", "mcp:read")];
 
 fn public_client() -> Value {
     json!({
         "redirect_uris": [REDIRECT_URI],
         "token_endpoint_auth_method": "none",
         "grant_types": ["authorization_code", "refresh_token"],
-        "client_name": "A member that is not used here",
+        "client_name": "a member that the server ignores",
     })
-}
-
-fn service_client(authentication_method: &str) -> Value {
-    json!({ "token_endpoint_auth_method": authentication_method, "grant_types": ["client_credentials"] })
 }
 
 fn authorization_request(client_id: &str) -> Vec<(&'static str, &str)> {
@@ -996,7 +801,7 @@ fn redemption<'a>(client_id: &'a str, code: &'a str) -> Vec<(&'static str, &'a s
     ]
 }
 
-/// Breaks one parameter of a valid request; the empty value leaves it out.
+/// Replaces one parameter of a valid request. An empty value removes it.
 fn replace<'a>(
     valid: &[(&'static str, &'a str)],
     name: &str,
@@ -1007,7 +812,7 @@ fn replace<'a>(
     replaced.filter(|(_, value)| !value.is_empty()).collect()
 }
 
-/// Splits a redirection into its target and what it carries.
+/// Splits a redirection into its target and its query.
 fn redirection(response: &Response) -> (String, BTreeMap<String, String>) {
     let location = response.headers()[header::LOCATION].to_str().unwrap();
     let mut target = Url::parse(location).unwrap();
@@ -1016,7 +821,7 @@ fn redirection(response: &Response) -> (String, BTreeMap<String, String>) {
     (target.into(), query)
 }
 
-/// A running server with two resources, and a client that follows no redirection.
+/// A running server with two resources, and an HTTP client that does not follow redirections.
 struct Kit {
     server: AuthorizationServer,
     mcp: ResourceCredential,
@@ -1026,11 +831,7 @@ struct Kit {
 
 impl Kit {
     async fn start() -> Self {
-        Self::start_signing_with(SigningAlgorithm::Es256).await
-    }
-
-    async fn start_signing_with(algorithm: SigningAlgorithm) -> Self {
-        let server = AuthorizationServer::start_signing_with(algorithm).await.unwrap();
+        let server = AuthorizationServer::start().await.unwrap();
         let mcp = server.add_resource(MCP, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);
         let orders = server.add_resource(ORDERS, TokenFormat::Opaque, &["orders:read"]);
         let http = reqwest::Client::builder().no_proxy().redirect(redirect::Policy::none()).build().unwrap();
@@ -1055,11 +856,6 @@ impl Kit {
 
     async fn public_client(&self) -> String {
         self.register(&public_client()).await.text("client_id").to_owned()
-    }
-
-    async fn service_client(&self, authentication_method: &str) -> (String, String) {
-        let answer = self.register(&service_client(authentication_method)).await;
-        (answer.text("client_id").to_owned(), answer.text("client_secret").to_owned())
     }
 
     async fn authorize(&self, request: &[(&str, &str)]) -> Response {
@@ -1100,20 +896,20 @@ impl Kit {
         self.introspect(token, credential).await.body["active"].as_bool().unwrap()
     }
 
-    /// Verifies a JWT by the key set that is published now, and returns its type and its claims.
-    async fn verify(&self, token: &str, algorithm: Algorithm) -> Result<(Option<String>, Value), String> {
+    /// Verifies a JWT with the published keys, and returns its type and its claims.
+    async fn verify(&self, token: &str) -> Result<(Option<String>, Value), String> {
         let keys: JwkSet = serde_json::from_value(self.get_json("/jwks").await).unwrap();
         let header = jsonwebtoken::decode_header(token).map_err(|error| error.to_string())?;
         let key = keys.find(header.kid.as_deref().unwrap_or_default()).ok_or("key not published")?;
         let key = DecodingKey::from_jwk(key).map_err(|error| error.to_string())?;
-        let mut validation = Validation::new(algorithm);
+        let mut validation = Validation::new(Algorithm::ES256);
         validation.validate_aud = false;
         let verified = jsonwebtoken::decode(token, &key, &validation).map_err(|error| error.to_string())?;
         Ok((header.typ, verified.claims))
     }
 }
 
-/// What of an answer the tests look at.
+/// The parts of a response that the tests check.
 struct Answer {
     status: StatusCode,
     cache_control: String,

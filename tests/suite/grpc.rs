@@ -34,9 +34,7 @@ use crate::support::{http_client, serve};
 
 use self::example::{
     Jenkins,
-    authorization_server::{
-        AuthorizationServer, Minting, ResourceCredential, SigningAlgorithm, TokenFormat, endpoints,
-    },
+    authorization_server::{AuthorizationServer, Minting, ResourceCredential, TokenFormat, endpoints},
     jobs::{BuildsServer, JenkinsClient, JobList, Jobs, JobsServer, ListRequest, StartRequest},
     with_token,
 };
@@ -673,7 +671,7 @@ struct Kit {
 
 impl Kit {
     async fn prepare() -> Prepared {
-        let authority = AuthorizationServer::start_signing_with(SigningAlgorithm::Es256).await.unwrap();
+        let authority = AuthorizationServer::start().await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let resource = format!("http://{}", listener.local_addr().unwrap());
         let credential = authority.add_resource(&resource, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);

@@ -1,4 +1,4 @@
-//! The layer in front of an MCP server, asked over loopback by an MCP client and by a plain HTTP client.
+//! The layer around an MCP server, called over loopback by an MCP client and by an HTTP client.
 
 #[path = "../../examples/mcp_jenkins.rs"]
 #[allow(dead_code, reason = "`main` is for the example")]
@@ -31,7 +31,7 @@ use crate::support::http_client;
 
 use self::example::{
     Jenkins,
-    authorization_server::{AuthorizationServer, Minting, SigningAlgorithm, TokenFormat},
+    authorization_server::{AuthorizationServer, Minting, TokenFormat},
     call, connect, list_jobs, trigger_build,
 };
 
@@ -86,16 +86,16 @@ mod discovery {
     }
 
     #[tokio::test]
-    async fn rmcp_23_metadata_is_for_any_origin() {
+    async fn rmcp_23_metadata_can_be_read_by_any_origin() {
         let kit = Kit::start().await;
-        let from_a_page =
+        let cross_origin =
             |method| kit.http.request(method, kit.metadata_url()).header("origin", "https://app.example");
 
-        let preflight = from_a_page(Method::OPTIONS)
+        let preflight = cross_origin(Method::OPTIONS)
             .header("access-control-request-method", "GET")
             .header("access-control-request-headers", "mcp-protocol-version");
         let preflight = preflight.send().await.unwrap();
-        let document = from_a_page(Method::GET).send().await.unwrap();
+        let document = cross_origin(Method::GET).send().await.unwrap();
 
         assert_eq!(preflight.status(), StatusCode::NO_CONTENT);
         assert_eq!(document.status(), StatusCode::OK);
@@ -130,7 +130,7 @@ mod refusals {
             }
         }
 
-        // The session has not ended: what was refused has not reached it.
+        // The refused requests did not reach the session, so it still exists.
         let answer = kit.post(Some(&session), Some(&reader), LIST_JOBS).await.text().await.unwrap();
         assert!(answer.contains("listed for alice"), "{answer}");
     }
@@ -167,11 +167,11 @@ mod refusals {
         let good = kit.mint(kit.reading());
         let (head, signature) = good.rsplit_once('.').unwrap();
         let forged = format!("{head}.{}", signature.chars().rev().collect::<String>());
-        let stranger = AuthorizationServer::start_signing_with(SigningAlgorithm::Es256).await.unwrap();
+        let other_server = AuthorizationServer::start().await.unwrap();
         for token in [
             kit.mint(Minting { age: Duration::from_secs(7_200), ..kit.reading() }),
-            stranger.mint(kit.reading()),
-            stranger
+            other_server.mint(kit.reading()),
+            other_server
                 .mint(Minting { claims: [("iss", json!(kit.authority.issuer()))].into(), ..kit.reading() }),
             forged,
             "neither-jwt-nor-known".to_owned(),
@@ -196,7 +196,7 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn rmcp_08_client_reads_from_the_challenge_which_scope_to_ask_for() {
+    async fn rmcp_08_client_finds_the_required_scope_in_the_challenge() {
         let kit = Kit::start().await;
         let token = kit.mint(Minting { scope: "profile", ..kit.reading() });
 
@@ -211,7 +211,7 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn rmcp_09_challenge_names_all_scopes_whatever_the_token_has() {
+    async fn rmcp_09_challenge_names_all_required_scopes() {
         let kit = Kit::serving(|resource_server| {
             let guard = ServiceBuilder::new().layer(resource_server.require_scopes([READ, WRITE]));
             Router::new().nest_service("/mcp", guard.service(mcp_server()))
@@ -280,7 +280,7 @@ mod refusals {
         let error = connect(&kit.resource, Some(&token)).await.unwrap_err();
         let response = kit.post(None, Some(&token), INITIALIZE).await;
 
-        // The client keeps its token, and knows when to come back.
+        // The client keeps its token and learns when to try again.
         match transport_error(&*error) {
             StreamableHttpError::HttpStatus(error) => {
                 assert_eq!(error.status, 503);
@@ -330,7 +330,7 @@ mod passing {
     }
 
     #[tokio::test]
-    async fn rmcp_10_scope_that_implies_another_is_enough() {
+    async fn rmcp_10_scope_that_implies_the_required_one_is_accepted() {
         let kit = Kit::start().await;
         let token = kit.mint(Minting { scope: "mcp:write", ..kit.reading() });
         let client = connect(&kit.resource, Some(&token)).await.unwrap();
@@ -346,7 +346,7 @@ mod passing {
         let alice = kit.mint(kit.reading());
         let bob = kit.mint(Minting { subject: "bob", scope: "mcp:write", ..kit.reading() });
 
-        // One session, and two who know its name: it is no credential, and lends nobody the token that opened it.
+        // Both users know the session ID. It is not a credential: each request is authorized by its own token.
         let session = kit.open_session(&bob).await;
         let listed = kit.post(Some(&session), Some(&alice), LIST_JOBS).await.text().await.unwrap();
         let refused = kit.post(Some(&session), Some(&alice), TRIGGER_BUILD).await.text().await.unwrap();
@@ -358,7 +358,7 @@ mod passing {
     }
 
     #[tokio::test]
-    async fn tool_that_needs_more_answers_with_an_error_of_its_own() {
+    async fn tool_that_needs_another_scope_returns_an_error() {
         let kit = Kit::start().await;
         let client = connect(&kit.resource, Some(&kit.mint(kit.reading()))).await.unwrap();
 
@@ -396,7 +396,7 @@ const LIST_JOBS: &str = r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params
 const TRIGGER_BUILD: &str = r#"{"jsonrpc":"2.0","id":3,"method":"tools/call",
     "params":{"name":"trigger_build","arguments":{"job":"app"}}}"#;
 
-/// A running authorization server, a guarded MCP server, and an HTTP client.
+/// A running authorization server, a protected MCP server, and an HTTP client.
 struct Kit {
     authority: AuthorizationServer,
     resource: String,
@@ -424,7 +424,7 @@ impl Kit {
     }
 
     async fn run(app: impl FnOnce(&str, &str) -> Router) -> Self {
-        let authority = AuthorizationServer::start_signing_with(SigningAlgorithm::Es256).await.unwrap();
+        let authority = AuthorizationServer::start().await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let resource = format!("http://{}/mcp", listener.local_addr().unwrap());
         authority.add_resource(&resource, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);
@@ -490,7 +490,7 @@ impl Kit {
         self.message(session, token, message).send().await.unwrap()
     }
 
-    /// Goes through the handshake, and returns the name of the session.
+    /// Performs the handshake and returns the session ID.
     async fn open_session(&self, token: &str) -> String {
         let response = self.post(None, Some(token), INITIALIZE).await;
         assert_eq!(response.status(), StatusCode::OK);
@@ -512,7 +512,7 @@ fn challenge_of(response: &Response) -> &str {
     challenge
 }
 
-/// What the HTTP transport of an MCP client met while it connected.
+/// Returns the error of the HTTP transport of an MCP client that could not connect.
 fn transport_error<'a>(error: &'a (dyn Error + 'static)) -> &'a StreamableHttpError<reqwest::Error> {
     match error.downcast_ref() {
         Some(ClientInitializeError::TransportError { error, .. }) => error.error.downcast_ref().unwrap(),
