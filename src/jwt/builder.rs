@@ -41,27 +41,32 @@ impl JwtValidatorBuilder {
         }
     }
 
-    /// Accepts these algorithms only. Default: [all](Algorithm::ALL); at least one.
+    /// Sets the accepted signature algorithms. Default: [all](Algorithm::ALL). At least one is required.
     ///
-    /// Name the one in use if the server's keys declare none, so that each key is used with one algorithm (RFC 8725 section
-    /// 3.1). A warning in the log names such keys.
+    /// If the server's keys do not declare an `alg`, set the algorithm in use, so that each key is used with one
+    /// algorithm (RFC 8725 section 3.1). A warning in the log names such keys.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = algorithms.into_iter().collect();
         self
     }
 
-    /// Also accepts tokens whose `typ` is `JWT` or absent, and tells access tokens by a rule instead. Default: only
-    /// `at+jwt` (RFC 9068 section 4).
+    /// Also accepts tokens whose `typ` is `JWT` or absent, if they meet `rule`.
     ///
-    /// For servers that do not follow RFC 9068, among them most of the large providers. `sub`, `iat` and `jti` are then
-    /// optional (RFC 9068 section 2.2 requires them). Issuer, audience and `exp` are required in any case.
+    /// Default: only `at+jwt` is accepted (RFC 9068 section 4).
+    ///
+    /// Use this for servers that do not follow RFC 9068, which includes most large providers. `sub`, `iat` and `jti`
+    /// become optional (RFC 9068 section 2.2 requires them). Issuer, audience and `exp` are always required.
+    ///
+    /// # Security
+    /// ID tokens often have the same `typ`, issuer and keys. The rule must exclude them: see [`AccessTokenRule`].
     pub fn accept_typ_jwt(mut self, rule: AccessTokenRule) -> Self {
         self.rule = Some(rule);
         self
     }
 
-    /// Tolerates this much difference between our clock and that of the authorization server. Default: 30 seconds; at most
-    /// 5 minutes.
+    /// Sets the tolerated difference between this clock and the authorization server's.
+    ///
+    /// Default: 30 seconds. Range: zero to 5 minutes.
     ///
     /// Applied to `exp`, `nbf`, `iat` and [`max_age`](Self::max_age) (RFC 7519 section 4.1.4: "usually no more than a few
     /// minutes").
@@ -70,65 +75,71 @@ impl JwtValidatorBuilder {
         self
     }
 
-    /// Refuses tokens that were issued longer ago than this, whatever their `exp`, and tokens without `iat`. Default: any
-    /// age; must be more than zero.
+    /// Refuses tokens issued longer ago than `max_age`, even if `exp` allows them.
+    ///
+    /// Tokens without `iat` are then refused too. Default: no maximum age. Range: more than zero.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self
     }
 
-    /// Sets the age from which the keys are fetched again. Default: 5 minutes; from 1 minute to 24 hours.
+    /// Sets the age at which the keys are fetched again. Default: 5 minutes. Range: 1 minute to 24 hours.
     ///
-    /// The refresh runs in the background, and requests go on with the old keys. If it fails, they are kept, and it is
-    /// tried again after 1, 2, 4 and so on up to 60 seconds. A token that the current keys cannot verify causes a fetch
-    /// before that: see [`key_cool_down`](Self::key_cool_down).
+    /// The refresh runs in the background while requests use the current keys. If it fails, the current keys stay in
+    /// use, and it is retried after 1, 2, 4 seconds and so on, up to 60 seconds. A token that the current keys cannot
+    /// verify triggers an earlier fetch: see [`key_cool_down`](Self::key_cool_down).
     pub fn key_refresh_interval(mut self, interval: Duration) -> Self {
         self.refresh.interval = interval;
         self
     }
 
-    /// Sets how often tokens that the current keys cannot verify may cause a fetch. Default: 10 seconds; from 1 second to
-    /// 10 minutes.
+    /// Limits how often tokens that the current keys cannot verify trigger a fetch.
     ///
-    /// A token may name a new key, or its signature may be bad because the key was replaced under the same `kid`. The
-    /// request then fetches the keys before it is answered, so a token of a new key is accepted at once. But anyone can
-    /// invent key names and signatures. So at most 3 such fetches may follow each other, and one more each time this span
-    /// has passed. That is all that the authorization server has to bear because of them.
+    /// Default: 10 seconds. Range: 1 second to 10 minutes.
     ///
-    /// During a flood of such tokens, one of a genuinely new key is refused with 401 for at most this span, until the next
-    /// fetch. A `kid` that a fetch did not bring, or whose signatures it did not make good, causes no other fetch for 30
-    /// seconds. A token that arrives before its key is published is therefore refused for at most 30 seconds, or until any
-    /// other fetch brings the key.
+    /// A token may name a new key, or its signature may not match because the key was replaced under the same `kid`.
+    /// The request then fetches the keys before it is answered, so a token signed with a new key is accepted at once.
+    /// Anyone can send tokens with invented key names and signatures, so these fetches are limited: a burst of 3, then
+    /// one per cool-down.
     ///
-    /// While fetches fail, tokens of unknown keys are answered 503, because nobody can tell whether the key exists. Bad
-    /// signatures under a known key are answered 401 while the keys are younger than
-    /// [`key_refresh_interval`](Self::key_refresh_interval), and 503 from then on.
+    /// During a flood of such tokens, a token signed with a new key may be refused with 401 until the next fetch, for
+    /// at most one cool-down. If a fetch does not help to verify tokens of a `kid`, that `kid` triggers no other fetch
+    /// for 30 seconds. A token that arrives before its key is published is therefore refused for at most 30 seconds, or
+    /// until another fetch returns the key.
+    ///
+    /// While fetches fail, a token with an unknown key is answered with 503, because the key may exist. A bad signature
+    /// with a known key is answered with 401 while the keys are younger than
+    /// [`key_refresh_interval`](Self::key_refresh_interval), and with 503 after that.
     pub fn key_cool_down(mut self, cool_down: Duration) -> Self {
         self.refresh.cool_down = cool_down;
         self
     }
 
-    /// Sets the maximum time for one fetch, metadata and keys together. Default: 5 seconds; from 100 milliseconds to 1
-    /// minute.
+    /// Sets the maximum time for one fetch, including metadata and keys.
     ///
-    /// Requests that arrive before there are any keys wait that long, and are then answered 503. If the fetch belongs to
-    /// a runtime that stands still, other requests wait twice as long and then start their own.
+    /// Default: 5 seconds. Range: 100 milliseconds to 1 minute.
+    ///
+    /// Requests that arrive before the first keys wait up to this long and are then answered with 503. If the runtime
+    /// that runs the fetch has stopped, other requests wait twice as long and then start their own fetch.
     pub fn key_fetch_timeout(mut self, timeout: Duration) -> Self {
         self.refresh.timeout = timeout;
         self
     }
 
-    /// Sets the clock. Default: [`SystemClock`].
+    /// Sets the clock used for token times and key ages. Default: [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Builds the validator. Nothing is fetched before the first token arrives.
+    /// Builds the validator. Nothing is fetched until the first token arrives.
+    ///
+    /// Not checked: whether the authorization server can be reached.
     ///
     /// # Errors
-    /// Lists all settings that cannot work: those of the authorization server, an audience that is not a URI, no algorithm,
-    /// a time out of its range, a rule that no token can meet, no keys and no way to find them, no HTTP client.
+    /// If a setting is invalid. The error lists all problems: invalid settings of the authorization server, an audience
+    /// that is not a URI, no algorithm, a duration out of range, a rule that no token can meet, no source of keys, or
+    /// no HTTP client.
     pub fn build(self) -> Result<JwtValidator, ConfigError> {
         let mut problems = self.audience.problems();
         if self.algorithms.is_empty() {
@@ -147,7 +158,7 @@ impl JwtValidatorBuilder {
             return Err(ConfigError::of(problems));
         };
         if server.keys.is_none() && !server.discovered && server.jwks_uri.is_none() {
-            let expected = "expected keys, jwks_uri or discovery, to verify signatures";
+            let expected = "expected keys, a jwks_uri or discovery, to verify signatures";
             problems.push(Problem::without_value("authorization server", expected));
         }
         let issuer = server.issuer.clone();

@@ -8,13 +8,13 @@ use crate::{
     claims::{ClaimRules, ScopeArray},
 };
 
-/// What the claims of an access token must be.
+/// The values that the claims of an access token must have.
 #[derive(Clone, Debug)]
 pub(super) struct ClaimsPolicy {
     /// Issuer, audience, `exp` and `nbf`.
     pub(super) rules: ClaimRules,
     pub(super) max_age: Option<Duration>,
-    /// How to tell an access token in the relaxed profile; `None` in the profile of RFC 9068.
+    /// How to recognize access tokens if `typ` may be `JWT`. `None` in the profile of RFC 9068.
     pub(super) rule: Option<AccessTokenRule>,
 }
 
@@ -38,7 +38,7 @@ impl ClaimsPolicy {
         Ok(ValidatedToken::verified(claims, refused_from, payload.validity()))
     }
 
-    // RFC 9068 section 2.2 requires these three of the server; a token without them is of another profile.
+    // RFC 9068 section 2.2 requires these three claims. A token without them follows another profile.
     fn check_token_type(&self, claims: &ClaimsSet) -> Result<(), ValidationError> {
         let Some(rule) = &self.rule else {
             claims.subject().ok_or(ValidationError::MissingClaim("sub"))?;

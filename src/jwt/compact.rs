@@ -10,10 +10,11 @@ use crate::{
     token::KeyValidity,
 };
 
-/// Maximum length of a header, in bytes of JSON. Only certificates (`x5c`), which are not read here, make headers longer.
+/// Maximum length of a header, in bytes of JSON. Only certificates (`x5c`), which this crate does not use, make headers
+/// longer.
 const MAX_HEADER_LEN: usize = 4 * 1024;
 
-/// A JWT whose form and header are acceptable. Its signature was not verified, so nothing in the payload counts.
+/// A JWT with an acceptable form and header. Its signature was not verified, so the payload must not be trusted.
 pub(super) struct CompactJws<'a> {
     header: JoseHeader,
     signing_input: &'a [u8],
@@ -24,7 +25,7 @@ pub(super) struct CompactJws<'a> {
 /// A payload whose signature was not verified.
 enum Payload<'a> {
     Decoded(Vec<u8>),
-    /// Parsed by a router, which chose the validator by its issuer.
+    /// Parsed by a router, which chose the validator by the issuer.
     Parsed(&'a OwnedMembers),
 }
 
@@ -32,7 +33,7 @@ impl<'a> CompactJws<'a> {
     // RFC 7519 section 7.2.
     pub(super) fn parse(token: &'a AccessToken, policy: &HeaderPolicy) -> Result<Self, ValidationError> {
         let (parsed, token) = (token.parsed_jwt(), token.expose());
-        // The layer has checked this for tokens from a header. Other callers have not.
+        // The layer has checked this for tokens from a header, but other callers have not.
         if token.len() > MAX_TOKEN_LEN {
             return Err(ValidationError::TokenTooLong { length: token.len(), limit: MAX_TOKEN_LEN });
         }
@@ -49,7 +50,7 @@ impl<'a> CompactJws<'a> {
         };
         let signature = decode(signature, "signature not in base64url")?;
         if signature.is_empty() {
-            return Err(ValidationError::MalformedToken("signature empty"));
+            return Err(ValidationError::MalformedToken("empty signature"));
         }
         Ok(Self { header, signing_input: signing_input.as_bytes(), payload, signature })
     }
@@ -62,41 +63,43 @@ impl<'a> CompactJws<'a> {
         self.header.algorithm()
     }
 
-    /// Returns the claims, whose signature was not verified. Parses them, unless a router has done so.
+    /// Returns the unverified claims. Parses them unless a router has already done so.
     pub(super) fn claims(&self) -> Result<Members<'_>, ValidationError> {
         match &self.payload {
             Payload::Parsed(payload) => Ok(payload.members()),
             Payload::Decoded(payload) => Members::parse(payload).map_err(|_| {
-                ValidationError::MalformedToken("payload is no acceptable JSON object, or has a claim twice")
+                ValidationError::MalformedToken(
+                    "payload is not an acceptable JSON object, or has a duplicate claim",
+                )
             }),
         }
     }
 
-    /// Verifies the signature (RFC 7515 section 5.2), and returns whether the key that verified it still counts.
+    /// Verifies the signature (RFC 7515 section 5.2). Returns the validity of the key that verified it.
     pub(super) fn verify(&self, keys: &KeySet) -> Result<KeyValidity, ValidationError> {
         let key = keys.verify(self.kid(), self.algorithm(), self.signing_input, &self.signature)?;
         Ok(key.validity().clone())
     }
 }
 
-/// Returns what is signed, and the three parts.
+/// Returns the signing input and the three parts.
 fn split(token: &str) -> Result<(&str, &str, &str, &str), ValidationError> {
     let Some((signing_input, signature)) = token.rsplit_once('.') else {
-        return Err(ValidationError::MalformedToken("not of three parts"));
+        return Err(ValidationError::MalformedToken("does not have three parts"));
     };
     match signing_input.split_once('.') {
         Some((header, payload)) if !payload.contains('.') => Ok((signing_input, header, payload, signature)),
         Some((_, rest)) if rest.matches('.').count() == 2 => {
-            Err(ValidationError::MalformedToken("five parts: an encrypted token, which cannot be read here"))
+            Err(ValidationError::MalformedToken("five parts: encrypted tokens are not supported"))
         }
-        _ => Err(ValidationError::MalformedToken("not of three parts")),
+        _ => Err(ValidationError::MalformedToken("does not have three parts")),
     }
 }
 
 const HEADER: &str = "header not in base64url, or too long";
 const PAYLOAD: &str = "payload not in base64url, or too long";
 
-/// Checks the length of a part, before it is decoded.
+/// Checks the length of a part before it is decoded.
 fn check_len(part: &str, max_len: usize, otherwise: &'static str) -> Result<(), ValidationError> {
     if part.len() > max_len.div_ceil(3) * 4 {
         return Err(ValidationError::MalformedToken(otherwise));
@@ -104,8 +107,8 @@ fn check_len(part: &str, max_len: usize, otherwise: &'static str) -> Result<(), 
     Ok(())
 }
 
-/// Decodes base64url without padding (RFC 7515 section 2). Other spellings of the same bytes are refused, so that a token
-/// has one spelling.
+/// Decodes base64url without padding (RFC 7515 section 2). Other encodings of the same bytes are refused, so that a
+/// token has one encoding.
 fn decode(part: &str, otherwise: &'static str) -> Result<Vec<u8>, ValidationError> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| ValidationError::MalformedToken(otherwise))
 }

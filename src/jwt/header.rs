@@ -1,4 +1,4 @@
-//! The JOSE header (RFC 7515 section 4): what it may contain, and the little that is used of it.
+//! The JOSE header (RFC 7515 section 4): what it may contain, and which parameters are used.
 
 use crate::{
     Algorithm, ValidationError,
@@ -14,14 +14,14 @@ pub(super) struct HeaderPolicy {
     pub(super) accept_typ_jwt: bool,
 }
 
-/// Maximum number of parameters in a header. The standards register some thirty, and a token has two to five.
+/// Maximum number of parameters in a header. About thirty are registered; a token has two to five.
 const MAX_PARAMETERS: usize = 32;
 
 const NOT_ONE_OBJECT: ValidationError =
-    ValidationError::MalformedToken("header is no JSON object, or has a member twice");
+    ValidationError::MalformedToken("header is not a JSON object, or has a duplicate member");
 
-/// An acceptable header. `jwk`, `jku`, `x5u`, `x5c` and `x5t` are ignored: a token may name a key, but it may not bring or
-/// locate one (RFC 8725 section 3.10).
+/// An acceptable header. `jwk`, `jku`, `x5u`, `x5c` and `x5t` are ignored: a token may name a key, but may not contain
+/// one or give its address (RFC 8725 section 3.10).
 #[derive(Debug)]
 pub(super) struct JoseHeader {
     algorithm: Algorithm,
@@ -34,7 +34,7 @@ impl JoseHeader {
         Self::of(&members, policy)
     }
 
-    /// Reads a header that was parsed before.
+    /// Reads a header that is already parsed.
     pub(super) fn of(members: &Members<'_>, policy: &HeaderPolicy) -> Result<Self, ValidationError> {
         if members.len() > MAX_PARAMETERS {
             return Err(NOT_ONE_OBJECT);
@@ -45,9 +45,9 @@ impl JoseHeader {
         check_content_type(members)?;
         let kid = match members.find("kid") {
             None => None,
-            Some(value) => {
-                Some(strict_json::string(value).ok_or(ValidationError::MalformedToken("kid is no string"))?)
-            }
+            Some(value) => Some(
+                strict_json::string(value).ok_or(ValidationError::MalformedToken("kid is not a string"))?,
+            ),
         };
         Ok(Self { algorithm, kid: kid.map(Into::into) })
     }
@@ -62,27 +62,28 @@ impl JoseHeader {
 }
 
 impl HeaderPolicy {
-    // RFC 9068 section 4: "at+jwt" or "application/at+jwt". The relaxed profile also takes "JWT" and no `typ`, and tells
-    // access tokens by a claim.
+    // RFC 9068 section 4: "at+jwt" or "application/at+jwt". The relaxed profile also accepts "JWT" or no `typ`, and
+    // recognizes access tokens by a claim.
     fn check_typ(&self, members: &Members<'_>) -> Result<(), ValidationError> {
-        let expected = if self.accept_typ_jwt { "at+jwt, JWT or none" } else { "at+jwt" };
+        let expected = if self.accept_typ_jwt { "at+jwt, JWT or no typ" } else { "at+jwt" };
         let Some(value) = members.find("typ") else {
             return match self.accept_typ_jwt {
                 true => Ok(()),
                 false => Err(ValidationError::TypeNotAccepted { found: None, expected }),
             };
         };
-        let typ = strict_json::string(value).ok_or(ValidationError::MalformedToken("typ is no string"))?;
+        let typ = strict_json::string(value).ok_or(ValidationError::MalformedToken("typ is not a string"))?;
         if is_media_type(&typ, "at+jwt") || (self.accept_typ_jwt && is_media_type(&typ, "jwt")) {
             return Ok(());
         }
         Err(ValidationError::TypeNotAccepted { found: Some(Excerpt::new(&typ)), expected })
     }
 
-    // RFC 8725 section 3.1: the resource server chooses the algorithms. Names are exact.
+    // RFC 8725 section 3.1: the resource server chooses the algorithms. Names are case-sensitive.
     fn check_alg(&self, members: &Members<'_>) -> Result<Algorithm, ValidationError> {
-        let value = members.find("alg").ok_or(ValidationError::MalformedToken("alg missing"))?;
-        let name = strict_json::string(value).ok_or(ValidationError::MalformedToken("alg is no string"))?;
+        let value = members.find("alg").ok_or(ValidationError::MalformedToken("missing alg"))?;
+        let name =
+            strict_json::string(value).ok_or(ValidationError::MalformedToken("alg is not a string"))?;
         name.parse().ok().filter(|algorithm| self.algorithms.contains(algorithm)).ok_or_else(|| {
             let accepted: Vec<_> = self.algorithms.iter().map(|algorithm| algorithm.as_str()).collect();
             ValidationError::AlgorithmNotAccepted {
@@ -93,32 +94,34 @@ impl HeaderPolicy {
     }
 }
 
-// RFC 7515 section 4.1.11: a critical parameter that is not understood makes the JWS invalid, and none is understood here.
-// RFC 7797 section 7: a JWT must not use `b64`.
+// RFC 7515 section 4.1.11: a critical parameter that is not understood makes the JWS invalid. This crate understands
+// none. RFC 7797 section 7: a JWT must not use `b64`.
 fn check_critical(members: &Members<'_>) -> Result<(), ValidationError> {
     if members.find("crit").is_some() {
-        return Err(ValidationError::MalformedToken("crit names what is not understood here"));
+        return Err(ValidationError::MalformedToken(
+            "crit is present, and no critical parameter is supported",
+        ));
     }
     if members.find("b64").is_some() {
-        return Err(ValidationError::MalformedToken("b64 has no place in a JWT"));
+        return Err(ValidationError::MalformedToken("b64 is not allowed in a JWT"));
     }
     Ok(())
 }
 
-// RFC 7519 section 5.2: `cty: JWT` announces a token inside the token.
+// RFC 7519 section 5.2: `cty: JWT` means that the payload is another token.
 fn check_content_type(members: &Members<'_>) -> Result<(), ValidationError> {
     let Some(value) = members.find("cty") else {
         return Ok(());
     };
-    let cty = strict_json::string(value).ok_or(ValidationError::MalformedToken("cty is no string"))?;
+    let cty = strict_json::string(value).ok_or(ValidationError::MalformedToken("cty is not a string"))?;
     if is_media_type(&cty, "jwt") {
-        return Err(ValidationError::MalformedToken("a nested JWT, which cannot be read here"));
+        return Err(ValidationError::MalformedToken("nested JWTs are not supported"));
     }
     Ok(())
 }
 
-// RFC 7515 section 4.1.9: a value without a slash stands for `application/` and the value. Media types are compared without
-// case.
+// RFC 7515 section 4.1.9: a value without a slash is short for `application/` and the value. Media types are
+// case-insensitive.
 fn is_media_type(value: &str, subtype: &str) -> bool {
     const APPLICATION: &str = "application/";
     let stripped = value

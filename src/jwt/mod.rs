@@ -1,11 +1,11 @@
 //! Validates JWT access tokens locally: [`JwtValidator`] (RFC 9068, RFC 7519, RFC 8725).
 //!
-//! The checks, in this order, each in a function of its own: size and compact form, header (`typ`, `alg`, `crit`), key,
-//! signature, issuer, type of token, times, audience. A claim that a check needs must be there and be of its type. From a
-//! payload whose signature was not verified, only the issuer is read, so that tokens of other issuers cause no fetches.
+//! The checks, in this order: size and compact form, header (`typ`, `alg`, `crit`), key, signature, issuer, token type,
+//! times, audience. A claim that a check needs must be present and have the right JSON type. Before the signature is
+//! verified, only the issuer is read from the payload, so that tokens of other issuers do not trigger fetches.
 //!
-//! **Not checked**: whether the token was revoked (it is valid until `exp`; introspection can tell), whether it was
-//! presented before (`jti`), and the scopes, which the layer checks route by route.
+//! **Not checked**: whether the token was revoked (use introspection for that), whether it was used before (`jti`), and
+//! the scopes, which the layer checks for each route.
 //!
 //! ```
 //! use std::time::Duration;
@@ -17,7 +17,7 @@
 //! let authorization_server = AuthorizationServer::discover("https://as.example.com");
 //! let strict = JwtValidator::builder(authorization_server, "https://orders.example.com").build()?;
 //!
-//! // Keycloak: `typ: JWT` in the header, and a claim `typ` that tells access tokens from ID tokens.
+//! // Keycloak: the header has `typ: JWT`, and the claim `typ` is `Bearer` in access tokens only.
 //! let keycloak = AuthorizationServer::discover("https://sso.example.com/realms/main");
 //! let relaxed = JwtValidator::builder(keycloak, "https://orders.example.com")
 //!     .accept_typ_jwt(AccessTokenRule::claim_is("typ", "Bearer"))
@@ -54,7 +54,9 @@ use crate::{
     validator::{BuiltIn, Private},
 };
 
-/// Validates JWT access tokens of one authorization server (RFC 9068 section 4). Cheap to clone; clones share their keys.
+/// Validates JWT access tokens of one authorization server (RFC 9068 section 4).
+///
+/// Cloning is cheap, and clones share their keys. See the [module documentation](self) for what is checked.
 #[derive(Clone, Debug)]
 pub struct JwtValidator {
     issuer: Issuer,
@@ -72,10 +74,9 @@ enum KeySource {
 }
 
 impl JwtValidator {
-    /// Starts a configuration with the issuer of the tokens and their audience.
+    /// Creates a builder from the authorization server and the expected audience.
     ///
-    /// Both are arguments, so that neither can be forgotten. Nothing is checked before
-    /// [`build`](JwtValidatorBuilder::build).
+    /// Both are required. All settings are checked in [`build`](JwtValidatorBuilder::build).
     pub fn builder(
         authorization_server: AuthorizationServer,
         audience: impl Into<Audience>,
@@ -83,7 +84,7 @@ impl JwtValidator {
         JwtValidatorBuilder::new(authorization_server, audience.into())
     }
 
-    /// Verifies the signature. If the current keys cannot, newer ones are looked for.
+    /// Verifies the signature with the current keys, or with newer ones if those do not verify it.
     async fn verify<'a>(
         &self,
         payload: &mut UnverifiedPayload<'a>,
@@ -95,7 +96,7 @@ impl JwtValidator {
         let keys = match remote.current() {
             Some(keys) => keys,
             None => {
-                // Tokens of other issuers cause no fetch.
+                // Tokens of other issuers must not trigger a fetch.
                 self.check_unverified_issuer(payload)?;
                 remote.first().await?
             }
@@ -118,16 +119,16 @@ impl JwtValidator {
         Err(search.conclude(refusal))
     }
 
-    /// Compares the issuer before anything was verified, to refuse only.
+    /// Refuses tokens of other issuers before the signature is verified.
     fn check_unverified_issuer(&self, payload: &mut UnverifiedPayload<'_>) -> Result<(), ValidationError> {
         match payload.issuer() {
             Some(found) => self.claims_policy.rules.compare_issuer(&found),
-            None => Err(ValidationError::MalformedToken("payload is no JSON object with a string iss")),
+            None => Err(ValidationError::MalformedToken("payload is not a JSON object with a string iss")),
         }
     }
 }
 
-/// Verifies with fetched keys. The verdict is withdrawn when its key leaves the set.
+/// Verifies with fetched keys. The verdict stops being valid when its key leaves the set.
 fn verify_with<'a>(
     payload: &mut UnverifiedPayload<'a>,
     remote: &Arc<RemoteKeys>,
@@ -136,8 +137,8 @@ fn verify_with<'a>(
     Ok(payload.verify(keys)?.refreshed_by(Arc::<RemoteKeys>::clone(remote)))
 }
 
-/// Tells whether newer keys could turn a refusal into an acceptance: the key is unknown, or it was replaced by another one
-/// under the same `kid`, or without one.
+/// Returns whether newer keys could verify the token: its key is unknown, or may have been replaced under the same
+/// `kid`.
 fn may_be_outdated(refusal: &ValidationError) -> bool {
     matches!(refusal, ValidationError::UnknownKey { .. } | ValidationError::BadSignature)
 }

@@ -1,4 +1,4 @@
-//! The payload of a JWS, before and after its signature was verified: [`UnverifiedPayload`] and [`SignedPayload`].
+//! The payload of a JWS before and after signature verification: [`UnverifiedPayload`] and [`SignedPayload`].
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -9,17 +9,18 @@ use crate::{
     token::{KeyValidity, RefreshHook},
 };
 
-/// A payload whose signature was not verified. Nothing in it counts, but its issuer may be a reason to refuse.
+/// A payload whose signature was not verified. Its issuer may be a reason to refuse the token; nothing else may be
+/// used.
 pub(super) struct UnverifiedPayload<'a> {
     jws: &'a CompactJws<'a>,
-    /// What was parsed to look at the issuer, kept so that nothing is parsed twice.
+    /// The members, if they were parsed to read the issuer, so that they are not parsed twice.
     members: Option<Members<'a>>,
 }
 
 /// A payload whose signature was verified.
 pub(super) struct SignedPayload<'a> {
     members: Members<'a>,
-    /// Whether the key that verified it still counts.
+    /// Whether the key that verified it is still in use.
     validity: KeyValidity,
 }
 
@@ -36,7 +37,7 @@ impl<'a> UnverifiedPayload<'a> {
         self.jws.algorithm()
     }
 
-    /// Returns `iss`, for one comparison. `None` if there is none, or if the payload is not an acceptable JSON object.
+    /// Returns `iss`, or `None` if it is absent or the payload is not an acceptable JSON object.
     pub(super) fn issuer(&mut self) -> Option<Cow<'a, str>> {
         let members = match self.members.take() {
             Some(members) => members,
@@ -47,8 +48,8 @@ impl<'a> UnverifiedPayload<'a> {
         issuer
     }
 
-    /// Verifies the signature, then parses the payload (RFC 7515 section 5.2). After a refusal for the signature or the key
-    /// it can be tried again with other keys.
+    /// Verifies the signature, then parses the payload (RFC 7515 section 5.2). If the key is unknown or the signature
+    /// is bad, it can be called again with other keys.
     pub(super) fn verify(&mut self, keys: &KeySet) -> Result<SignedPayload<'a>, ValidationError> {
         let validity = self.jws.verify(keys)?;
         let members = match self.members.take() {
@@ -64,7 +65,7 @@ impl<'a> SignedPayload<'a> {
         &self.members
     }
 
-    /// Sets what refreshes the keys when the verdict is used again.
+    /// Sets the hook that refreshes the keys when the verdict is reused from the cache.
     pub(super) fn refreshed_by(self, hook: Arc<dyn RefreshHook>) -> Self {
         Self { validity: self.validity.refreshed_by(hook), ..self }
     }

@@ -1,14 +1,14 @@
-//! Which JWTs are access tokens if the header does not say so: [`AccessTokenRule`].
+//! Recognizes access tokens whose header does not say `at+jwt`: [`AccessTokenRule`].
 
 use crate::{ClaimsSet, ValidationError, claims::is_client_identifier, config_error::Problem, strict_json};
 
-/// Tells access tokens from other JWTs of the same server that have `typ: JWT` or none (RFC 8725 section 3.12).
+/// Distinguishes access tokens from other JWTs without `at+jwt` (RFC 8725 section 3.12).
 ///
-/// An ID token has the same issuer, the same keys and often the same shape. Without `at+jwt` in the header, something else
-/// must keep it out. The README has a table of what fits which provider.
+/// An ID token has the same issuer, the same keys and often the same claims. If the header does not say `at+jwt`,
+/// another rule must exclude it. The README lists the rule for each provider.
 ///
-/// A claim that names the client, such as `azp`, cannot be used: tokens have none here. Building a validator with such a
-/// rule fails.
+/// A claim that identifies the client, such as `azp`, cannot be used, because this crate drops such claims. Building a
+/// validator with such a rule fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct AccessTokenRule(Rule);
@@ -21,23 +21,24 @@ enum Rule {
 }
 
 impl AccessTokenRule {
-    /// Accepts tokens with a claim that only access tokens have, such as `scope` or `scp`. Its value does not matter, but
-    /// `null` counts as absent.
+    /// Accepts tokens with a claim that only access tokens have, such as `scope` or `scp`. Its value is not checked,
+    /// but `null` counts as absent.
     pub fn has_claim(name: impl Into<String>) -> Self {
         Self(Rule::HasOneOf(vec![name.into().into()]))
     }
 
     /// Accepts tokens with at least one of several claims, such as `scp` for users and `roles` for services at Entra ID.
     ///
-    /// An empty array does not compile. For names from a file see [`has_any_claim_in`](Self::has_any_claim_in).
+    /// An empty array does not compile. For names from a configuration file, see
+    /// [`has_any_claim_in`](Self::has_any_claim_in).
     pub fn has_one_of<const N: usize>(names: [&str; N]) -> Self {
-        const { assert!(N > 0, "a rule without claims would be met by no token") };
+        const { assert!(N > 0, "no token can meet a rule without claims") };
         Self::has_any_claim_in(names)
     }
 
-    /// Accepts tokens with at least one of several claims, whose names come from configuration.
+    /// Accepts tokens with at least one of the claims named in configuration.
     ///
-    /// Without any name, building the validator fails.
+    /// If `names` is empty, building the validator fails.
     ///
     /// ```
     /// use tower_bearer::AccessTokenRule;
@@ -49,22 +50,24 @@ impl AccessTokenRule {
         Self(Rule::HasOneOf(names.into_iter().map(|name| name.into().into()).collect()))
     }
 
-    /// Accepts tokens with a claim of exactly this string value, such as `typ` = `Bearer` at Keycloak or `token_use` =
-    /// `access` at Cognito.
+    /// Accepts tokens in which a claim has exactly this string value.
+    ///
+    /// Examples: `typ` = `Bearer` at Keycloak, `token_use` = `access` at Cognito.
     pub fn claim_is(name: impl Into<String>, value: impl Into<String>) -> Self {
         Self(Rule::ClaimIs { name: name.into().into(), value: value.into().into() })
     }
 
-    /// Accepts every token, because the audience alone tells access tokens from ID tokens.
+    /// Accepts every token, because only access tokens have the expected audience.
     ///
     /// # Security
-    /// Only right if no application that signs users in has this audience as its identifier, since that is what `aud` is
-    /// in an ID token. Nothing here can check that.
+    /// In an ID token, `aud` is the identifier of the application that signed the user in. Use this only if no
+    /// application is registered under the expected audience. This crate cannot check that.
     pub fn audience_is_only_in_access_tokens() -> Self {
         Self(Rule::ByAudience)
     }
 
-    /// Finds a rule that no token can meet: one without names, or one for a claim that names the client.
+    /// Returns the problem of a rule that no token can meet: it has no names, or names a claim that identifies the
+    /// client.
     pub(super) fn problem(&self) -> Option<Problem> {
         const SETTING: &str = "access token rule";
         let names = match &self.0 {
@@ -75,7 +78,7 @@ impl AccessTokenRule {
         if matches!(self.0, Rule::HasOneOf(_)) && names.is_empty() {
             return Some(Problem::without_value(SETTING, "expected at least one claim"));
         }
-        let expected = "expected a claim that does not name the client: those are left out";
+        let expected = "expected a claim that does not identify the client, since such claims are dropped";
         names
             .iter()
             .find(|name| is_client_identifier(name))
@@ -121,7 +124,7 @@ mod tests {
             AccessTokenRule::has_one_of(["scp", "azp"]),
             AccessTokenRule::claim_is("azp", "orders"),
         ] {
-            assert!(problem(&rule).unwrap().contains("does not name the client"), "{rule:?}");
+            assert!(problem(&rule).unwrap().contains("does not identify the client"), "{rule:?}");
         }
     }
 

@@ -258,7 +258,7 @@ mod otherwise {
             ("four parts", format!("{good}.x")),
             ("five parts", format!("{good}.x.y")),
             ("no part", ".".repeat(2)),
-            ("a header that is no JSON", format!("{}.{payload}.{signature}", base64("header"))),
+            ("a header that is not JSON", format!("{}.{payload}.{signature}", base64("header"))),
             ("a header that is no object", format!("{}.{payload}.{signature}", base64("[]"))),
             ("a header without alg", format!("{}.{payload}.{signature}", base64("{}"))),
             ("a header with alg twice", {

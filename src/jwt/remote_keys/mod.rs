@@ -1,11 +1,12 @@
-//! The key set of an authorization server, fetched and kept up to date: [`RemoteKeys`].
+//! Fetches the key set of an authorization server and keeps it up to date: [`RemoteKeys`].
 //!
-//! The first requests wait for the first keys. Later the keys are refreshed by age, in the background, and when a token
-//! cannot be verified with the ones there are. They are kept while they cannot be fetched. All fetches go through a single
-//! flight, in a task of its own, so a caller that leaves cancels nothing and a thousand that wait cause one request.
+//! The first requests wait for the first keys. After that, keys are refreshed in the background when they reach their
+//! maximum age, and before a request is answered when the current keys cannot verify its token. If a fetch fails, the
+//! current keys stay in use. Requests share one fetch at a time. It runs in its own task, so it goes on if a caller
+//! disconnects.
 //!
 //! * `schedule`: when a fetch may begin.
-//! * `source`: where the set is published, and how it is read.
+//! * `source`: where the set is published, and how it is fetched.
 //! * `search`: how one request looks for newer keys.
 
 mod schedule;
@@ -37,14 +38,14 @@ use crate::{
     token::RefreshHook,
 };
 
-/// How often keys are fetched.
+/// When keys are fetched.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KeyRefresh {
-    /// Age from which a set is fetched again while requests go on with the old one.
+    /// Age at which the keys are fetched again in the background.
     pub(super) interval: Duration,
-    /// Time after which one more fetch for unknown keys and bad signatures may begin.
+    /// Time after which another fetch for unknown keys and bad signatures may start.
     pub(super) cool_down: Duration,
-    /// Maximum time for one fetch, metadata and keys together.
+    /// Maximum time for one fetch, including metadata and keys.
     pub(super) timeout: Duration,
 }
 
@@ -59,17 +60,18 @@ impl Default for KeyRefresh {
 }
 
 impl KeyRefresh {
-    /// A fetch that takes longer is driven by no runtime any more, since its own timeout did not end it.
+    /// Returns the time after which a fetch counts as abandoned. Its own timeout should have ended it, so its runtime
+    /// has stopped.
     fn abandoned_after(self) -> Duration {
         self.timeout.saturating_mul(2)
     }
 }
 
-/// How long a key that a fetch did not bring, or a signature that it did not make good, causes no further fetch.
-const VAIN_SEARCH_COUNTS_FOR: Duration = Duration::from_secs(30);
+/// Time for which a key triggers no other fetch after one that did not help to verify its tokens.
+const FAILED_SEARCH_TTL: Duration = Duration::from_secs(30);
 
-/// Maximum number of such keys that are remembered.
-const MAX_VAIN_SEARCHES: usize = 1_024;
+/// Maximum number of such keys in the cache.
+const MAX_FAILED_SEARCHES: usize = 1_024;
 
 /// The key set of an authorization server.
 pub(super) struct RemoteKeys {
@@ -79,17 +81,18 @@ pub(super) struct RemoteKeys {
     clock: Arc<dyn Clock>,
     /// The algorithms of the validator, to warn about keys that fit several of them.
     algorithms: Box<[Algorithm]>,
-    /// Last good set. Kept when a refresh fails: a key server that is down must not log everybody out.
+    /// The last set that was fetched. Stays in use if a refresh fails, so that an outage of the key server does not
+    /// refuse every token.
     current: ArcSwapOption<KeySet>,
     /// The fetch in progress, if any.
     flight: Arc<SingleFlight<(), ()>>,
-    /// When a fetch may begin. Locked for a few comparisons only, never while waiting.
+    /// When a fetch may start. Never locked across an await.
     schedule: Mutex<Schedule>,
     /// [`Schedule::due`] in milliseconds, because every request reads it.
     due: AtomicU64,
-    /// Keys that were searched in vain, with the time. Tokens that nobody has verified fill it, so it is bounded, and it
-    /// only keeps fetches from starting: the current set is always tried.
-    searched_in_vain: Cache<WantedKey, Duration>,
+    /// Keys that a fetch did not find, with the time. Unverified tokens add entries, so the cache is bounded. An entry
+    /// only prevents fetches: the current set is always tried.
+    failed_searches: Cache<WantedKey, Duration>,
 }
 
 impl RemoteKeys {
@@ -109,11 +112,11 @@ impl RemoteKeys {
             flight: SingleFlight::new(1, refresh.abandoned_after()),
             schedule: Mutex::new(Schedule::new(refresh)),
             due: AtomicU64::new(0),
-            searched_in_vain: Cache::new(MAX_VAIN_SEARCHES),
+            failed_searches: Cache::new(MAX_FAILED_SEARCHES),
         })
     }
 
-    /// Returns the current keys. If they are due for a refresh, one starts in the background.
+    /// Returns the current keys. Starts a refresh in the background if one is due.
     pub(super) fn current(&self) -> Option<Arc<KeySet>> {
         let keys = self.current.load_full()?;
         self.refresh_if_due();
@@ -126,7 +129,7 @@ impl RemoteKeys {
         self.current.load_full().ok_or_else(|| self.unavailable())
     }
 
-    /// Starts the search for keys newer than `tried`, with which a token could not be verified.
+    /// Starts a search for newer keys after a token could not be verified with `tried`.
     pub(super) fn search(
         self: &Arc<Self>,
         kid: Option<&str>,
@@ -140,21 +143,21 @@ impl RemoteKeys {
         self.current.load_full().filter(|current| !Arc::ptr_eq(current, known))
     }
 
-    fn was_searched_in_vain(&self, wanted: &WantedKey) -> bool {
-        self.searched_in_vain
+    fn has_failed_recently(&self, wanted: &WantedKey) -> bool {
+        self.failed_searches
             .get(wanted)
-            .is_some_and(|since| self.now().saturating_sub(since) < VAIN_SEARCH_COUNTS_FOR)
+            .is_some_and(|since| self.now().saturating_sub(since) < FAILED_SEARCH_TTL)
     }
 
-    fn remember_vain_search(&self, wanted: WantedKey) {
-        self.searched_in_vain.insert(wanted, self.now());
+    fn record_failed_search(&self, wanted: WantedKey) {
+        self.failed_searches.insert(wanted, self.now());
     }
 
     fn unavailable(&self) -> ValidationError {
         let schedule = self.schedule();
         ValidationError::KeysUnavailable {
             issuer: self.source.issuer().as_str().into(),
-            reason: schedule.last_error().unwrap_or_else(|| "the fetch ended without an answer".into()),
+            reason: schedule.last_error().unwrap_or_else(|| "the fetch did not complete".into()),
             retry_after: schedule.back_off_left(self.now()),
         }
     }
@@ -163,12 +166,12 @@ impl RemoteKeys {
     async fn fetch(self: &Arc<Self>, cause: Cause) {
         let run = || self.flight.run_if((), || self.begin(cause));
         if run().await == Some(Err(FlightError::Lost)) {
-            // The fetch that was joined may belong to a runtime that stands still. After a panic there is a back-off.
+            // The joined fetch may belong to a runtime that has stopped. After a panic there is a back-off.
             run().await;
         }
     }
 
-    /// Begins a fetch if the schedule allows it, and returns what is to be run.
+    /// Returns a fetch to run, if the schedule allows one.
     fn begin(self: &Arc<Self>, cause: Cause) -> Option<impl Future<Output = ()> + Send + 'static> {
         let mut schedule = self.schedule();
         let attempt = schedule.begin(cause, self.now())?;
@@ -186,7 +189,7 @@ impl RemoteKeys {
         };
         tracing::debug!(issuer = %self.source.issuer(), keys = newer.len(), "keys fetched");
         if older.as_ref().is_some_and(|older| older.is_same_as(&newer)) {
-            return; // so that nobody verifies a signature again with the same keys
+            return; // so that no signature is verified again with the same keys
         }
         warn_about_unpinned_keys(self.source.issuer(), &newer, &self.algorithms, older.as_deref());
         let newer = Arc::new(newer);
@@ -228,7 +231,7 @@ impl std::fmt::Debug for RemoteKeys {
     }
 }
 
-/// One fetch. If it is dropped before its end, because of a panic or because its runtime is shut down, it has failed.
+/// One fetch. If it is dropped before it ends, because of a panic or a runtime shutdown, it counts as failed.
 struct Fetch {
     keys: Arc<RemoteKeys>,
     attempt: Attempt,
@@ -246,7 +249,7 @@ impl Fetch {
     }
 
     fn succeed(&self, newer: KeySet) {
-        // One step for others, so that none sees the success without the keys.
+        // Locked until the keys are stored, so that no request sees the success without the keys.
         let mut schedule = self.keys.schedule();
         if schedule.succeed(self.attempt) {
             self.keys.replace(newer);
@@ -266,15 +269,15 @@ impl Fetch {
 impl Drop for Fetch {
     fn drop(&mut self) {
         if !self.has_ended {
-            self.fail("the fetch ended without an answer");
+            self.fail("the fetch did not complete");
         }
     }
 }
 
-/// Warns about each key that `older` does not have and that fits several of the `allowed` algorithms because it declares
-/// none.
+/// Logs a warning for each new key without `alg` that fits several `allowed` algorithms.
 ///
-/// RFC 8725 section 3.1 wants one algorithm for each key. Only the server or our configuration can name it.
+/// RFC 8725 section 3.1 requires that each key is used with one algorithm. Keys that are also in `older` are not
+/// reported again.
 pub(super) fn warn_about_unpinned_keys(
     issuer: &Issuer,
     keys: &KeySet,

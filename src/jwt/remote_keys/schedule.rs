@@ -1,60 +1,60 @@
-//! When keys may be fetched: [`Schedule`], a pure value over times of the monotonic clock.
+//! Decides when keys may be fetched: [`Schedule`]. All times are on the monotonic clock.
 //!
-//! 1. The keys are due `interval` after the last successful fetch began.
-//! 2. After a failed fetch the next one waits. The pause doubles with each failure in a row.
-//! 3. Anyone can invent a `kid` or a signature. Fetches for those draw on a [`Bucket`] too.
+//! 1. A refresh is due `interval` after the last successful fetch started.
+//! 2. After a failed fetch there is a pause, which doubles with each consecutive failure.
+//! 3. Anyone can send an invented `kid` or signature, so fetches for these are also limited by a [`Bucket`].
 
 use std::{sync::Arc, time::Duration};
 
 use super::KeyRefresh;
 
-/// Pause after the first failed fetch. It doubles with each further one.
+/// Pause after the first failed fetch. It doubles with each consecutive failure.
 const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
 
 /// Maximum pause while the service has keys.
 const MAX_BACK_OFF: Duration = Duration::from_secs(60);
 
-/// Maximum pause while it has none: every request is answered 503 then, so recovery must be noticed soon.
+/// Maximum pause while it has none. Every request is answered with 503 until then, so recovery must be quick.
 const MAX_BACK_OFF_WITHOUT_KEYS: Duration = Duration::from_secs(4);
 
-/// Fetches for unknown keys and bad signatures that may follow each other at once. A rotation needs one, and servers with
-/// several instances may publish a set in steps.
+/// Maximum number of fetches for unknown keys and bad signatures without a pause. A rotation needs one, and a server
+/// with several instances may publish its new keys in steps.
 const BURST: u32 = 3;
 
-/// Why keys are to be fetched.
+/// Why keys are fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// There are none yet.
+    /// No keys were fetched yet.
     NoKeys,
-    /// The ones there are have reached their age.
+    /// The current keys have reached their maximum age.
     Age,
-    /// A token names a key that is not there, or its signature is bad under the key that is.
-    Doubt,
+    /// The current keys cannot verify a token: its key is unknown or its signature is bad.
+    UnverifiableToken,
 }
 
-/// One fetch. Its number tells an outcome that still counts from one that comes too late.
+/// One fetch. Its number shows whether a newer fetch has replaced it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Attempt {
     number: u64,
     started: Duration,
 }
 
-/// What is known of the fetches so far.
+/// The state of the fetches so far.
 #[derive(Debug)]
 pub(super) struct Schedule {
     refresh: KeyRefresh,
     bucket: Bucket,
-    /// Number of fetches begun.
+    /// Number of fetches started.
     begun: u64,
-    /// When the last one began.
+    /// When the last fetch started.
     last_begun: Duration,
-    /// The last successful one.
+    /// The last successful fetch.
     succeeded: Option<Attempt>,
-    /// Number of failures since.
+    /// Number of consecutive failures.
     failures: u32,
     /// Why the last fetch failed.
     last_error: Option<Arc<str>>,
-    /// From when on the keys are fetched because of their age.
+    /// When the keys reach their maximum age.
     due: Duration,
 }
 
@@ -72,25 +72,25 @@ impl Schedule {
         }
     }
 
-    /// Begins a fetch, if one may begin now.
+    /// Starts a fetch if one is allowed now.
     pub(super) fn begin(&mut self, cause: Cause, now: Duration) -> Option<Attempt> {
         let may_begin = self.back_off_left(now).is_zero()
             && match cause {
                 Cause::NoKeys => true,
                 Cause::Age => now >= self.due,
-                Cause::Doubt => self.bucket.take(now),
+                Cause::UnverifiableToken => self.bucket.take(now),
             };
         if !may_begin {
             return None;
         }
         self.begun += 1;
         self.last_begun = now;
-        // A fetch that nobody drives any more is replaced from then on.
+        // If this fetch is abandoned, another one may replace it from then on.
         self.due = now.saturating_add(self.refresh.abandoned_after());
         Some(Attempt { number: self.begun, started: now })
     }
 
-    /// Records a success. Returns whether its keys count: a newer fetch has begun if not.
+    /// Records a success. Returns `false` if a newer fetch has started, in which case the keys must be discarded.
     pub(super) fn succeed(&mut self, attempt: Attempt) -> bool {
         if attempt.number != self.begun {
             return false;
@@ -102,7 +102,7 @@ impl Schedule {
         true
     }
 
-    /// Records a failure, unless a newer fetch has begun.
+    /// Records a failure, unless a newer fetch has started.
     pub(super) fn fail(&mut self, attempt: Attempt, reason: &str) {
         if attempt.number != self.begun {
             return;
@@ -112,27 +112,27 @@ impl Schedule {
         self.due = attempt.started.saturating_add(self.back_off());
     }
 
-    /// Returns the moment from which the keys are fetched because of their age.
+    /// Returns when the keys reach their maximum age.
     pub(super) fn due(&self) -> Duration {
         self.due
     }
 
-    /// Returns the number of fetches begun.
+    /// Returns the number of fetches started.
     pub(super) fn begun(&self) -> u64 {
         self.begun
     }
 
-    /// Tells whether a fetch has succeeded that began after the first `begun` ones.
+    /// Returns whether a fetch has succeeded that started after the first `begun` fetches.
     pub(super) fn has_succeeded_since(&self, begun: u64) -> bool {
         self.succeeded.is_some_and(|attempt| attempt.number > begun)
     }
 
-    /// Tells whether the last fetch failed.
+    /// Returns whether the last fetch failed.
     pub(super) fn is_failing(&self) -> bool {
         self.failures > 0
     }
 
-    /// Tells whether the keys have passed the age at which they should have been replaced.
+    /// Returns whether the keys are older than the refresh interval.
     pub(super) fn is_overdue(&self, now: Duration) -> bool {
         self.succeeded.is_none_or(|attempt| now.saturating_sub(attempt.started) >= self.refresh.interval)
     }
@@ -141,7 +141,7 @@ impl Schedule {
         self.last_error.clone()
     }
 
-    /// Returns how long no fetch may begin, because of failures.
+    /// Returns how long no fetch may start because of earlier failures.
     pub(super) fn back_off_left(&self, now: Duration) -> Duration {
         self.back_off().saturating_sub(now.saturating_sub(self.last_begun))
     }
@@ -155,11 +155,11 @@ impl Schedule {
     }
 }
 
-/// Allows [`BURST`] fetches at once, and one more each time that `refill` has passed.
+/// A token bucket: allows a burst of [`BURST`] fetches, then one per `refill`.
 #[derive(Debug)]
 struct Bucket {
     refill: Duration,
-    /// When it is full again if nothing more is taken. Each fetch moves this by `refill`.
+    /// When the bucket is full again if no fetch starts. Each fetch moves this by `refill`.
     full_at: Duration,
 }
 
@@ -197,7 +197,7 @@ mod tests {
         schedule
     }
 
-    /// Begins a fetch each second in which one may begin, lets it end, and returns those seconds.
+    /// Starts a fetch in each second that allows one, ends it, and returns those seconds.
     fn attempts(
         schedule: &mut Schedule,
         cause: Cause,
@@ -225,9 +225,9 @@ mod tests {
 
     #[test]
     fn doubts_cause_a_burst_and_then_one_fetch_each_cool_down() {
-        let begun = attempts(&mut schedule_with_keys(), Cause::Doubt, 41, succeed);
+        let begun = attempts(&mut schedule_with_keys(), Cause::UnverifiableToken, 41, succeed);
 
-        // One each second while the burst lasts, then one each 10 seconds.
+        // One per second during the burst, then one per 10 seconds.
         assert_eq!(begun, [0, 1, 2, 10, 20, 30, 40]);
     }
 
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn doubts_during_an_outage_wait_for_the_back_off_and_the_bucket() {
-        let begun = attempts(&mut schedule_with_keys(), Cause::Doubt, 200, fail);
+        let begun = attempts(&mut schedule_with_keys(), Cause::UnverifiableToken, 200, fail);
 
         assert_eq!(begun, [0, 1, 3, 10, 20, 36, 68, 128, 188]);
     }
@@ -281,8 +281,8 @@ mod tests {
     #[test]
     fn the_outcome_of_a_fetch_that_was_replaced_does_not_count() {
         let mut schedule = schedule_with_keys();
-        let replaced = schedule.begin(Cause::Doubt, START).unwrap();
-        let latest = schedule.begin(Cause::Doubt, START + SECOND).unwrap();
+        let replaced = schedule.begin(Cause::UnverifiableToken, START).unwrap();
+        let latest = schedule.begin(Cause::UnverifiableToken, START + SECOND).unwrap();
 
         schedule.fail(replaced, "too late");
         assert!(!schedule.is_failing());

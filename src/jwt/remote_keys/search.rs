@@ -5,32 +5,32 @@ use std::sync::Arc;
 use super::{RemoteKeys, schedule::Cause};
 use crate::{Algorithm, KeySet, ValidationError};
 
-/// Looks for newer keys after a token named an unknown key, or its signature was bad.
+/// Finds newer keys after the current ones could not verify a token.
 ///
-/// Waits for at most one fetch, so a request ends even if each fetch outlasts the cool-down.
+/// Waits for at most one fetch, so that a request ends even if each fetch takes longer than the cool-down.
 pub(in crate::jwt) struct KeySearch<'a> {
     remote: &'a Arc<RemoteKeys>,
     wanted: WantedKey,
     /// The last set that was tried.
     tried: Arc<KeySet>,
-    /// Number of fetches begun before the search. Only a later one can tell that the key does not exist.
+    /// Number of fetches started before the search. Only a later fetch can show that the key does not exist.
     begun_before: u64,
     next: Step,
 }
 
-/// The key that a token names.
+/// The key that a token needs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct WantedKey {
     kid: Option<Box<str>>,
     algorithm: Algorithm,
 }
 
-/// Where newer keys may come from, in the order in which they are tried.
+/// Sources of newer keys, in the order in which they are tried.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// Another request may have fetched them since.
+    /// The current set, which another request may have replaced.
     Current,
-    /// The fetch in progress may bring them, or one for this request if the schedule allows it.
+    /// The fetch in progress, or a new one if the schedule allows it.
     Fetch,
     Done,
 }
@@ -47,16 +47,16 @@ impl<'a> KeySearch<'a> {
         Self { remote, wanted, tried, begun_before, next: Step::Current }
     }
 
-    /// Returns the next set to try, or `None` if there is no other.
+    /// Returns the next set to try, or `None` if there is none.
     pub(in crate::jwt) async fn next(&mut self) -> Option<Arc<KeySet>> {
         loop {
             match self.next {
                 Step::Current => {
-                    let was_searched = self.remote.was_searched_in_vain(&self.wanted);
+                    let was_searched = self.remote.has_failed_recently(&self.wanted);
                     self.next = if was_searched { Step::Done } else { Step::Fetch };
                 }
                 Step::Fetch => {
-                    self.remote.fetch(Cause::Doubt).await;
+                    self.remote.fetch(Cause::UnverifiableToken).await;
                     self.next = Step::Done;
                 }
                 Step::Done => return None,
@@ -68,10 +68,10 @@ impl<'a> KeySearch<'a> {
         }
     }
 
-    /// Returns the answer after all sets were tried: `refusal`, or that the keys are unavailable.
+    /// Returns the error after all sets were tried: `refusal`, or that the keys are unavailable.
     ///
-    /// While fetches fail, nobody can tell whether an unknown key exists. A bad signature under a known key says enough if
-    /// the keys are recent. If their refresh is overdue, the key may have been replaced under its name.
+    /// While fetches fail, an unknown key may exist. A bad signature with a known key is final if the keys are recent.
+    /// If their refresh is overdue, the key may have been replaced under the same `kid`.
     pub(in crate::jwt) fn conclude(self, refusal: ValidationError) -> ValidationError {
         let now = self.remote.now();
         let schedule = self.remote.schedule();
@@ -83,7 +83,7 @@ impl<'a> KeySearch<'a> {
             };
         drop(schedule);
         if is_answered {
-            self.remote.remember_vain_search(self.wanted);
+            self.remote.record_failed_search(self.wanted);
         }
         if is_open { self.remote.unavailable() } else { refusal }
     }

@@ -1,4 +1,4 @@
-//! Where the key set is published, and how it is read: [`KeySetSource`].
+//! Finds and fetches the published key set: [`KeySetSource`].
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -13,9 +13,8 @@ use crate::{
     http_client::fetch::{FetchError, check_status, get},
 };
 
-/// How long an address found in metadata is used before metadata is fetched again. A server that moves its keys may leave
-/// an old set at the old address.
-const LOCATED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a `jwks_uri` from metadata is used. If a server moves its keys, it may leave an old set at the old URL.
+const JWKS_URI_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The published key set of one authorization server.
 pub(super) struct KeySetSource {
@@ -23,7 +22,7 @@ pub(super) struct KeySetSource {
     client: Arc<dyn HttpClient>,
     /// Maximum time for one fetch, metadata and keys together.
     timeout: Duration,
-    /// The address found in metadata, and when. Forgotten when the keys cannot be fetched there.
+    /// The URL found in metadata, and when. Cleared if the keys cannot be fetched there.
     located: Mutex<Option<(Url, Duration)>>,
 }
 
@@ -40,11 +39,12 @@ impl KeySetSource {
         &self.server.issuer
     }
 
-    /// Fetches the set; `now` is a time of the monotonic clock.
+    /// Fetches the set. `now` is a time on the monotonic clock.
     pub(super) async fn fetch(&self, now: Duration) -> Result<KeySet, FetchError> {
         let fetched = tokio::time::timeout(self.timeout, self.locate_and_fetch(now)).await;
-        let fetched = fetched
-            .unwrap_or_else(|_| Err(FetchError::Unusable(format!("not done within {:?}", self.timeout))));
+        let fetched = fetched.unwrap_or_else(|_| {
+            Err(FetchError::Unusable(format!("not completed within {:?}", self.timeout)))
+        });
         if fetched.is_err() {
             *self.located() = None;
         }
@@ -58,13 +58,13 @@ impl KeySetSource {
         KeySet::parse(response.body()).map_err(|reason| FetchError::Unusable(format!("GET {url}: {reason}")))
     }
 
-    /// Returns the configured address, the one found before, or the one in metadata now.
+    /// Returns the configured URL, the cached one, or the one in newly fetched metadata.
     async fn locate(&self, now: Duration) -> Result<Url, FetchError> {
         if let Some(given) = &self.server.jwks_uri {
             return Ok(given.clone());
         }
         if let Some((known, found)) = self.located().clone()
-            && now.saturating_sub(found) < LOCATED_FOR
+            && now.saturating_sub(found) < JWKS_URI_TTL
         {
             return Ok(known);
         }

@@ -12,7 +12,7 @@ use crate::support::{App, ISSUER, RESOURCE, assert_invalid, claims_with, good, g
 /// What is tolerated by default.
 const CLOCK_SKEW: Duration = Duration::from_secs(30);
 
-const MALFORMED_PAYLOAD: &str = "payload is no acceptable JSON object, or has a claim twice";
+const MALFORMED_PAYLOAD: &str = "payload is not an acceptable JSON object, or has a duplicate claim";
 const NUMERIC_DATE: &str = "wrong type or range, expected a number of seconds up to the end of the year 9999";
 const EXPIRY: &str = "wrong type or range, expected a number of seconds from 0 to the end of the year 9999";
 
@@ -447,11 +447,11 @@ async fn r7519_08_nested_jwt_is_refused() {
 
         assert_invalid!(
             answer,
-            ValidationError::MalformedToken(words) if *words == "a nested JWT, which cannot be read here",
+            ValidationError::MalformedToken(words) if *words == "nested JWTs are not supported",
             "{cty}"
         );
     }
-    // Announced or not, a payload that is a token is no JSON object.
+    // Announced or not, a payload that is a token is not a JSON object.
     let inner = authority.token().sign();
     let answer = app.present(&authority.token().raw_payload(inner).sign()).await;
     assert_invalid!(answer, ValidationError::MalformedToken(words) if *words == MALFORMED_PAYLOAD);
