@@ -9,9 +9,11 @@ use aws_lc_rs::{
 
 use crate::refusal::Excerpt;
 
-/// A signature algorithm (RFC 7518 section 3.1, RFC 8037, RFC 9864). Symmetric ones and `none` do not exist here.
+/// A signature algorithm (RFC 7518 section 3.1, RFC 8037, RFC 9864).
 ///
-/// Read from configuration with [`FromStr`], by the exact names of `alg`:
+/// Symmetric algorithms and `none` are not supported.
+///
+/// [`FromStr`] parses the exact names used in `alg`:
 ///
 /// ```
 /// # fn main() -> Result<(), tower_bearer::UnknownAlgorithm> {
@@ -43,12 +45,12 @@ pub enum Algorithm {
     ES384,
     /// ECDSA on P-521 with SHA-512.
     ES512,
-    /// EdDSA on Ed25519: `EdDSA` (RFC 8037) and `Ed25519` (RFC 9864) mean the same here.
+    /// EdDSA on Ed25519. The names `EdDSA` (RFC 8037) and `Ed25519` (RFC 9864) are treated as the same algorithm.
     EdDSA,
 }
 
 impl Algorithm {
-    /// All algorithms. A validator accepts them unless it is told otherwise.
+    /// All algorithms. A validator accepts them by default.
     pub const ALL: &'static [Self] = &[
         Self::RS256,
         Self::RS384,
@@ -62,7 +64,7 @@ impl Algorithm {
         Self::EdDSA,
     ];
 
-    /// Returns the name in `alg`: of `EdDSA` the older one, `EdDSA` (RFC 8037).
+    /// Returns the name used in `alg`. For `EdDSA` this is the older name, `EdDSA` (RFC 8037).
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RS256 => "RS256",
@@ -78,7 +80,7 @@ impl Algorithm {
         }
     }
 
-    /// Returns the parameters of `aws-lc-rs` if this is an algorithm for RSA keys.
+    /// Returns the `aws-lc-rs` parameters if this is an RSA algorithm.
     pub(super) fn rsa(self) -> Option<&'static RsaParameters> {
         match self {
             Self::RS256 => Some(&signature::RSA_PKCS1_2048_8192_SHA256),
@@ -91,8 +93,8 @@ impl Algorithm {
         }
     }
 
-    /// Returns the algorithm of `aws-lc-rs` if this is one for keys on a curve. ECDSA signatures have a fixed length (RFC
-    /// 7518 section 3.4), unlike those of X.509.
+    /// Returns the `aws-lc-rs` algorithm if this is an elliptic curve algorithm. ECDSA signatures in a JWS have a fixed
+    /// length (RFC 7518 section 3.4), unlike those in X.509.
     pub(super) fn curve(self) -> Option<&'static dyn VerificationAlgorithm> {
         match self {
             Self::ES256 => Some(&signature::ECDSA_P256_SHA256_FIXED),
@@ -113,11 +115,11 @@ impl fmt::Display for Algorithm {
 impl FromStr for Algorithm {
     type Err = UnknownAlgorithm;
 
-    /// Finds an algorithm by its exact name (RFC 7515 section 4.1.1: names are case-sensitive). `Ed25519` is
-    /// [`Algorithm::EdDSA`] too.
+    /// Parses the name of an algorithm, which is case-sensitive (RFC 7515 section 4.1.1). `Ed25519` is parsed as
+    /// [`Algorithm::EdDSA`].
     ///
     /// # Errors
-    /// If the name is not that of an algorithm here; `none` and symmetric algorithms are not.
+    /// If the name is not that of a supported algorithm. `none` and symmetric algorithms are not supported.
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         if name == "Ed25519" {
             return Ok(Self::EdDSA);
@@ -127,9 +129,9 @@ impl FromStr for Algorithm {
     }
 }
 
-/// The error if a name is not that of an [`Algorithm`].
+/// The error for a name that is not an [`Algorithm`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is not a signature algorithm known here, expected a name such as RS256 (RFC 7518 section 3.1)")]
+#[error("{0} is not a supported signature algorithm, expected a name such as RS256 (RFC 7518 section 3.1)")]
 pub struct UnknownAlgorithm(Excerpt);
 
 #[cfg(test)]
@@ -152,7 +154,7 @@ mod tests {
             let error = name.parse::<Algorithm>().unwrap_err();
 
             assert!(
-                error.to_string().starts_with(&format!("{name:?} is not a signature algorithm")),
+                error.to_string().starts_with(&format!("{name:?} is not a supported signature algorithm")),
                 "{error}"
             );
         }

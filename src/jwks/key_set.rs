@@ -1,4 +1,4 @@
-//! A set of keys (RFC 7517 section 5): read, searched, and followed from one version to the next.
+//! A set of public keys (RFC 7517 section 5): [`KeySet`].
 
 use std::sync::Arc;
 
@@ -12,18 +12,19 @@ use crate::{
     strict_json::{self, Members},
 };
 
-/// Maximum number of keys in a set. Servers publish two or three; Entra, with the keys of all tenants, a dozen.
+/// Maximum number of keys in a set. Most servers publish two or three. Entra ID publishes about a dozen, for all
+/// tenants.
 const MAX_KEYS: usize = 64;
 
-/// Maximum number of keys of one `kid` that are tried, so that a set cannot multiply the cost of a bad signature.
+/// Maximum number of keys tried per token. It bounds the cost of a bad signature if many keys share a `kid`.
 const MAX_CANDIDATES: usize = 4;
 
 /// The public keys of an authorization server.
 ///
-/// A key that cannot be used is left out, with a warning in the log; the others stay (RFC 7517 section 5). Left out are:
-/// unknown types and curves, keys for encryption (without a warning), private and symmetric keys, RSA keys outside 2048 to
-/// 8192 bits, RSA keys with an even modulus or exponent or an exponent below 3, points off their curve, Ed25519 keys of
-/// small order, and keys with a duplicate member.
+/// A key that cannot be used is skipped with a warning in the log, and the other keys are used (RFC 7517 section 5).
+/// Skipped are: unknown types and curves, encryption keys (without a warning), private and symmetric keys, RSA keys
+/// outside 2048 to 8192 bits, RSA keys with an even modulus, or with an exponent that is even, below 3 or above 33
+/// bits, points that are not on their curve, Ed25519 keys of small order, and keys with a duplicate member.
 ///
 /// Not checked: certificates (`x5c`, `x5t`, `x5u`), and whether the keys belong to the authorization server.
 #[derive(Clone, Debug)]
@@ -33,18 +34,18 @@ pub struct KeySet {
 }
 
 impl KeySet {
-    /// Reads a JWK Set document (RFC 7517 section 5).
+    /// Parses a JWK Set (RFC 7517 section 5).
     ///
     /// # Errors
-    /// If the input is not a JWK Set, has more than 64 keys, or has no key that can be used.
+    /// If the input is not a JWK Set, has more than 64 keys, or has no usable key.
     pub fn from_jwks(json: &str) -> Result<Self, ConfigError> {
         Self::parse(json.as_bytes()).map_err(|reason| Problem::without_value("key set", reason).into())
     }
 
-    /// Reads one JWK (RFC 7517 section 4). A key without `kid` verifies tokens of any `kid`.
+    /// Parses one JWK (RFC 7517 section 4). A key without `kid` verifies tokens with any `kid`.
     ///
     /// # Errors
-    /// If the input is not a JWK, or the key cannot be used.
+    /// If the input is not a JWK, or the key is not usable.
     pub fn from_jwk(json: &str) -> Result<Self, ConfigError> {
         let problem = |reason| ConfigError::from(Problem::without_value("key", reason));
         let members =
@@ -53,11 +54,12 @@ impl KeySet {
         Ok(Self { keys: vec![Arc::new(key.for_any_kid())] })
     }
 
-    /// Reads a public key in PEM (`BEGIN PUBLIC KEY`, RFC 7468 section 13), for one algorithm. It verifies tokens of any
-    /// `kid`.
+    /// Parses a PEM public key for one algorithm (RFC 7468 section 13).
+    ///
+    /// The PEM block must be `BEGIN PUBLIC KEY`. The key verifies tokens with any `kid`.
     ///
     /// # Errors
-    /// If the input is not one public key in PEM, or the key does not fit the algorithm or cannot be used.
+    /// If the input is not one PEM public key, or the key does not fit the algorithm or is not usable.
     pub fn from_pem(pem: &str, algorithm: Algorithm) -> Result<Self, ConfigError> {
         let key = pem::public_key(pem, algorithm)
             .and_then(|material| VerifyingKey::prepare(None, &material, Some(algorithm)))
@@ -65,32 +67,32 @@ impl KeySet {
         Ok(Self { keys: vec![Arc::new(key.for_any_kid())] })
     }
 
-    /// Adds the keys of another set. Keys of the same `kid` stay side by side; at most 4 of them are tried for a token.
+    /// Adds the keys of another set. Keys with the same `kid` are all kept, but at most 4 are tried for a token.
     pub fn and(mut self, other: Self) -> Self {
         self.keys.extend(other.keys);
         self
     }
 
-    /// Reads a set, leaving out what cannot be used.
+    /// Parses a set and skips keys that are not usable.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, &'static str> {
-        let set = Members::parse(json).map_err(|_| "expected a JWK Set: one JSON object, no member twice")?;
+        let set = Members::parse(json)
+            .map_err(|_| "expected a JWK Set: one JSON object without duplicate members")?;
         let keys: Vec<&RawValue> = set
             .find("keys")
             .and_then(|keys| serde_json::from_str(keys).ok())
-            .ok_or("expected a JWK Set with the array keys (RFC 7517 section 5)")?;
+            .ok_or("expected a JWK Set with an array named keys (RFC 7517 section 5)")?;
         if keys.len() > MAX_KEYS {
             return Err("more than 64 keys");
         }
         let keys: Vec<_> = keys.into_iter().filter_map(|key| usable(key.get())).map(Arc::new).collect();
         if keys.is_empty() {
-            return Err("no key that can be used to verify signatures");
+            return Err("no key that can verify signatures");
         }
         Ok(Self { keys })
     }
 
-    /// Takes over from an older version of the set. Keys that are in both are carried over, so that their verdicts still
-    /// count.
-    pub(crate) fn succeeding(mut self, older: &Self) -> Self {
+    /// Reuses the keys that are also in `older`, so that cached verdicts of these keys stay valid.
+    pub(crate) fn reusing_keys_of(mut self, older: &Self) -> Self {
         for key in &mut self.keys {
             if let Some(same) = older.keys.iter().find(|old| old.is_same_as(key)) {
                 *key = Arc::clone(same);
@@ -99,8 +101,8 @@ impl KeySet {
         self
     }
 
-    /// Withdraws the verdicts of keys that `newer` no longer has.
-    pub(crate) fn retire_in_favour_of(&self, newer: &Self) {
+    /// Invalidates cached verdicts of keys that are no longer in `newer`.
+    pub(crate) fn invalidate_keys_not_in(&self, newer: &Self) {
         for key in &self.keys {
             if !newer.keys.iter().any(|kept| Arc::ptr_eq(kept, key)) {
                 key.validity().withdraw();
@@ -108,7 +110,7 @@ impl KeySet {
         }
     }
 
-    /// Verifies a signature with the key that the header names, and returns that key.
+    /// Verifies a signature and returns the key that verified it.
     pub(crate) fn verify(
         &self,
         kid: Option<&str>,
@@ -137,13 +139,13 @@ impl KeySet {
             .ok_or(ValidationError::BadSignature)
     }
 
-    /// Tells whether this set holds the very keys of `other`, in the same order.
+    /// Returns whether both sets contain the same key objects in the same order.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.keys.len() == other.keys.len()
             && self.keys.iter().zip(&other.keys).all(|(one, other)| Arc::ptr_eq(one, other))
     }
 
-    /// Returns the `kid` of each key that `older` does not have and that fits several of the `allowed` algorithms.
+    /// Returns the `kid` of each key that is not in `older` and fits several `allowed` algorithms.
     pub(crate) fn unpinned_kids<'a>(
         &'a self,
         allowed: &'a [Algorithm],
@@ -163,7 +165,7 @@ impl KeySet {
     }
 }
 
-/// Reads one key of a set, or logs why it is left out.
+/// Parses one key of a set, or logs why it is skipped.
 fn usable(jwk: &str) -> Option<VerifyingKey> {
     let key = match Members::parse(jwk.as_bytes()) {
         Ok(members) => {
@@ -171,16 +173,16 @@ fn usable(jwk: &str) -> Option<VerifyingKey> {
             let kid = kid.as_deref().map(Excerpt::new);
             VerifyingKey::from_jwk(&members).map_err(|reason| (kid, reason))
         }
-        Err(_) => Err((None, Unusable("no JSON object, or a member twice"))),
+        Err(_) => Err((None, Unusable("not a JSON object, or a duplicate member"))),
     };
     match key {
         Ok(key) => Some(key),
         Err((kid, NOT_FOR_SIGNATURES)) => {
-            tracing::debug!(?kid, reason = %NOT_FOR_SIGNATURES, "key left out");
+            tracing::debug!(?kid, reason = %NOT_FOR_SIGNATURES, "key skipped");
             None
         }
         Err((kid, reason)) => {
-            tracing::warn!(?kid, %reason, "key left out");
+            tracing::warn!(?kid, %reason, "key skipped");
             None
         }
     }

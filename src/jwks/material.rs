@@ -1,10 +1,10 @@
-//! The numbers of a public key, and which of them are refused: [`Material`].
+//! The numbers of a public key, and the checks on them: [`Material`].
 
 use aws_lc_rs::signature::{ParsedPublicKey, RsaPublicKeyComponents};
 
 use super::Algorithm;
 
-/// Why a key is not used.
+/// Why a key is not usable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Unusable(pub(crate) &'static str);
@@ -21,7 +21,7 @@ pub(super) enum Material {
 }
 
 impl Material {
-    /// Refuses keys that aws-lc-rs parses but nobody should trust.
+    /// Refuses insecure keys that aws-lc-rs accepts.
     pub(super) fn check(&self) -> Result<(), Unusable> {
         match self {
             Self::Rsa { modulus, exponent } => check_rsa(trimmed(modulus), trimmed(exponent)),
@@ -30,7 +30,7 @@ impl Material {
         }
     }
 
-    /// Parses the key for an algorithm. `None` if the algorithm is not for this type of key.
+    /// Parses the key for an algorithm. Returns `None` if the algorithm does not fit the key type.
     pub(super) fn parse_for(&self, algorithm: Algorithm) -> Option<Result<ParsedPublicKey, Unusable>> {
         let parsed = match self {
             Self::Rsa { modulus, exponent } => {
@@ -44,49 +44,50 @@ impl Material {
                 ParsedPublicKey::new(algorithm.curve().filter(|_| algorithm == Algorithm::EdDSA)?, point)
             }
         };
-        Some(parsed.map_err(|_| Unusable("no valid public key")))
+        Some(parsed.map_err(|_| Unusable("not a valid public key")))
     }
 }
 
-// RFC 7518 sections 3.3 and 3.5: 2048 bits or more. The upper bound is ours: verification gets expensive.
+// RFC 7518 sections 3.3 and 3.5: 2048 bits or more. The upper bound is ours, because larger keys are expensive to
+// verify with.
 fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Result<(), Unusable> {
     const BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
-    // The maximum of aws-lc.
+    // The maximum that aws-lc accepts.
     const MAX_EXPONENT: u64 = (1 << 33) - 1;
 
     let bits = modulus.first().map_or(0, |first| modulus.len() * 8 - first.leading_zeros() as usize);
     if !BITS.contains(&bits) {
-        return Err(Unusable("RSA modulus not of 2048 to 8192 bits"));
+        return Err(Unusable("RSA modulus does not have 2048 to 8192 bits"));
     }
     // A product of two odd primes is odd.
     if modulus.last().is_none_or(|last| last % 2 == 0) {
-        return Err(Unusable("RSA modulus even"));
+        return Err(Unusable("RSA modulus is even"));
     }
     if exponent.len() > size_of::<u64>() {
-        return Err(Unusable("RSA exponent too large"));
+        return Err(Unusable("RSA exponent is too large"));
     }
     let exponent = exponent.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
     // With exponent 1, every message is its own signature.
     if exponent < 3 || exponent % 2 == 0 || exponent > MAX_EXPONENT {
-        return Err(Unusable("RSA exponent below 3, even, or beyond 33 bits"));
+        return Err(Unusable("RSA exponent is below 3, even, or longer than 33 bits"));
     }
     Ok(())
 }
 
-// Under a point of small order, a made-up signature verifies for every message, or for one in eight.
+// With a key of small order, a forged signature verifies for every message, or for one in eight.
 fn check_ed25519(point: &[u8]) -> Result<(), Unusable> {
     let Ok(mut without_sign) = <[u8; 32]>::try_from(point) else {
-        return Err(Unusable("Ed25519 key not of 32 bytes"));
+        return Err(Unusable("Ed25519 key does not have 32 bytes"));
     };
     without_sign[31] &= 0x7f;
     if SMALL_ORDER.contains(&without_sign) {
-        return Err(Unusable("Ed25519 key of small order"));
+        return Err(Unusable("Ed25519 key has small order"));
     }
     Ok(())
 }
 
-/// The encodings of the points whose order divides 8, without the sign bit. The coordinate y is 0, 1, the two of order 8,
-/// and -1; then 0 and 1 once more, as p and p + 1.
+/// The encodings of the points whose order divides 8, without the sign bit. The y coordinates are 0, 1, the two of
+/// order 8, and -1, followed by p and p + 1, the non-canonical encodings of 0 and 1.
 const SMALL_ORDER: [[u8; 32]; 7] = [
     [0; 32],
     little_endian(1, [0; 31]),
@@ -103,7 +104,7 @@ const SMALL_ORDER: [[u8; 32]; 7] = [
     little_endian(0xee, FIELD_HIGH),
 ];
 
-/// The bytes of p = 2^255 - 19 after its lowest one, 0xed.
+/// The bytes of p = 2^255 - 19 after the lowest byte, 0xed.
 const FIELD_HIGH: [u8; 31] = {
     let mut bytes = [0xff; 31];
     bytes[30] = 0x7f;
@@ -120,7 +121,7 @@ const fn little_endian(lowest: u8, rest: [u8; 31]) -> [u8; 32] {
     bytes
 }
 
-/// Removes leading zeros: some servers put one before a modulus whose highest bit is set, as DER does.
+/// Removes leading zeros. Some servers write one before a modulus whose highest bit is set, as DER does.
 fn trimmed(number: &[u8]) -> &[u8] {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     &number[zeros..]

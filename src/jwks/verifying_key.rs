@@ -1,4 +1,4 @@
-//! A key prepared for the algorithms that it may be used with: [`VerifyingKey`].
+//! A key parsed for each algorithm that it may be used with: [`VerifyingKey`].
 
 use std::fmt;
 
@@ -11,25 +11,25 @@ use super::{
 };
 use crate::{refusal::Excerpt, strict_json::Members, token::KeyValidity};
 
-/// A public key that may verify tokens, parsed once.
+/// A public key for verification, parsed once.
 pub(crate) struct VerifyingKey {
     kid: Option<Box<str>>,
-    /// Whether it verifies tokens of any `kid`. True for a single key that was configured without one.
+    /// Whether it verifies tokens with any `kid`. True for a single configured key without a `kid`.
     fits_any_kid: bool,
-    /// One entry for each algorithm, because aws-lc-rs binds a parsed key to one (RFC 8725 section 3.1).
+    /// One entry per algorithm, because aws-lc-rs binds a parsed key to one algorithm (RFC 8725 section 3.1).
     prepared: Vec<(Algorithm, ParsedPublicKey)>,
-    /// Withdrawn when the key leaves its set.
+    /// Ends when the key leaves its set.
     validity: KeyValidity,
 }
 
 impl VerifyingKey {
-    /// Reads a JWK. Unknown members are ignored; wrong ones make the key unusable.
+    /// Reads a JWK. Unknown members are ignored. Invalid members make the key unusable.
     pub(super) fn from_jwk(members: &Members<'_>) -> Result<Self, Unusable> {
         let jwk = PublicJwk::read(members)?;
         Self::prepare(jwk.kid, &jwk.material, jwk.algorithm)
     }
 
-    /// Checks a key and parses it for `algorithm`, or for each that it can be used with.
+    /// Checks a key and parses it for `algorithm`, or for every algorithm that fits if that is `None`.
     pub(super) fn prepare(
         kid: Option<Box<str>>,
         material: &Material,
@@ -49,12 +49,12 @@ impl VerifyingKey {
         Ok(Self { kid, fits_any_kid: false, prepared, validity: KeyValidity::default() })
     }
 
-    /// Lets the key verify tokens of any `kid`, unless it has one.
+    /// Allows the key to verify tokens with any `kid`, unless it has a `kid` itself.
     pub(super) fn for_any_kid(self) -> Self {
         Self { fits_any_kid: self.kid.is_none(), ..self }
     }
 
-    /// Returns the key as parsed for `algorithm`, if it fits both that and the `kid` of a token.
+    /// Returns the key parsed for `algorithm`, if it fits the algorithm and the `kid` of a token.
     pub(super) fn fitting(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&ParsedPublicKey> {
         let fits_kid = kid.is_none() || self.fits_any_kid || self.kid.as_deref() == kid;
         if !fits_kid {
@@ -63,7 +63,7 @@ impl VerifyingKey {
         self.prepared.iter().find(|(prepared, _)| *prepared == algorithm).map(|(_, key)| key)
     }
 
-    /// Tells whether this is the same key for the same use.
+    /// Returns whether both are the same key with the same algorithms.
     pub(super) fn is_same_as(&self, other: &Self) -> bool {
         let uses = |key: &Self| key.prepared.iter().map(|(algorithm, _)| *algorithm).collect::<Vec<_>>();
         let bytes = |key: &Self| key.prepared.first().map(|(_, key)| key.as_ref().to_vec());
@@ -74,7 +74,7 @@ impl VerifyingKey {
         &self.validity
     }
 
-    /// Returns the algorithms it is used with; several for an RSA key that declares none.
+    /// Returns the algorithms it is used with. An RSA key that declares no `alg` has several.
     pub(super) fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
         self.prepared.iter().map(|(algorithm, _)| *algorithm)
     }

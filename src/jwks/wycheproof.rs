@@ -1,5 +1,5 @@
-//! The signature vectors of Project Wycheproof, held against [`KeySet::verify`]: signed by arbitrary bytes, they fit into
-//! no token.
+//! Runs the signature vectors of Project Wycheproof against [`KeySet::verify`]. They sign arbitrary bytes, so they
+//! cannot be tested as tokens.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
@@ -11,14 +11,14 @@ use wycheproof::{
 use super::{Algorithm, KeySet};
 use crate::ValidationError;
 
-/// How many vectors have been held against a key.
+/// Number of vectors that were checked.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Ran {
     valid: usize,
     invalid: usize,
 }
 
-/// A key in both forms in which it can be configured.
+/// A key, configured as JWK and as PEM.
 struct Key {
     algorithm: Algorithm,
     from_jwk: KeySet,
@@ -35,7 +35,7 @@ impl Key {
         }
     }
 
-    fn is_good(&self, message: &[u8], signature: &[u8]) -> bool {
+    fn accepts(&self, message: &[u8], signature: &[u8]) -> bool {
         let [by_jwk, by_pem] = [&self.from_jwk, &self.from_pem].map(|keys| {
             match keys.verify(None, self.algorithm, message, signature) {
                 Ok(_) => true,
@@ -43,20 +43,20 @@ impl Key {
                 Err(other) => panic!("{other}"),
             }
         });
-        assert_eq!(by_jwk, by_pem, "one key, two verdicts");
+        assert_eq!(by_jwk, by_pem, "JWK and PEM disagree");
         by_jwk
     }
 
-    /// Holds one vector against the key. What is called acceptable may be refused or not.
+    /// Checks one vector. Vectors marked as acceptable may be accepted or refused.
     fn check(&self, ran: &mut Ran, result: TestResult, message: &[u8], signature: &[u8], case: &str) {
-        let is_good = self.is_good(message, signature);
+        let accepts = self.accepts(message, signature);
         match result {
             TestResult::Valid => {
-                assert!(is_good, "valid and refused: {} {case}", self.algorithm);
+                assert!(accepts, "valid but refused: {} {case}", self.algorithm);
                 ran.valid += 1;
             }
             TestResult::Invalid => {
-                assert!(!is_good, "invalid and accepted: {} {case}", self.algorithm);
+                assert!(!accepts, "invalid but accepted: {} {case}", self.algorithm);
                 ran.invalid += 1;
             }
             TestResult::Acceptable => {}
@@ -126,7 +126,7 @@ fn ecdsa_signatures_in_der_are_refused() {
         for group in ecdsa::TestSet::load(name).unwrap().test_groups {
             let key = Key::new(algorithm, ecdsa_jwk(crv, &group.key.key), &group.pem);
             for test in &group.tests {
-                assert!(!key.is_good(&test.msg, &test.sig), "{algorithm} {}: {}", test.tc_id, test.comment);
+                assert!(!key.accepts(&test.msg, &test.sig), "{algorithm} {}: {}", test.tc_id, test.comment);
                 refused += 1;
             }
         }
@@ -180,7 +180,7 @@ fn rsa_pkcs1_signatures() {
     assert!(ran.valid > 80 && ran.invalid > 2_000, "{ran:?}");
 }
 
-/// The algorithm whose parameters are exactly these, if there is one.
+/// Returns the algorithm with exactly these parameters, if there is one.
 fn pss_algorithm(group: &rsa_pss_verify::TestGroup) -> Option<Algorithm> {
     let (algorithm, hash_len) = match group.hash {
         HashFunction::Sha2_256 => (Algorithm::PS256, 32),
@@ -204,7 +204,7 @@ fn rsa_pss_signatures_with_salt_and_mask_of_the_same_hash() {
     let mut ran = Ran::default();
     for (name, group) in pss_groups() {
         let Some(algorithm) = pss_algorithm(&group) else { continue };
-        // Where the key itself names its parameters it has another identifier, which is no RSA key in PEM here.
+        // A key that contains its own parameters has another identifier, which is not accepted as an RSA key in PEM.
         let jwk = rsa_jwk(&group.key.n, &group.key.e);
         let keys = KeySet::from_jwk(&jwk.to_string()).unwrap();
         let key = match KeySet::from_pem(&group.pem, algorithm) {
@@ -252,7 +252,7 @@ fn r7518_05_pss_signature_with_another_salt_length_or_mask_is_refused() {
 }
 
 #[test]
-fn the_most_and_the_least_that_a_signature_can_be_is_refused() {
+fn largest_and_smallest_signature_values_are_refused() {
     let mut checked = 0;
     for group in
         rsa_pkcs1_verify::TestSet::load(rsa_pkcs1_verify::TestName::Rsa2048Sha256).unwrap().test_groups
@@ -261,7 +261,7 @@ fn the_most_and_the_least_that_a_signature_can_be_is_refused() {
         let modulus: &[u8] = &group.key.n;
         for signature in [vec![], vec![0; 256], vec![0xff; 256], vec![1], modulus.to_vec(), vec![0; 1 << 20]]
         {
-            assert!(!key.is_good(b"", &signature));
+            assert!(!key.accepts(b"", &signature));
             checked += 1;
         }
     }

@@ -1,4 +1,4 @@
-//! The rules for the claims of a verified token, in a fixed order.
+//! Checks the claims of a verified token, in a fixed order.
 
 use std::time::Duration;
 
@@ -49,8 +49,9 @@ impl ClaimsPolicy {
         rule.check(claims)
     }
 
-    /// Checks `iat` against the clock and the maximum age. Returns the time from which the token is too old, if there is one.
-    // A token that was issued in the future means that one of the two clocks is wrong.
+    /// Checks `iat` against the clock and the maximum age. Returns the time from which the token is too old, if there
+    /// is a maximum age.
+    // If a token was issued in the future, one of the two clocks is wrong.
     fn check_issued_at(
         &self,
         claims: &ClaimsSet,

@@ -356,7 +356,7 @@ mod a7_a_kid_in_logs {
 
         let _ = KeySet::from_jwks(&json!({"keys": [bad, good]}).to_string()).unwrap();
 
-        assert_cut(&log, "key left out");
+        assert_cut(&log, "key skipped");
     }
 
     #[test]

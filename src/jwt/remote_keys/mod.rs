@@ -184,7 +184,7 @@ impl RemoteKeys {
     fn replace(&self, newer: KeySet) {
         let older = self.current.load_full();
         let newer = match &older {
-            Some(older) => newer.succeeding(older),
+            Some(older) => newer.reusing_keys_of(older),
             None => newer,
         };
         tracing::debug!(issuer = %self.source.issuer(), keys = newer.len(), "keys fetched");
@@ -195,7 +195,7 @@ impl RemoteKeys {
         let newer = Arc::new(newer);
         self.current.store(Some(Arc::clone(&newer)));
         if let Some(older) = older {
-            older.retire_in_favour_of(&newer);
+            older.invalidate_keys_not_in(&newer);
         }
     }
 

@@ -442,10 +442,10 @@ fn unusable_given_jwk_is_a_config_error() {
     for (text, reason) in [
         ("".to_owned(), "key: expected a JWK (RFC 7517 section 4)"),
         ("[]".to_owned(), "key: expected a JWK (RFC 7517 section 4)"),
-        (json!({"keys": [jwk]}).to_string(), "key: no kty"),
+        (json!({"keys": [jwk]}).to_string(), "key: missing kty"),
         (with(&jwk, "use", "enc").to_string(), "key: use is not sig"),
         (with(&jwk, "alg", "ES384").to_string(), "key: alg does not fit the key's type"),
-        (with(&jwk, "y", jwk["x"].clone()).to_string(), "key: no valid public key"),
+        (with(&jwk, "y", jwk["x"].clone()).to_string(), "key: not a valid public key"),
     ] {
         assert_eq!(KeySet::from_jwk(&text).unwrap_err().to_string(), reason, "{text}");
     }
@@ -557,7 +557,7 @@ fn spki_of(key: &SigningKey) -> Vec<u8> {
 
 #[test]
 fn unusable_given_pem_is_a_config_error() {
-    const EXPECTED: &str = "key: expected one PEM block BEGIN PUBLIC KEY; of a certificate take the key: \
+    const EXPECTED: &str = "key: expected one PEM block BEGIN PUBLIC KEY; to extract the key of a certificate: \
                             openssl x509 -pubkey -noout";
     let (public, pair) = ecdsa_pem(&signature::ECDSA_P256_SHA256_FIXED_SIGNING);
     let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
@@ -576,10 +576,10 @@ fn unusable_given_pem_is_a_config_error() {
         (format!("{public}{public}"), "key: more than one PEM block"),
         (format!("{}{public}", pem("PRIVATE KEY", &der)), "key: more than one PEM block"),
         (format!("{public}{}", pem("CERTIFICATE", &der)), "key: more than one PEM block"),
-        (public.replace('M', "*"), "key: PEM block not in base64"),
-        (pem("PUBLIC KEY", &cut), "key: no valid public key"),
-        (pem("PUBLIC KEY", &off_curve), "key: no valid public key"),
-        (pem("PUBLIC KEY", b""), "key: no valid public key"),
+        (public.replace('M', "*"), "key: PEM block is not base64"),
+        (pem("PUBLIC KEY", &cut), "key: not a valid public key"),
+        (pem("PUBLIC KEY", &off_curve), "key: not a valid public key"),
+        (pem("PUBLIC KEY", b""), "key: not a valid public key"),
     ] {
         assert_eq!(KeySet::from_pem(&text, Algorithm::ES256).unwrap_err().to_string(), reason, "{text}");
     }

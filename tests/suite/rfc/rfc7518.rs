@@ -76,7 +76,7 @@ async fn tokens_of_all_ten_algorithms_pass() {
 
 #[tokio::test]
 async fn r7518_01_rsa_key_of_other_than_2048_to_8192_bits_is_skipped() {
-    const REASON: &str = "RSA modulus not of 2048 to 8192 bits";
+    const REASON: &str = "RSA modulus does not have 2048 to 8192 bits";
 
     for bits in [512, 1024, 2040, 2047, 8193, 16_384] {
         assert_unusable(&rsa_jwk(&modulus_of(bits), &AQAB), &rsa_key(), REASON).await;
@@ -105,13 +105,13 @@ async fn rsa_key_with_a_zero_before_its_modulus_is_used() {
 
 #[tokio::test]
 async fn rsa_key_of_a_weak_modulus_or_exponent_is_skipped() {
-    const EXPONENT: &str = "RSA exponent below 3, even, or beyond 33 bits";
+    const EXPONENT: &str = "RSA exponent is below 3, even, or longer than 33 bits";
     let modulus = from_base64url(rsa_key().jwk()["n"].as_str().unwrap());
     let mut even = modulus.clone();
     *even.last_mut().unwrap() &= 0xfe;
 
     for (modulus, exponent, reason) in [
-        (&even, &AQAB[..], "RSA modulus even"),
+        (&even, &AQAB[..], "RSA modulus is even"),
         (&modulus, &[], EXPONENT),
         (&modulus, &[0], EXPONENT),
         (&modulus, &[1], EXPONENT),
@@ -119,7 +119,7 @@ async fn rsa_key_of_a_weak_modulus_or_exponent_is_skipped() {
         (&modulus, &[2], EXPONENT),
         (&modulus, &[1, 0, 0], EXPONENT),
         (&modulus, &[2, 0, 0, 0, 1], EXPONENT),
-        (&modulus, &[1, 0, 0, 0, 0, 0, 0, 0, 1], "RSA exponent too large"),
+        (&modulus, &[1, 0, 0, 0, 0, 0, 0, 0, 1], "RSA exponent is too large"),
     ] {
         assert_unusable(&rsa_jwk(modulus, exponent), &rsa_key(), reason).await;
     }
@@ -368,7 +368,7 @@ async fn r7518_07_other_curves_of_okp_are_skipped() {
     }
     for length in [0, 31, 33, 64] {
         let jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": "unusable", "x": base64url(vec![7; length])});
-        assert_unusable(&jwk, &key, "Ed25519 key not of 32 bytes").await;
+        assert_unusable(&jwk, &key, "Ed25519 key does not have 32 bytes").await;
     }
 }
 
@@ -406,7 +406,7 @@ async fn r7518_07_ed25519_keys_of_small_order_are_skipped() {
 
     for point in small_order_points() {
         let jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": "unusable", "x": base64url(point)});
-        assert_unusable(&jwk, &key, "Ed25519 key of small order").await;
+        assert_unusable(&jwk, &key, "Ed25519 key has small order").await;
 
         // The signature that the neutral element makes good for every message: R = 1, S = 0.
         let (authority, app) = serving(&jwk).await;
@@ -419,7 +419,7 @@ async fn r7518_07_ed25519_keys_of_small_order_are_skipped() {
 
 #[tokio::test]
 async fn r7518_08_coordinates_must_have_the_full_length_of_the_curve() {
-    const REASON: &str = "a coordinate has not the full length of the curve";
+    const REASON: &str = "a coordinate does not have the full length of the curve";
 
     for (algorithm, ..) in ecdsa() {
         // A key whose coordinate starts with a zero that some servers leave out; there is one in 256, or in two for P-521.

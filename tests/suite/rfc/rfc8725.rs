@@ -193,7 +193,7 @@ async fn r8725_04_signature_is_verified_before_any_claim_is_judged() {
 
 #[tokio::test]
 async fn r8725_05_point_that_is_not_on_the_curve_is_skipped() {
-    const REASON: &str = "key: no valid public key";
+    const REASON: &str = "key: not a valid public key";
     /// The prime of P-256's field (SEC 2 section 2.4.2).
     const PRIME: [u8; 32] = [
         0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff,
