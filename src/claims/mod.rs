@@ -29,6 +29,7 @@ mod client_identity;
 mod json_value;
 mod parse;
 mod rules;
+mod scope_sources;
 mod texts;
 mod trusted;
 
@@ -44,8 +45,8 @@ pub use self::audience::Audience;
 use self::texts::Texts;
 pub(crate) use self::{
     client_identity::is_client_identifier,
-    parse::ScopeArray,
     rules::{ClaimRules, MissingClaim},
+    scope_sources::{ScopeArray, ScopeSources},
 };
 use crate::{ClaimError, Scopes, UnixTime, heap_size::heap_size, strict_json::Members};
 
@@ -105,7 +106,7 @@ impl ClaimsSet {
     pub fn parse(json: &[u8]) -> Result<Self, ClaimError> {
         Self::from_members(
             &Members::parse(json).map_err(|error| ClaimError::json(&error))?,
-            ScopeArray::Refuse,
+            &ScopeSources::Standard(ScopeArray::Refuse),
             &[],
         )
     }
@@ -148,7 +149,9 @@ impl ClaimsSet {
         self.token_id.as_deref()
     }
 
-    /// Returns what the token allows: `scope`, or `scp` where there is no `scope`.
+    /// Returns the scopes of the token, read from `scope`, or from `scp` if there is no `scope`.
+    ///
+    /// Both validators can read them from other claims, such as `roles`: see their setting `scopes_from`.
     pub fn scopes(&self) -> &Scopes {
         &self.scopes
     }

@@ -1,32 +1,24 @@
-//! One pass over the members of a token: what is kept as text, and what is typed.
+//! Parsing of claims: what is kept as text, and what is kept with a type.
 
 use super::{
     ClaimsSet,
     client_identity::{identifies_client, push_actor},
+    scope_sources::ScopeSources,
     texts::Texts,
 };
 use crate::{
-    ClaimError, Scopes, UnixTime,
+    ClaimError, UnixTime,
     strict_json::{self, Members},
 };
-
-/// What a `scope` that is an array of strings counts for; the standards know it as a string only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ScopeArray {
-    Refuse,
-    Ignore,
-    Accept,
-}
 
 impl ClaimsSet {
     /// Copies the members that do not identify a client and are not in `without`, and parses the registered ones.
     pub(crate) fn from_members(
         members: &Members<'_>,
-        scope_array: ScopeArray,
+        scope_sources: &ScopeSources,
         without: &[&str],
     ) -> Result<Self, ClaimError> {
         let mut claims = Self::new();
-        let mut scp = None;
         let mut json = String::with_capacity(
             2 + members.iter().map(|member| member.name.len() + member.value.len() + 4).sum::<usize>(),
         );
@@ -44,8 +36,6 @@ impl ClaimsSet {
                 "exp" => claims.expires_at = Some(expiry(value)?),
                 "nbf" => claims.not_before = Some(numeric_date("nbf", value)?),
                 "iat" => claims.issued_at = Some(numeric_date("iat", value)?),
-                "scope" => claims.scopes = scope(value, scope_array)?,
-                "scp" => scp = Some(scp_scopes(value)?),
                 "cnf" => claims.is_sender_constrained = true,
                 _ => {}
             }
@@ -58,11 +48,7 @@ impl ClaimsSet {
         }
         json.push('}');
         claims.json = json.into_boxed_str();
-        if let Some(scp) = scp
-            && members.find("scope").is_none()
-        {
-            claims.scopes = scp;
-        }
+        claims.scopes = scope_sources.scopes(members)?;
         Ok(claims)
     }
 }
@@ -118,29 +104,4 @@ fn expiry(value: &str) -> Result<UnixTime, ClaimError> {
 /// Tells whether a value, which is valid JSON, is a number below zero. Only numbers begin with a minus sign.
 fn is_negative(value: &str) -> bool {
     value.starts_with('-')
-}
-
-fn scope(value: &str, array: ScopeArray) -> Result<Scopes, ClaimError> {
-    if let Some(words) = strict_json::string(value) {
-        return Ok(Scopes::new(&words));
-    }
-    let not_a_string = || ClaimError::wrong_type("scope", "a string (RFC 9068 section 2.2.3)");
-    match array {
-        ScopeArray::Refuse => Err(not_a_string()),
-        ScopeArray::Ignore => Ok(Scopes::default()),
-        ScopeArray::Accept => {
-            let elements = strict_json::one_or_many(value).ok_or_else(not_a_string)?;
-            Ok(Scopes::from_elements(elements.iter().map(|element| &**element)))
-        }
-    }
-}
-
-/// `scp` is a string at Entra ID and an array at Okta and Ory.
-fn scp_scopes(value: &str) -> Result<Scopes, ClaimError> {
-    if let Some(words) = strict_json::string(value) {
-        return Ok(Scopes::new(&words));
-    }
-    let elements = strict_json::one_or_many(value)
-        .ok_or_else(|| ClaimError::wrong_type("scp", "a string or an array of strings"))?;
-    Ok(Scopes::from_elements(elements.iter().map(|element| &**element)))
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{
     ClaimsSet,
     parse::{json_string, push_name},
+    scope_sources::ScopeSources,
 };
 use crate::{ClaimError, Scopes, UnixTime, strict_json::Members};
 
@@ -84,9 +85,20 @@ impl ClaimsSet {
             serde_json::to_string(value).map_err(|error| ClaimError::json(&error)).and_then(|value| {
                 let mut changed = self;
                 changed.set(name, &value);
-                Self::parse(changed.json.as_bytes())
+                changed.parsed_again(name)
             });
         changed.map_err(|error| error.about_own_claim(name))
+    }
+
+    /// Parses the text after a claim was set. The scopes stay what they are, wherever a validator has read them from, unless the
+    /// claim is one of those that have scopes.
+    fn parsed_again(self, name: &str) -> Result<Self, ClaimError> {
+        if matches!(name, "scope" | "scp") {
+            return Self::parse(self.json.as_bytes());
+        }
+        let members = Members::parse(self.json.as_bytes()).map_err(|error| ClaimError::json(&error))?;
+        let nowhere = ScopeSources::Named(Box::default());
+        Ok(Self { scopes: self.scopes, ..Self::from_members(&members, &nowhere, &[])? })
     }
 
     /// Puts a member into the text, in the place of one of that name.
@@ -163,6 +175,18 @@ mod tests {
 
         assert_eq!(as_json(&claims).as_object().unwrap().len(), 259);
         assert_eq!(claims.claim::<u64>("255").unwrap(), Some(255));
+    }
+
+    #[test]
+    fn with_claim_keeps_the_scopes_of_the_validator() {
+        let json = br#"{"scope":["unread"],"roles":["read","write"]}"#;
+        let members = Members::parse(json).unwrap();
+        let claims = ClaimsSet::from_members(&members, &ScopeSources::named(["roles"]), &[]).unwrap();
+
+        let claims = claims.with_claim("tenant", &"north").unwrap();
+
+        assert_eq!(claims.scopes().to_string(), "read write");
+        assert_eq!(claims.with_claim("scope", &"list").unwrap().scopes().to_string(), "list");
     }
 
     #[test]

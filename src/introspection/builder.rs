@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Audience, AuthorizationServer, Clock, ConfigError, SystemClock,
-    claims::{ClaimRules, MissingClaim, ScopeArray},
+    claims::{ClaimRules, MissingClaim, ScopeArray, ScopeSources},
     clock::{DEFAULT_CLOCK_SKEW, MAX_CLOCK_SKEW},
     config_error::Problem,
 };
@@ -31,7 +31,7 @@ pub struct IntrospectionValidatorBuilder {
     credential: ResourceServerCredential,
     audience: Audience,
     missing_audience: MissingClaim,
-    scope_array: ScopeArray,
+    scope_sources: ScopeSources,
     clock_skew: Duration,
     ttl: Duration,
     inactive_ttl: Duration,
@@ -51,7 +51,7 @@ impl IntrospectionValidatorBuilder {
             credential,
             audience,
             missing_audience: MissingClaim::Refuse,
-            scope_array: ScopeArray::Ignore,
+            scope_sources: ScopeSources::Standard(ScopeArray::Ignore),
             clock_skew: DEFAULT_CLOCK_SKEW,
             ttl: DEFAULT_TTL,
             inactive_ttl: DEFAULT_INACTIVE_TTL,
@@ -94,8 +94,41 @@ impl IntrospectionValidatorBuilder {
 
     /// Reads a `scope` that is an array of strings. Default: such a token has no scopes, since `scope` is a string in RFC
     /// 7662 section 2.2.
+    ///
+    /// Changes nothing after or before [`scopes_from`](Self::scopes_from), which accepts arrays.
     pub fn accept_scope_array(mut self) -> Self {
-        self.scope_array = ScopeArray::Accept;
+        if let ScopeSources::Standard(array) = &mut self.scope_sources {
+            *array = ScopeArray::Accept;
+        }
+        self
+    }
+
+    /// Sets the claims that scopes are read from, so that roles or permissions can be required like scopes. Default: `scope`,
+    /// or `scp` if there is no `scope`.
+    ///
+    /// Each source is the name of a claim or, if it begins with `/`, a JSON pointer (RFC 6901) through objects, such as
+    /// `/realm_access/roles`. The token has the scopes of **all** sources together:
+    ///
+    /// * a string is split at spaces, as `scope` is;
+    /// * of an array of strings, each element is one scope. An element that is not a scope by RFC 6749 section 3.3, such as one
+    ///   with a space, grants nothing;
+    /// * a source that is absent or `null` grants nothing;
+    /// * a source of any other type, or a pointer through something other than objects, makes the response malformed (502).
+    ///
+    /// `scope` and `scp` are read only if they are named. A scope grants the same whichever source it is from, so combine
+    /// sources only if no word means different things in them. Challenges name a required role as a scope, which the
+    /// authorization server may not know under that name.
+    ///
+    /// | provider | setting |
+    /// |---|---|
+    /// | Entra ID | `scopes_from(["scp", "roles"])` |
+    /// | Keycloak, realm roles | `scopes_from(["scope", "/realm_access/roles"])` |
+    /// | Auth0, permissions of RBAC | `scopes_from(["scope", "permissions"])` |
+    ///
+    /// [`build`](Self::build) refuses an empty list, an empty name, a pointer with a wrong `~`, and a name that identifies a
+    /// client.
+    pub fn scopes_from<S: Into<String>>(mut self, sources: impl IntoIterator<Item = S>) -> Self {
+        self.scope_sources = ScopeSources::named(sources);
         self
     }
 
@@ -137,6 +170,7 @@ impl IntrospectionValidatorBuilder {
     pub fn build(self) -> Result<IntrospectionValidator, ConfigError> {
         let mut problems = self.audience.problems();
         problems.extend(self.time_problems());
+        problems.extend(self.scope_sources.problems());
         if self.credential.header().is_err() {
             let expected = "expected visible ASCII (RFC 6750 section 2.1)";
             problems.push(Problem::without_value("resource server credential", expected));
@@ -170,7 +204,7 @@ impl IntrospectionValidatorBuilder {
             missing_expiry: MissingClaim::Accept,
             clock_skew: self.clock_skew,
         };
-        let policy = IntrospectionPolicy { rules, scope_array: self.scope_array };
+        let policy = IntrospectionPolicy { rules, scope_sources: self.scope_sources };
         let issuer = server.issuer.clone();
         let outages = OutageLog::new(issuer.clone(), Arc::clone(&self.clock));
         let location =

@@ -2,7 +2,7 @@
 
 use crate::{
     ClaimsSet, UnixTime, ValidationError,
-    claims::{ClaimRules, ScopeArray},
+    claims::{ClaimRules, ScopeSources},
     strict_json::{self, Members},
 };
 
@@ -11,7 +11,7 @@ use crate::{
 pub(super) struct IntrospectionPolicy {
     /// Issuer, audience, `exp` and `nbf`.
     pub(super) rules: ClaimRules,
-    pub(super) scope_array: ScopeArray,
+    pub(super) scope_sources: ScopeSources,
 }
 
 /// Members that are not claims of the token: one describes the response, the other is a name for display. [`ClaimsSet`]
@@ -19,7 +19,7 @@ pub(super) struct IntrospectionPolicy {
 const NOT_CLAIMS: [&str; 2] = ["active", "username"];
 
 /// Reads a response. `None` means that the token is not active, whatever else the response says about it.
-pub(super) fn parse(body: &[u8], scope_array: ScopeArray) -> Result<Option<ClaimsSet>, String> {
+pub(super) fn parse(body: &[u8], scope_sources: &ScopeSources) -> Result<Option<ClaimsSet>, String> {
     let members = Members::parse(body)
         .map_err(|_| "not an acceptable JSON object, or a member appears twice".to_owned())?;
     match members.find("active") {
@@ -30,7 +30,7 @@ pub(super) fn parse(body: &[u8], scope_array: ScopeArray) -> Result<Option<Claim
     }
     // Some servers write all members of RFC 7662 section 2.2, with `null` for those that are absent. A `cnf` of `null` is not
     // treated as absent: the server meant to bind the token.
-    let claims = ClaimsSet::from_members(&members.without_nulls_but("cnf"), scope_array, &NOT_CLAIMS);
+    let claims = ClaimsSet::from_members(&members.without_nulls_but("cnf"), scope_sources, &NOT_CLAIMS);
     claims.map(Some).map_err(|error| error.to_string())
 }
 

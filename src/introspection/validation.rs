@@ -55,7 +55,7 @@ impl Introspection {
     /// Reads an answer: when the server was asked, and the claims of an active token.
     fn parse(&self, answer: &Answer) -> Result<(Duration, Option<ClaimsSet>), CallFailure> {
         let claims =
-            response::parse(&answer.body, self.policy.scope_array).map_err(CallFailure::malformed)?;
+            response::parse(&answer.body, &self.policy.scope_sources).map_err(CallFailure::malformed)?;
         Ok((answer.asked, claims))
     }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Algorithm, Audience, AuthorizationServer, Clock, ConfigError, SystemClock,
-    claims::{ClaimRules, MissingClaim},
+    claims::{ClaimRules, MissingClaim, ScopeArray, ScopeSources},
     clock::{DEFAULT_CLOCK_SKEW, MAX_CLOCK_SKEW},
     config_error::Problem,
 };
@@ -23,6 +23,7 @@ pub struct JwtValidatorBuilder {
     rule: Option<AccessTokenRule>,
     clock_skew: Duration,
     max_age: Option<Duration>,
+    scope_sources: ScopeSources,
     refresh: KeyRefresh,
     clock: Arc<dyn Clock>,
 }
@@ -36,6 +37,7 @@ impl JwtValidatorBuilder {
             rule: None,
             clock_skew: DEFAULT_CLOCK_SKEW,
             max_age: None,
+            scope_sources: ScopeSources::Standard(ScopeArray::Refuse),
             refresh: KeyRefresh::default(),
             clock: Arc::new(SystemClock),
         }
@@ -80,6 +82,35 @@ impl JwtValidatorBuilder {
     /// Tokens without `iat` are then refused too. Default: no maximum age. Range: more than zero.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
+        self
+    }
+
+    /// Sets the claims that scopes are read from, so that roles or permissions can be required like scopes. Default: `scope`,
+    /// or `scp` if there is no `scope`.
+    ///
+    /// Each source is the name of a claim or, if it begins with `/`, a JSON pointer (RFC 6901) through objects, such as
+    /// `/realm_access/roles`. The token has the scopes of **all** sources together:
+    ///
+    /// * a string is split at spaces, as `scope` is;
+    /// * of an array of strings, each element is one scope. An element that is not a scope by RFC 6749 section 3.3, such as one
+    ///   with a space, grants nothing;
+    /// * a source that is absent or `null` grants nothing;
+    /// * a source of any other type, or a pointer through something other than objects, refuses the token.
+    ///
+    /// `scope` and `scp` are read only if they are named. A scope grants the same whichever source it is from, so combine
+    /// sources only if no word means different things in them. Challenges name a required role as a scope, which the
+    /// authorization server may not know under that name.
+    ///
+    /// | provider | setting |
+    /// |---|---|
+    /// | Entra ID | `scopes_from(["scp", "roles"])` |
+    /// | Keycloak, realm roles | `scopes_from(["scope", "/realm_access/roles"])` |
+    /// | Auth0, permissions of RBAC | `scopes_from(["scope", "permissions"])` |
+    ///
+    /// [`build`](Self::build) refuses an empty list, an empty name, a pointer with a wrong `~`, and a name that identifies a
+    /// client.
+    pub fn scopes_from<S: Into<String>>(mut self, sources: impl IntoIterator<Item = S>) -> Self {
+        self.scope_sources = ScopeSources::named(sources);
         self
     }
 
@@ -154,6 +185,7 @@ impl JwtValidatorBuilder {
         }
         problems.extend(self.rule.as_ref().and_then(AccessTokenRule::problem));
         problems.extend(self.refresh_problems());
+        problems.extend(self.scope_sources.problems());
         let Some(server) = self.authorization_server.check(&mut problems) else {
             return Err(ConfigError::of(problems));
         };
@@ -189,7 +221,12 @@ impl JwtValidatorBuilder {
             missing_expiry: MissingClaim::Refuse,
             clock_skew: self.clock_skew,
         };
-        let policy = ClaimsPolicy { rules, max_age: self.max_age, rule: self.rule.clone() };
+        let policy = ClaimsPolicy {
+            rules,
+            scope_sources: self.scope_sources,
+            max_age: self.max_age,
+            rule: self.rule.clone(),
+        };
         Ok(JwtValidator {
             issuer,
             keys,

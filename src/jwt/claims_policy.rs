@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{AccessTokenRule, SignedPayload};
 use crate::{
     ClaimsSet, UnixTime, ValidatedToken, ValidationError,
-    claims::{ClaimRules, ScopeArray},
+    claims::{ClaimRules, ScopeSources},
 };
 
 /// The values that the claims of an access token must have.
@@ -13,6 +13,7 @@ use crate::{
 pub(super) struct ClaimsPolicy {
     /// Issuer, audience, `exp` and `nbf`.
     pub(super) rules: ClaimRules,
+    pub(super) scope_sources: ScopeSources,
     pub(super) max_age: Option<Duration>,
     /// How to recognize access tokens if `typ` may be `JWT`. `None` in the profile of RFC 9068.
     pub(super) rule: Option<AccessTokenRule>,
@@ -25,7 +26,7 @@ impl ClaimsPolicy {
         payload: &SignedPayload<'_>,
         now: UnixTime,
     ) -> Result<ValidatedToken, ValidationError> {
-        let claims = ClaimsSet::from_members(payload.members(), ScopeArray::Refuse, &[])?;
+        let claims = ClaimsSet::from_members(payload.members(), &self.scope_sources, &[])?;
         self.rules.check_issuer(&claims)?;
         self.check_token_type(&claims)?;
         let expired_from = self.rules.check_expiry(&claims, now)?;

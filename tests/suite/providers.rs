@@ -87,6 +87,69 @@ mod keycloak {
     }
 
     #[tokio::test]
+    async fn realm_roles_can_be_required_like_scopes() {
+        let (authority, _) = setup();
+        let validator = JwtValidator::builder(authority.authorization_server(), API)
+            .clock(authority.clock().clone())
+            .accept_typ_jwt(AccessTokenRule::claim_is("typ", "Bearer"))
+            .scopes_from(["scope", "/realm_access/roles"])
+            .build()
+            .unwrap();
+        let token = claims(token(&authority, Some("JWT"), API)).claim("typ", "Bearer");
+        let with_roles = |roles: Value| token.clone().claim("realm_access", json!({"roles": roles})).sign();
+        let dispatcher = with_roles(json!(["offline_access", "dispatcher"]));
+
+        for (required, token, expected) in [
+            ("dispatcher", &dispatcher, StatusCode::OK),
+            ("orders:read", &dispatcher, StatusCode::OK),
+            ("dispatcher", &with_roles(json!(["driver"])), StatusCode::FORBIDDEN),
+            ("dispatcher", &with_roles(json!(["driver dispatcher"])), StatusCode::FORBIDDEN),
+            ("dispatcher", &with_roles(json!([])), StatusCode::FORBIDDEN),
+            ("dispatcher", &token.clone().without_claim("realm_access").sign(), StatusCode::FORBIDDEN),
+            ("dispatcher", &with_roles(json!({"dispatcher": true})), StatusCode::UNAUTHORIZED),
+            (
+                "dispatcher",
+                &token.clone().claim("realm_access", "dispatcher").sign(),
+                StatusCode::UNAUTHORIZED,
+            ),
+        ] {
+            let status = present(&authority, validator.clone(), required, token).await;
+
+            assert_eq!(status, expected, "{required}");
+        }
+    }
+
+    #[tokio::test]
+    async fn realm_roles_of_an_introspected_token_can_be_required_like_scopes() {
+        let (authority, _) = setup();
+        let validator = || {
+            IntrospectionValidator::builder(
+                authority.authorization_server(),
+                ResourceServerCredential::secret_basic("resource-server", "resource-server-secret"),
+                API,
+            )
+            .clock(authority.clock().clone())
+            .scopes_from(["/realm_access/roles"])
+            .accept_scope_array()
+            .build()
+            .unwrap()
+        };
+        let token = claims(authority.token().claim("aud", API));
+        let with_roles = |roles: Value| token.clone().claim("realm_access", json!({"roles": roles})).opaque();
+
+        for (required, token, expected) in [
+            ("dispatcher", with_roles(json!(["dispatcher"])), StatusCode::OK),
+            ("dispatcher", with_roles(json!(null)), StatusCode::FORBIDDEN),
+            ("orders:read", with_roles(json!(["dispatcher"])), StatusCode::FORBIDDEN),
+            ("dispatcher", with_roles(json!(1)), StatusCode::BAD_GATEWAY),
+        ] {
+            let status = present(&authority, validator(), required, &token).await;
+
+            assert_eq!(status, expected, "{required}");
+        }
+    }
+
+    #[tokio::test]
     async fn id_and_refresh_tokens_are_refused_even_for_our_audience() {
         let (authority, validator) = setup();
         for kind in ["ID", "Refresh", "Offline", "Logout"] {
@@ -129,6 +192,21 @@ mod auth0 {
         let status = present(&authority, validator, "orders:read", &token.sign()).await;
 
         assert_eq!(status, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn permissions_can_be_required_like_scopes() {
+        let authority = TestAuthorizationServer::new(ISSUER);
+        let validator = authority.jwt_validator(API).scopes_from(["scope", "permissions"]).build().unwrap();
+        let token = authority.token().scope("openid").claim("permissions", ["orders:read", "orders:list"]);
+
+        for (token, expected) in
+            [(token.clone(), StatusCode::OK), (token.without_claim("permissions"), StatusCode::FORBIDDEN)]
+        {
+            let status = present(&authority, validator.clone(), "orders:read", &token.sign()).await;
+
+            assert_eq!(status, expected);
+        }
     }
 
     #[tokio::test]
@@ -225,7 +303,36 @@ mod entra_id {
     }
 
     #[tokio::test]
-    async fn service_token_passes_but_has_no_scopes() {
+    async fn roles_of_services_and_users_can_be_required_like_scopes() {
+        let authority = setup("https://login.microsoftonline.com/9b6e/v2.0");
+        let validator = JwtValidator::builder(authority.authorization_server(), Audience::opaque(API_ID))
+            .clock(authority.clock().clone())
+            .accept_typ_jwt(AccessTokenRule::has_one_of(["scp", "roles"]))
+            .algorithms([Algorithm::RS256])
+            .scopes_from(["scp", "roles"])
+            .build()
+            .unwrap();
+        let token = claims(token(&authority, Some("JWT"), API_ID));
+        let service = token.clone().claim("roles", ["Orders.Read.All"]).claim("azp", CLIENT);
+        let user = token.clone().claim("scp", "orders.read openid");
+        let user_with_role = user.clone().claim("roles", ["Orders.Approve"]);
+
+        for (required, token, expected) in [
+            ("Orders.Read.All", &service, StatusCode::OK),
+            ("orders.read", &service, StatusCode::FORBIDDEN),
+            ("orders.read", &user, StatusCode::OK),
+            ("Orders.Approve", &user, StatusCode::FORBIDDEN),
+            ("orders.read", &user_with_role, StatusCode::OK),
+            ("Orders.Approve", &user_with_role, StatusCode::OK),
+        ] {
+            let status = present(&authority, validator.clone(), required, &token.clone().sign()).await;
+
+            assert_eq!(status, expected, "{required}");
+        }
+    }
+
+    #[tokio::test]
+    async fn service_token_has_no_scopes_by_default() {
         let authority = setup("https://login.microsoftonline.com/9b6e/v2.0");
         let access = claims(token(&authority, Some("JWT"), API_ID)).claim("roles", ["Orders.Read.All"]);
         let validator = validator(&authority, authority.authorization_server());
@@ -358,6 +465,30 @@ mod ory_hydra {
             assert_eq!(present(&authority, validator.clone(), "orders:read", &token).await, expected);
         }
     }
+}
+
+#[test]
+fn sources_of_scopes_that_identify_the_client_are_refused() {
+    let authority = TestAuthorizationServer::new("https://as.example.com");
+    for (source, expected) in [
+        ("azp", "scopes_from \"azp\": expected a claim that does not identify the client: those are dropped"),
+        (
+            "/act/client_id",
+            "scopes_from \"/act/client_id\": expected a claim that does not identify the client",
+        ),
+        ("", "scopes_from \"\": expected a claim name or a JSON pointer without empty names"),
+    ] {
+        let error =
+            authority.jwt_validator(API).scopes_from(["scp", source]).build().unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+
+        let credential = ResourceServerCredential::secret_basic("resource-server", "resource-server-secret");
+        let builder = IntrospectionValidator::builder(authority.authorization_server(), credential, API);
+        let error = builder.scopes_from([source]).build().unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+    let error = authority.jwt_validator(API).scopes_from(Vec::<String>::new()).build().unwrap_err();
+    assert_eq!(error.to_string(), "scopes_from: expected at least one claim name or JSON pointer");
 }
 
 #[tokio::test]
