@@ -4,11 +4,11 @@ use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 
 use crate::ValidationError;
 
-/// Longest token looked at, in bytes. Servers commonly cap a whole header block at 16 KiB, so a longer one hardly came
-/// through HTTP; the limit keeps base64 and JSON work bounded.
+/// Maximum length of a token in bytes. Most servers limit the whole header block to 16 KiB, so a longer token hardly arrives
+/// over HTTP. The limit bounds the work on base64 and JSON.
 pub(crate) const MAX_TOKEN_LEN: usize = 16 * 1024;
 
-/// Longest payload of a JWT, in bytes of JSON: what fits into the longest token beside header and signature.
+/// Maximum length of the payload of a JWT in bytes of JSON: what fits into a token of maximum length.
 pub(crate) const MAX_PAYLOAD_LEN: usize = 12 * 1024;
 
 /// What the `Authorization` header of a request holds.

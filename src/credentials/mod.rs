@@ -1,6 +1,6 @@
 //! What a request presents: [`AccessToken`], read from the `Authorization` header and from nowhere else.
 //!
-//! Query parameters, form fields, cookies and `Proxy-Authorization` are never looked at (RFC 6750 section 2.3 on why not).
+//! Query parameters, form fields, cookies and `Proxy-Authorization` are never looked at (RFC 6750 section 2.3 explains why).
 //!
 //! ```
 //! use tower_bearer::AccessToken;
@@ -52,14 +52,14 @@ impl AccessToken {
         self.unverified.get()?.as_deref()
     }
 
-    /// Returns the token itself. Neither log it nor use it as a key: see [`sha256`](Self::sha256).
+    /// Returns the token itself. Do not log it, and do not use it as a key: see [`sha256`](Self::sha256).
     pub fn expose(&self) -> &str {
         &self.token
     }
 
     /// Returns the token's SHA-256, to find it in a table that does not store tokens.
     ///
-    /// Right for tokens that a machine made at random (128 bits or more); a word that a person chose needs a slow hash.
+    /// Use it for random tokens of 128 bits or more. A word that a person chose needs a slow hash.
     pub fn sha256(&self) -> [u8; 32] {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest::digest(&digest::SHA256, self.token.as_bytes()).as_ref());

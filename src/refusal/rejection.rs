@@ -42,15 +42,15 @@ pub enum Rejection {
     /// The token is valid, but its other claims do not allow this operation. There is no challenge, since a new token would
     /// have the same claims.
     Forbidden,
-    /// We cannot decide now; the token may be good.
+    /// The token cannot be validated now. It may be valid.
     #[non_exhaustive]
     Unavailable {
         /// What `Retry-After` says: from 1 second to 1 hour, and up to 3 random seconds more.
         retry_after: Duration,
     },
-    /// The authorization server answered what makes no sense.
+    /// The authorization server gave an unusable answer.
     BadGateway,
-    /// Our own wiring or credential is wrong.
+    /// This service is wrong: its wiring, its credential or its validator.
     Internal,
 }
 
@@ -93,8 +93,8 @@ impl Rejection {
         }
     }
 
-    /// Returns the error code of the challenge; there is none without credentials (RFC 6750 section 3.1) and where the
-    /// fault is not the caller's.
+    /// Returns the error code of the challenge. There is none without credentials (RFC 6750 section 3.1), and none where
+    /// the fault is not the caller's.
     pub fn error_code(self) -> Option<ErrorCode> {
         match self {
             Self::InvalidRequest => Some(ErrorCode::InvalidRequest),
@@ -108,9 +108,9 @@ impl Rejection {
         }
     }
 
-    /// Returns a sentence for the caller's developer. It says nothing about the token at hand.
+    /// Returns a sentence for the developer of the client. It says nothing about the token of the request.
     ///
-    /// Of the characters %x20-21 / %x23-5B / %x5D-7E, as RFC 6750 section 3 asks of `error_description`.
+    /// Of the characters %x20-21 / %x23-5B / %x5D-7E, as RFC 6750 section 3 requires of `error_description`.
     pub fn description(self) -> &'static str {
         match self {
             Self::Unauthorized => "An access token is required",
@@ -124,8 +124,8 @@ impl Rejection {
         }
     }
 
-    /// Tells whether the answer has a challenge: not where the fault is not the caller's, since a client that is
-    /// challenged throws its token away.
+    /// Tells whether the answer has a challenge. There is none where the fault is not the caller's: a client that is
+    /// challenged discards its token.
     pub(crate) fn is_challenge(self) -> bool {
         match self {
             Self::Unauthorized | Self::InvalidRequest | Self::InvalidToken | Self::InsufficientScope => true,
@@ -162,7 +162,7 @@ impl From<&ValidationError> for Rejection {
             | Refused { .. } => Self::InvalidToken,
             InsufficientScope { .. } => Self::InsufficientScope,
             ClaimsDoNotFit(_) => Self::Forbidden,
-            // Not the client's fault: a 401 would make it throw away a good token.
+            // Not the client's fault: with a 401 it would discard a valid token.
             KeysUnavailable { retry_after, .. }
             | IntrospectionUnavailable { retry_after, .. }
             | Unavailable { retry_after, .. } => Self::Unavailable { retry_after: *retry_after },
@@ -173,7 +173,7 @@ impl From<&ValidationError> for Rejection {
 }
 
 impl ErrorCode {
-    /// Returns the code as it stands in a challenge.
+    /// Returns the code as it is written in a challenge.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",
@@ -202,7 +202,7 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// Why a request was refused, in the extensions of the refusal; for access logs and metrics outside the layer.
+/// Why a request was refused, in the extensions of the response. For access logs and metrics outside of the layer.
 ///
 /// ```
 /// use tower_bearer::RejectionReason;
@@ -222,7 +222,7 @@ impl RejectionReason {
         Self(Arc::new(error))
     }
 
-    /// Returns the error; its text is for operators and may name what the token claims about issuer, audience and time.
+    /// Returns the error. Its text is for operators: it may name what the token claims about issuer, audience and time.
     pub fn error(&self) -> &ValidationError {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! The settings of a resource server and what each is by default.
+//! The settings of a resource server, with their defaults.
 
 use std::{fmt, sync::Arc};
 
@@ -81,8 +81,8 @@ impl ResourceServerBuilder {
         self
     }
 
-    /// Names scopes in the challenges of [`ResourceServer::require_token`] and [`ResourceServer::allow_anonymous`], for callers to ask
-    /// for. They are named and not required; [`ResourceServer::require_scopes`] does both. Default: none.
+    /// Names scopes in the challenges of [`ResourceServer::require_token`] and [`ResourceServer::allow_anonymous`], which
+    /// clients then request. They are not required: [`ResourceServer::require_scopes`] names and requires. Default: none.
     pub fn baseline_scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
         self.baseline = scopes.into_iter().collect();
         self
@@ -147,8 +147,8 @@ impl ResourceServerBuilder {
         self
     }
 
-    /// Answers malformed gRPC requests with 3 `INVALID_ARGUMENT`. Default: 16 `UNAUTHENTICATED`, since many
-    /// applications read a 3 as an answer of their own.
+    /// Answers malformed gRPC requests with 3 `INVALID_ARGUMENT`. Default: 16 `UNAUTHENTICATED`, because many
+    /// applications use a 3 themselves.
     pub fn grpc_invalid_argument(mut self) -> Self {
         self.grpc_invalid_argument = true;
         self

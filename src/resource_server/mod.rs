@@ -1,4 +1,4 @@
-//! What is configured once: [`ResourceServer`], and the layers it hands out.
+//! What is configured once: [`ResourceServer`], and the layers it makes.
 //!
 //! ```
 //! # #[cfg(all(feature = "jwt", feature = "reqwest"))]
@@ -17,7 +17,7 @@
 //!     .scope_hierarchy(ScopeHierarchy::default().implies(WRITE, [READ]))
 //!     .build()?;
 //!
-//! let reading = resource_server.require_scopes(READ);  // a valid token with the scope
+//! let reading = resource_server.require_scopes(READ);  // a valid token with this scope
 //! let anyone = resource_server.require_token();         // a valid token
 //! let guests = resource_server.allow_anonymous();      // a valid token, or none
 //! # let _ = (reading, anyone, guests);
@@ -43,15 +43,15 @@ use crate::{
     validator::{CachedValidator, erase},
 };
 
-/// A resource server (RFC 6749 section 1.1): what its tokens must be, and what it says to those who have none.
+/// A resource server (RFC 6749 section 1.1): which tokens it accepts, and how it refuses requests.
 ///
-/// Immutable and free to clone; all clones and all layers share one cache of verdicts. Pass it to the functions that
-/// build your routers.
+/// Immutable and cheap to clone. All clones and all layers share one cache of verdicts. Pass it to the functions that build
+/// your routers.
 ///
 /// # Where to put the layers
-/// The outermost layer gives the 401, and clients ask for exactly the scopes that it names. So put
+/// The outermost layer answers the 401, and clients request exactly the scopes that it names. So put
 /// [`require_scopes`](Self::require_scopes) on the route, or on a router whose routes all need the same; a [`require_token`](Self::require_token) around
-/// everything would answer first, naming too little.
+/// everything would answer first and name too few scopes.
 #[derive(Clone)]
 pub struct ResourceServer(pub(crate) Arc<Settings>);
 
@@ -73,7 +73,7 @@ impl ResourceServer {
         ResourceServerBuilder::new(erase(validator))
     }
 
-    /// Makes a layer that asks for a valid token.
+    /// Makes a layer that requires a valid token.
     ///
     /// Its challenges name the [baseline scopes](ResourceServerBuilder::baseline_scopes).
     pub fn require_token(&self) -> ValidateTokenLayer {

@@ -31,11 +31,11 @@ pin_project! {
 pin_project! {
     #[project = StateProject]
     enum State<S, B, F> {
-        /// The inner service is at work.
+        /// The inner service was called.
         Answering { #[pin] answer: F },
-        /// The token is being validated; boxed, to keep the common case small.
+        /// The token is being validated. Boxed, to keep the common case small.
         Validating { validation: Validation, waiting: Option<Box<Waiting<S, B>>> },
-        /// The request may go on; the inner service is not ready yet.
+        /// The request may pass, but the inner service is not ready yet.
         WaitingForReady { waiting: Option<Box<Waiting<S, B>>> },
         /// The request is refused.
         Refused { refusal: Option<Response<Bytes>> },
@@ -44,7 +44,7 @@ pin_project! {
 
 type Validation = BoxFuture<'static, Result<ValidatedToken, ValidationError>>;
 
-/// A request whose token is being validated, with all it needs to go on.
+/// A request whose token is being validated, with the service to call afterwards.
 pub(super) struct Waiting<S, B> {
     pub(super) inner: S,
     pub(super) request: Request<B>,

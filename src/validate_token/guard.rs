@@ -1,4 +1,4 @@
-//! What a layer decides, apart from all that carries requests about.
+//! What a layer decides about a request: [`Guard`].
 
 use std::{fmt, sync::Arc};
 
@@ -31,20 +31,20 @@ pub(crate) struct Guard {
     pub(super) passed: Arc<PassedGuards>,
 }
 
-/// Who may pass.
+/// Which requests may pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admit {
     WithToken,
     WithOrWithoutToken,
 }
 
-/// What becomes of a request, as far as can be told without waiting.
+/// What happens to a request, as far as is known without waiting.
 pub(crate) enum Decision {
     /// It goes on with this token.
     Admit(ValidatedToken),
     /// It goes on without a token: it is anonymous, or a preflight request for an inner CORS layer.
     AdmitAnonymous,
-    /// Its token has not been seen before.
+    /// Its token is not in the cache.
     Validate(AccessToken, TokenHash),
     Refuse(ValidationError),
 }
@@ -115,7 +115,7 @@ impl Guard {
         }
     }
 
-    /// Lets a valid token pass if it suffices here.
+    /// Lets a valid token pass if it meets the requirement of this layer.
     pub(super) fn admit(
         &self,
         token: ValidatedToken,
@@ -127,7 +127,7 @@ impl Guard {
         Ok(token.having_passed(Arc::clone(&self.passed), kind))
     }
 
-    /// Checks what is the layer's to check, whoever validated the token: time, sender constraint, scopes.
+    /// Checks time, sender constraint and scopes, whichever validator validated the token.
     fn check(
         &self,
         token: &ValidatedToken,
@@ -143,7 +143,7 @@ impl Guard {
         Ok(())
     }
 
-    // RFC 7519 section 4.1.4. Validators check it too; a custom one may not, and a cached verdict ages.
+    // RFC 7519 section 4.1.4. Validators check it too. A custom one may not, and a cached token can have expired since.
     fn check_expiry(&self, token: &ValidatedToken) -> Result<(), ValidationError> {
         let (Some(expired_from), Some(exp)) = (token.verdict().expired_from(), token.expires_at()) else {
             return Ok(());
@@ -163,7 +163,8 @@ impl Guard {
     }
 }
 
-/// RFC 9449 section 7.2: a token bound to a key must not work as a plain bearer token. What cannot be proved is refused.
+/// RFC 9449 section 7.2: a token bound to a key must not work as a plain bearer token. No proof
+/// is checked here, so such a token is refused.
 fn check_sender_constraint(token: &ValidatedToken) -> Result<(), ValidationError> {
     if token.claims().is_sender_constrained() {
         return Err(ValidationError::SenderConstraintNotProved);

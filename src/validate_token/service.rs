@@ -1,4 +1,4 @@
-//! The service: carries a request to a decision, and to the inner service.
+//! The service: passes a request to the inner service, or refuses it.
 
 use std::{
     mem,
@@ -20,9 +20,9 @@ use crate::{refusal::RequestKind, token::AnonymousRequest};
 /// never reaches the inner service. Trailers stay as they are: see [`grpc`](super::ValidateTokenLayer::grpc).
 ///
 /// # Readiness
-/// A verdict found in the cache uses the readiness of the inner service at once. A request that has to wait, or is
-/// refused, gives it back: nobody holds a permit of a `ConcurrencyLimit` while an authorization server thinks. After
-/// validation the request queues for readiness again.
+/// With a cached verdict, the request uses the readiness of the inner service at once. A request that has to wait, or is
+/// refused, gives it back, so that it holds no permit of a `ConcurrencyLimit` during validation. After validation it waits
+/// for readiness again.
 #[derive(Clone, Debug)]
 pub struct ValidateToken<S> {
     inner: S,
@@ -97,8 +97,8 @@ impl Guard {
                 }
                 request.extensions_mut().insert(token);
             }
-            // What another resource server further out found good says nothing here. Credentials of another scheme are not
-            // ours to remove.
+            // A token that an outer layer of another resource server validated does not count here. Credentials of other
+            // schemes stay in the request.
             None => {
                 mark_sensitive(request.headers_mut());
                 request.extensions_mut().remove::<ValidatedToken>();
@@ -118,7 +118,7 @@ impl Guard {
     fn mark_anonymous<B>(&self, _: &mut Request<B>) {}
 }
 
-/// Keeps the token out of the `Debug` of headers, and out of HTTP/2's compression tables.
+/// Keeps the token out of the `Debug` output of headers and out of the compression tables of HTTP/2.
 fn mark_sensitive(headers: &mut HeaderMap<HeaderValue>) {
     if let Some(value) = headers.get_mut(AUTHORIZATION) {
         value.set_sensitive(true);

@@ -35,7 +35,7 @@ fn problem(refusal: &Refusal) -> RejectionBody {
     let problem = json!({
         "status": refusal.rejection().status().as_u16(),
         "method": refusal.method().map(Method::as_str),
-        "instance": refusal.uri().map(|uri| uri.path()),
+        "instance": refusal.uri().map(http::Uri::path),
         "scopes": refusal.scopes().iter().map(Scope::as_str).collect::<Vec<_>>(),
     });
     RejectionBody::new(HeaderValue::from_static("application/problem+json"), problem.to_string())
@@ -348,7 +348,7 @@ mod layers {
         let full = server.challenge().error(ErrorCode::InvalidToken).scope([READ, WRITE]).to_header_value();
 
         let expected = bearer().param("realm", "orders").param("resource_metadata", METADATA_URL);
-        assert_eq!(challenges(&bare), [expected.clone()]);
+        assert_eq!(challenges(&bare), std::slice::from_ref(&expected));
         let expected = expected.error("invalid_token").scope("orders:read orders:write");
         assert_eq!(challenges(&response(full)), [expected]);
     }
