@@ -1,19 +1,20 @@
-//! Everything that can be wrong with a configuration before the first request: [`ConfigError`].
+//! The error for an invalid configuration: [`ConfigError`].
 
 use std::fmt;
 
 use crate::user_info::without_user_info;
 
-/// A configuration that cannot work.
+/// The error for an invalid configuration, with all its problems.
 ///
-/// Lists every problem that a `build()` finds, so that one start shows them all. `Display` writes them in one line, separated
-/// by semicolons; [`problems`](Self::problems) returns them one by one. User names and passwords in URLs are not shown.
+/// Contains every problem that a `build()` finds, so that all can be fixed at once. `Display` writes them in one line,
+/// separated by semicolons. [`problems`](Self::problems) returns them one by one. User names and passwords in URLs are
+/// not shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     problems: Vec<Problem>,
 }
 
-/// One setting that is wrong.
+/// One invalid setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
     setting: &'static str,
@@ -22,13 +23,13 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    /// Makes a problem that shows the value found, without a user name or password in it.
+    /// Creates a problem that shows the value found, without a user name or password in it.
     pub(crate) fn new(setting: &'static str, found: impl AsRef<str>, expected: &'static str) -> Self {
         let found = without_user_info(found.as_ref()).into_owned();
         Self { setting, found: Some(found), expected }
     }
 
-    /// Makes a problem without a value: it is secret, or it is missing.
+    /// Creates a problem without a value, because the value is secret or missing.
     pub(crate) fn without_value(setting: &'static str, expected: &'static str) -> Self {
         Self { setting, found: None, expected }
     }

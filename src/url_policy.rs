@@ -1,4 +1,4 @@
-//! Checks URLs in the configuration and in metadata: `https`, or `http` on this machine if that is allowed.
+//! Checks URLs from configuration and metadata: `https`, or `http` on this machine if allowed.
 
 use url::{Host, Url};
 
@@ -11,12 +11,12 @@ pub(crate) enum Loopback {
     Accept,
 }
 
-/// Checks a URL without changing it: characters, scheme, and that it has neither user name, password nor fragment.
+/// Checks the characters and scheme of a URL, and that it has no user name, password or fragment.
 ///
 /// Not checked: what the host resolves to.
 pub(crate) fn check_url(setting: &'static str, text: &str, loopback: Loopback) -> Result<Url, Problem> {
     let problem = |expected| Err(Problem::new(setting, text, expected));
-    // The parser accepts spaces and control characters. Code that later compares the text would not.
+    // The parser accepts and removes spaces and control characters, so the text would not equal the parsed URL.
     if !text
         .bytes()
         .all(|byte| matches!(byte, 0x21..=0x7e) && !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'^' | b'`'))
@@ -32,14 +32,14 @@ pub(crate) fn check_url(setting: &'static str, text: &str, loopback: Loopback) -
         "http" if is_loopback(&url) => {
             return problem("expected https; for a server on this machine call allow_http_on_loopback()");
         }
-        "http" => return problem("expected https; http is accepted on this machine only"),
+        "http" => return problem("expected https; http is only accepted on this machine"),
         _ => return problem("expected an https URL"),
     }
-    // The parser accepts any number of slashes after these schemes. Others that read the text see another host, or none.
+    // The parser accepts any number of slashes after these schemes. Other parsers may read another host, or none.
     let Some(authority) = authority(text) else {
         return problem("expected two slashes after the scheme (RFC 3986 section 3)");
     };
-    // The text is looked at too, since the parser drops an empty user name.
+    // The text is checked too, because the parser drops an empty user name.
     if !url.username().is_empty() || url.password().is_some() || authority.contains('@') {
         return problem("expected a URL without user name and password");
     }
@@ -49,13 +49,13 @@ pub(crate) fn check_url(setting: &'static str, text: &str, loopback: Loopback) -
     Ok(url)
 }
 
-/// Returns what is between the `//` and the path (RFC 3986 section 3.2). `None` if there is no `//` or nothing after it.
+/// Returns the authority, between `//` and the path (RFC 3986 section 3.2), or `None` if it is missing or empty.
 fn authority(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once(':')?;
     rest.strip_prefix("//")?.split(['/', '?', '#']).next().filter(|authority| !authority.is_empty())
 }
 
-/// Tells whether a URL points to this machine, by its text. No name is resolved.
+/// Returns whether the host is a loopback address or `localhost`. No name is resolved.
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn an_at_sign_after_the_authority_is_no_user_info() {
+    fn an_at_sign_after_the_authority_is_not_user_info() {
         for text in ["https://h/@tenant", "https://h/a@b", "https://h?user@example.com"] {
             assert!(check_url("issuer", text, Loopback::Refuse).is_ok(), "{text}");
         }

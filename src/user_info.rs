@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-/// Returns `text` without what may be a user name or a password, whether or not it is a URL.
+/// Returns `text` without anything that may be a user name or a password, even if it is not a valid URL.
 ///
-/// A password that was not percent-encoded may hold any character. Therefore everything from the scheme to the last `@` is
-/// hidden, even if that `@` belongs to the path.
+/// A password that was not percent-encoded may contain any character. Everything from the scheme to the last `@` is
+/// therefore hidden, even if that `@` is part of the path.
 pub(crate) fn without_user_info(text: &str) -> Cow<'_, str> {
     let at = text.rfind('@').max(text.rfind("%40"));
     let Some((_, rest)) = at.and_then(|at| text.split_at_checked(at)) else {
@@ -14,7 +14,7 @@ pub(crate) fn without_user_info(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{}[redacted]{rest}", http_scheme(text)))
 }
 
-/// Returns `https:` or `http:` with the slashes after it, if the text starts like that.
+/// Returns `https:` or `http:` and the slashes after it, if the text starts with these.
 fn http_scheme(text: &str) -> &str {
     let Some((scheme, rest)) = text.split_once(':') else {
         return "";
