@@ -1,4 +1,4 @@
-//! Shares one call among callers that want the same answer at the same time.
+//! Shares one call among concurrent callers that need the same result: [`SingleFlight`].
 
 use std::{
     collections::HashMap,
@@ -18,14 +18,14 @@ use tokio::{
 };
 use tracing::Instrument as _;
 
-/// Calls in progress. Each runs in a task of its own, so a caller that leaves cancels nothing.
+/// Shares calls by key. Each call runs in its own task, so it goes on if a caller stops waiting.
 pub(crate) struct SingleFlight<K, V, S = RandomState> {
-    /// The calls in progress. An entry is removed when its call ends, however it ends.
+    /// The calls in progress. An entry is removed when its call completes, panics or is dropped.
     flights: Mutex<HashMap<K, InProgress<V>, S>>,
-    /// Maximum number of concurrent calls. One more is refused, so that callers cannot start calls without bound.
+    /// Maximum number of concurrent calls. Further calls are refused.
     limit: usize,
-    /// Maximum time for one call. One that takes longer is taken for lost and is replaced by the next caller: its runtime
-    /// may stand still, and then it would never end.
+    /// Maximum time for one call. A call that takes longer counts as lost, and the next caller starts a new one. Its
+    /// runtime may have stopped, in which case it would never complete.
     deadline: Duration,
 }
 
@@ -35,7 +35,7 @@ struct InProgress<V> {
     lost_from: Instant,
 }
 
-/// Where the callers wait for the answer.
+/// The channel on which callers wait for the answer.
 type Answer<V> = watch::Receiver<Option<Result<V, FlightError>>>;
 
 /// Why there is no answer.
@@ -45,7 +45,7 @@ pub(crate) enum FlightError {
     Full,
     /// The call panicked.
     Panicked,
-    /// The runtime that ran the call was shut down, or the call passed its deadline.
+    /// The runtime of the call was shut down, or the call passed its deadline.
     Lost,
 }
 
@@ -55,7 +55,8 @@ where
     V: Clone + Send + Sync + 'static,
     S: BuildHasher + Default + Send + 'static,
 {
-    /// Makes one whose calls are taken for lost after `deadline`. The calls must end before it by themselves.
+    /// Creates a `SingleFlight` whose calls count as lost after `deadline`. Calls must have a shorter timeout of their
+    /// own.
     pub(crate) fn new(limit: usize, deadline: Duration) -> Arc<Self> {
         Arc::new(Self { flights: Mutex::default(), limit, deadline })
     }
@@ -65,7 +66,7 @@ where
     where
         F: Future<Output = V> + Send + 'static,
     {
-        // `None` only comes from a call that was not admitted.
+        // `None` means that the call was not admitted, which cannot happen here.
         self.run_if(key, || Some(call())).await.unwrap_or(Err(FlightError::Lost))
     }
 
@@ -85,12 +86,12 @@ where
         }
     }
 
-    /// Starts the call that `admit` returns, unless one is in progress. Nobody waits for its answer.
+    /// Starts the call that `admit` returns, unless one is in progress. Does not wait for the answer.
     pub(crate) fn start_if<F>(self: &Arc<Self>, key: K, admit: impl FnOnce() -> Option<F>)
     where
         F: Future<Output = V> + Send + 'static,
     {
-        // A service may be called outside of any runtime. A later request will start the call.
+        // A service may be called outside a runtime. A later request starts the call then.
         if tokio::runtime::Handle::try_current().is_ok() {
             let _ = self.join_or_start(key, admit);
         }
@@ -110,7 +111,7 @@ where
             None if flights.len() >= self.limit => return Some(Err(FlightError::Full)),
             _ => {}
         }
-        // Asked with the lock held, so that two callers at the same time do not both have a call admitted.
+        // Called with the lock held, so that two concurrent callers cannot both start a call.
         let call = admit()?;
         let (sender, answer) = watch::channel(None);
         let lost_from = Instant::now() + self.deadline;
@@ -121,8 +122,8 @@ where
         tokio::spawn(
             async move {
                 let value = catch_panic(call).await;
-                // Removed before the answer is sent, so that later callers start a new call, or find in a cache what this
-                // one left there.
+                // Removed before the answer is sent, so that later callers start a new call or use the cached result of
+                // this one.
                 drop(flight);
                 sender.send_replace(Some(value));
             }
@@ -174,7 +175,7 @@ async fn catch_panic<T>(call: impl Future<Output = T>) -> Result<T, FlightError>
     .await
 }
 
-/// Removes the entry when the call ends: with an answer, by a panic or because its runtime is shut down.
+/// Removes the entry when the call ends: with an answer, by a panic, or because its runtime is shut down.
 struct Flight<K, V, S>
 where
     K: Clone + Eq + Hash + Send + 'static,
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_caller_that_leaves_cancels_nothing() {
+    async fn a_call_goes_on_if_its_caller_stops_waiting() {
         let flights: Arc<Flights> = SingleFlight::new(8, DEADLINE);
         let (release, released) = oneshot::channel::<()>();
         let first = tokio::spawn({
