@@ -1,8 +1,8 @@
-//! The clock, as an input: [`Clock`] and [`UnixTime`].
+//! The clock that validators use: [`Clock`] and [`UnixTime`].
 //!
-//! There are two readings. Wall-clock time ([`UnixTime`]) is compared with the times inside a token; it may jump when the clock
-//! is set. Monotonic time measures how long ago something was fetched or cached; it never goes back, so setting the clock back
-//! does not prolong a cached verdict.
+//! A clock has two readings. Wall-clock time ([`UnixTime`]) is compared with the times in a token. It may jump when the
+//! clock is set. Monotonic time measures how long ago something was fetched or cached. It never goes back, so setting
+//! the system clock back does not prolong a cached verdict.
 //!
 //! ```
 //! use tower_bearer::{Clock, SystemClock, UnixTime};
@@ -16,9 +16,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// Tells the time wherever this crate compares times.
+/// Returns the current time.
 ///
-/// The default is [`SystemClock`]. Tests use `testing::ManualClock`.
+/// Used for all time comparisons in this crate. The default is [`SystemClock`]. Tests use `testing::ManualClock`.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Returns the wall-clock time, to compare with `exp`, `nbf` and `iat`.
     fn now(&self) -> UnixTime;
@@ -42,15 +42,17 @@ impl Clock for SystemClock {
     }
 }
 
-/// A moment: the time since 1970-01-01T00:00:00Z without leap seconds (`NumericDate`, RFC 7519 section 2).
+/// A point in time, as seconds since 1970-01-01T00:00:00Z without leap seconds.
+///
+/// This is the `NumericDate` of RFC 7519 section 2. Times before 1970 cannot be represented.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixTime(Duration);
 
 impl UnixTime {
-    /// The first moment that a token may not name: the start of the year 10000.
+    /// The first time that is refused in a token: the start of the year 10000.
     const END: Duration = Duration::from_secs(253_402_300_800);
 
-    /// Makes a moment from whole seconds.
+    /// Creates a time from whole seconds since 1970.
     pub const fn from_secs(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
@@ -60,27 +62,27 @@ impl UnixTime {
         self.0.as_secs()
     }
 
-    /// Returns the moment `span` later.
+    /// Returns the time `span` later, or the latest possible time if that overflows.
     #[must_use]
     pub const fn saturating_add(self, span: Duration) -> Self {
         Self(self.0.saturating_add(span))
     }
 
-    /// Returns the moment `span` earlier, but not before 1970.
+    /// Returns the time `span` earlier, or 1970 if that would be before it.
     #[must_use]
     pub const fn saturating_sub(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(span))
     }
 
-    /// Returns the time from `earlier` to this moment, or zero if this moment is not later.
+    /// Returns the duration since `earlier`, or zero if `earlier` is later than this time.
     pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// Parses the text of a JSON number (RFC 7519 section 2, `NumericDate`): from 0 to the end of the year 9999, a
-    /// fraction allowed. Anything else, numbers that would wrap or overflow among them, is `None`.
+    /// Parses the text of a JSON number (RFC 7519 section 2, `NumericDate`), from 0 to the end of the year 9999, with
+    /// an optional fraction. Returns `None` for anything else, including numbers that would wrap or overflow.
     pub(crate) fn from_json_number(text: &str) -> Option<Self> {
-        // No sign, no string, no literal; nor Rust's own `inf` and `nan`.
+        // Refuses signs, strings and literals, and the `inf` and `nan` that Rust parses.
         if !text.starts_with(|first: char| first.is_ascii_digit()) {
             return None;
         }
@@ -93,7 +95,7 @@ impl UnixTime {
     }
 }
 
-/// A time before 1970 becomes 1970.
+/// Converts a system time. A time before 1970 becomes 1970.
 impl From<SystemTime> for UnixTime {
     fn from(time: SystemTime) -> Self {
         Self(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
@@ -117,7 +119,7 @@ impl fmt::Display for UnixTime {
     }
 }
 
-/// Default clock skew. Clocks kept by NTP differ by much less.
+/// Default clock skew. Clocks synchronized by NTP differ by much less.
 pub(crate) const DEFAULT_CLOCK_SKEW: Duration = Duration::from_secs(30);
 
 /// RFC 7519 section 4.1.4: "no more than a few minutes".
@@ -128,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_up_to_the_year_9999_are_moments() {
+    fn numbers_up_to_the_year_9999_are_times() {
         for (text, seconds) in [("0", 0), ("1700000000", 1_700_000_000), ("253402300799", 253_402_300_799)] {
             assert_eq!(UnixTime::from_json_number(text), Some(UnixTime::from_secs(seconds)), "{text}");
         }
@@ -137,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_not_a_moment() {
+    fn anything_else_is_not_a_time() {
         for text in [
             "-1",
             "-0.5",

@@ -1,7 +1,7 @@
-//! How much memory an allocation takes.
+//! Estimates the heap memory of an allocation.
 
-/// Returns the bytes of heap that an allocation of `len` bytes takes, as glibc's allocator counts on a 64-bit system: a
-/// header of 8 bytes, rounded up to 16, at least 32. Other allocators differ by a few bytes.
+/// Returns the heap memory that an allocation of `len` bytes uses with glibc on a 64-bit system: a header of 8 bytes,
+/// rounded up to 16, at least 32. Other allocators differ by a few bytes.
 pub(crate) const fn heap_size(len: usize) -> usize {
     if len == 0 {
         return 0;

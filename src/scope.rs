@@ -1,13 +1,13 @@
-//! What a token allows and a route asks for: [`Scope`] and [`Scopes`] (RFC 6749 section 3.3).
+//! Scopes that a token has and a route requires: [`Scope`] and [`Scopes`] (RFC 6749 section 3.3).
 //!
 //! ```
 //! use tower_bearer::{Scope, Scopes};
 //!
-//! const READ: Scope = Scope::from_static("orders:read"); // a bad character does not compile
+//! const READ: Scope = Scope::from_static("orders:read"); // an invalid character does not compile
 //!
 //! let granted = Scopes::new("profile orders:read");
 //! assert!(granted.contains(&READ));
-//! assert!(!granted.contains(&Scope::new("orders")?)); // scopes compare as a whole
+//! assert!(!granted.contains(&Scope::new("orders")?)); // whole words are compared
 //! # Ok::<_, tower_bearer::InvalidScope>(())
 //! ```
 
@@ -22,12 +22,11 @@ use std::{
 /// Asks an authorization server for a refresh token (OpenID Connect Core section 11). No scope of a resource.
 pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
 
-/// One scope: a case-sensitive word without spaces, quotes and backslashes.
+/// One scope: a case-sensitive ASCII word without spaces, quotes or backslashes.
 #[derive(Clone)]
 pub struct Scope(Text);
 
-/// A `const` for what programs know when they are built, shared text for what comes from configuration; both are free
-/// to clone.
+/// Static text for constants, shared text for configuration. Both are cheap to clone.
 #[derive(Clone)]
 enum Text {
     Static(&'static str),
@@ -35,20 +34,23 @@ enum Text {
 }
 
 impl Scope {
-    /// Makes a scope from a literal.
+    /// Creates a scope from a literal.
     ///
     /// # Panics
-    /// When the text is empty or holds a character that RFC 6749 section 3.3 does not allow; in a `const` this is a
+    /// If the text is empty or contains a character that RFC 6749 section 3.3 does not allow. In a `const` this is a
     /// compile error.
     pub const fn from_static(text: &'static str) -> Self {
-        assert!(is_scope_token(text), "a scope is of the characters %x21 / %x23-5B / %x5D-7E, at least one");
+        assert!(
+            is_scope_token(text),
+            "a scope consists of one or more of the characters %x21 / %x23-5B / %x5D-7E"
+        );
         Self(Text::Static(text))
     }
 
-    /// Makes a scope from text known at run time.
+    /// Creates a scope from text known at run time.
     ///
     /// # Errors
-    /// When the text is empty or holds a character that RFC 6749 section 3.3 does not allow.
+    /// If the text is empty or contains a character that RFC 6749 section 3.3 does not allow.
     pub fn new(text: &str) -> Result<Self, InvalidScope> {
         if is_scope_token(text) {
             Ok(Self(Text::Shared(text.into())))
@@ -112,27 +114,29 @@ impl fmt::Debug for Scope {
     }
 }
 
-/// The text is no scope (RFC 6749 section 3.3).
+/// The error for text that is not a scope (RFC 6749 section 3.3).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "scope {0:?} not possible, expected one or more of the characters %x21 / %x23-5B / %x5D-7E (RFC 6749 section 3.3)"
+    "invalid scope {0:?}, expected one or more of the characters %x21 / %x23-5B / %x5D-7E (RFC 6749 section 3.3)"
 )]
 pub struct InvalidScope(Box<str>);
 
-/// The scopes of a token: one string, searched in place.
+/// The scopes of a token, as one string of words separated by spaces.
 ///
-/// Words that are no scope by the grammar stay in the text and match nothing.
+/// Words that are not valid scopes stay in the text but never match a [`Scope`].
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Scopes(Box<str>);
 
 impl Scopes {
-    /// Keeps a `scope` value as it came: words separated by spaces.
+    /// Creates scopes from the value of a `scope` claim: words separated by spaces.
+    ///
+    /// Not checked: whether the words are valid scopes.
     pub fn new(space_separated: &str) -> Self {
         Self(space_separated.into())
     }
 
-    /// Joins the elements of an array (`scp` at some providers). An element that is no single scope by the grammar
-    /// grants nothing: with a space inside, joining would make two scopes of it.
+    /// Joins the elements of an array (`scp` at some providers). Elements that are not valid scopes are dropped,
+    /// because joining an element with a space would turn it into two scopes.
     pub(crate) fn from_elements<'a>(elements: impl IntoIterator<Item = &'a str>) -> Self {
         let mut joined = String::new();
         for element in elements.into_iter().filter(|element| is_scope_token(element)) {
@@ -144,18 +148,19 @@ impl Scopes {
         Self(joined.into())
     }
 
-    /// Tells whether this very scope is among them; what implies it is the business of a
-    /// [`ScopeHierarchy`](crate::ScopeHierarchy).
+    /// Returns whether this exact scope is contained.
+    ///
+    /// Scopes that imply it are not considered: see [`ScopeHierarchy`](crate::ScopeHierarchy).
     pub fn contains(&self, scope: &Scope) -> bool {
         self.iter().any(|granted| granted == scope.as_str())
     }
 
-    /// Returns the scopes in the order of the token.
+    /// Returns the scopes in the order in which the token lists them.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.split(' ').filter(|word| !word.is_empty())
     }
 
-    /// Tells whether there is none.
+    /// Returns whether there are no scopes.
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()
     }
@@ -226,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn no_words_are_no_scopes() {
+    fn text_without_words_has_no_scopes() {
         assert!(Scopes::default().is_empty());
         assert!(Scopes::new("   ").is_empty());
         assert!(!Scopes::new(" a").is_empty());

@@ -1,9 +1,9 @@
-//! Strict reading of one JSON object: [`Members`].
+//! Parses one JSON object strictly: [`Members`].
 //!
-//! JSON parsers disagree on which of two members with the same name counts, and tokens have passed checks because two
-//! parsers read them differently. Here an object in which a name appears twice, compared after unescaping, is refused
-//! (RFC 7515 section 4, RFC 7519 section 4). Values stay text until they are needed, so nothing is parsed twice and unused
-//! values are never allocated.
+//! JSON parsers disagree on which of two members with the same name is used, and tokens have passed checks because two
+//! parsers read them differently. This parser refuses an object with duplicate names, compared after unescaping (RFC
+//! 7515 section 4, RFC 7519 section 4). Values are kept as text until they are needed, so that nothing is parsed twice
+//! and unused values are not allocated.
 
 use std::{borrow::Cow, fmt, ops::Range};
 
@@ -13,13 +13,13 @@ use serde_json::value::RawValue;
 /// Maximum number of members in one object. A token with dozens of claims is already large.
 const MAX_MEMBERS: usize = 256;
 
-/// Maximum number of members whose names are compared pair by pair; the names of larger objects are sorted.
+/// Maximum number of members whose names are compared pairwise. The names of larger objects are sorted.
 const FEW_MEMBERS: usize = 16;
 
-/// Maximum nesting depth, counting the object itself. Claims defined by standards use at most five levels.
+/// Maximum nesting depth, including the object itself. Claims defined by standards use at most five levels.
 const MAX_DEPTH: usize = 16;
 
-/// The members of one JSON object: names are unescaped and unique, number and depth are bounded.
+/// The members of one JSON object. Names are unescaped and unique. The number of members and the depth are bounded.
 #[derive(Debug)]
 pub(crate) struct Members<'a>(Vec<Member<'a>>);
 
@@ -36,7 +36,8 @@ impl<'a> Members<'a> {
         Self::parse_up_to(MAX_MEMBERS, bytes)
     }
 
-    /// Parses an object with few members, such as a JOSE header, which is read before any signature is verified.
+    /// Parses an object with at most `max_members` members, such as a JOSE header, which is read before the signature
+    /// is verified.
     pub(crate) fn parse_few(max_members: usize, bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
         Self::parse_up_to(max_members, bytes)
     }
@@ -73,7 +74,7 @@ impl<'a> Members<'a> {
     }
 }
 
-/// A parsed object that owns its text, so that it can be kept and read again without being parsed again.
+/// A parsed object that owns its text, so that it can be stored without being parsed again.
 pub(crate) struct OwnedMembers {
     json: String,
     members: Vec<OwnedMember>,
@@ -81,19 +82,19 @@ pub(crate) struct OwnedMembers {
 
 struct OwnedMember {
     name: OwnedName,
-    /// Where the value is in the text.
+    /// The position of the value in the text.
     value: Range<usize>,
 }
 
 enum OwnedName {
-    /// Where the name is in the text.
+    /// The position of the name in the text.
     At(Range<usize>),
-    /// A name that has escapes in the text.
+    /// A name with escapes in the text.
     Unescaped(Box<str>),
 }
 
 impl OwnedMembers {
-    /// Parses one object, as [`Members::parse`] does. `None` if that refuses it.
+    /// Parses one object like [`Members::parse`]. Returns `None` if it is refused.
     pub(crate) fn parse(json: Vec<u8>) -> Option<Self> {
         let json = String::from_utf8(json).ok()?;
         let place = |part: &str| {
@@ -186,19 +187,19 @@ fn has_name_twice(members: &[Member<'_>]) -> bool {
     names.windows(2).any(|pair| pair[0] == pair[1])
 }
 
-/// The prefix of member names that serde_json reserves. It reads an object with such a member as the text of the member's
-/// string, so text would become claims after the names were checked.
+/// The prefix of member names that serde_json reserves. It parses an object with such a member as the JSON text in the
+/// member's string, which would add claims after the names were checked.
 const RESERVED: &str = "$serde_json::private::";
 
 fn check_name(name: &str) -> Result<(), &'static str> {
-    if name.starts_with(RESERVED) { Err("a member name that serde_json reserves") } else { Ok(()) }
+    if name.starts_with(RESERVED) { Err("a member name is reserved by serde_json") } else { Ok(()) }
 }
 
-/// Checks what serde_json does not look at when it returns raw text.
+/// Checks what serde_json does not check in raw values.
 ///
-/// A claim that is kept can be read later: escapes are characters, numbers fit into an `f64`, nesting is bounded. This
-/// scans the text instead of reading values with serde_json, because serde_json presents numbers in another way as soon as
-/// any crate of the build turns on `arbitrary_precision`.
+/// Escapes must be valid characters, numbers must fit into an `f64`, and nesting is bounded, so that a stored claim can
+/// always be read later. This scans the text instead of parsing the value with serde_json, because serde_json
+/// represents numbers differently if any crate in the build enables `arbitrary_precision`.
 fn check_value(value: &str) -> Result<(), &'static str> {
     match value.as_bytes().first() {
         Some(b'"') => check_string(value),
@@ -231,7 +232,7 @@ fn check_nested(value: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Splits off the first string, number or other byte of valid JSON text, in which only strings contain non-ASCII bytes.
+/// Splits off the first string, number or other byte of valid JSON text. Only strings contain non-ASCII bytes.
 fn split_token(text: &str) -> (&str, &str) {
     let length = match text.bytes().next() {
         Some(b'"') => string_len(text),
@@ -241,25 +242,25 @@ fn split_token(text: &str) -> (&str, &str) {
     text.split_at_checked(length).unwrap_or((text, ""))
 }
 
-/// A lone surrogate is valid in raw text, and would fail when the value is read.
+/// Refuses lone surrogates, which are valid in raw text but fail when the value is read.
 fn check_string(text: &str) -> Result<(), &'static str> {
     if text.contains("\\u") && string(text).is_none() {
-        Err("an escape that is not a character")
+        Err("an escape is not a valid character")
     } else {
         Ok(())
     }
 }
 
-// RFC 8259 section 6 lets an implementation limit the range. Without this check, one such claim would make every attempt to
-// read or write all claims fail. Literals (`true`, `null`) are not numbers and pass.
+// RFC 8259 section 6 allows an implementation to limit the range. Without this check, one such claim would make reading
+// or writing all claims fail. Literals (`true`, `null`) are not numbers and pass.
 fn check_number(text: &str) -> Result<(), &'static str> {
     match text.parse::<f64>() {
-        Ok(number) if !number.is_finite() => Err("a number that an f64 cannot hold"),
+        Ok(number) if !number.is_finite() => Err("a number does not fit into an f64"),
         Ok(_) | Err(_) => Ok(()),
     }
 }
 
-/// Returns the length of the string with which valid JSON text begins, quotation marks included.
+/// Returns the length of the string at the start of valid JSON text, including quotation marks.
 fn string_len(text: &str) -> usize {
     let mut escaped = false;
     let end = text.bytes().skip(1).position(|byte| {
@@ -270,17 +271,17 @@ fn string_len(text: &str) -> usize {
     end.map_or(text.len(), |end| end + 2)
 }
 
-/// Returns the length of the number with which valid JSON text begins.
+/// Returns the length of the number at the start of valid JSON text.
 fn number_len(text: &str) -> usize {
     text.bytes().take_while(|byte| matches!(byte, b'-' | b'+' | b'.' | b'0'..=b'9' | b'e' | b'E')).count()
 }
 
-/// Parses the text of a JSON string, borrowing it if it has no escapes. Any other type is `None`.
+/// Parses the text of a JSON string, borrowed if it has no escapes. Returns `None` for any other type.
 pub(crate) fn string(value: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Name<'_>>(value).ok().map(|Name(text)| text)
 }
 
-/// Parses the text of a JSON string or of an array of strings. Any other type is `None`.
+/// Parses the text of a JSON string or an array of strings. Returns `None` for any other type.
 pub(crate) fn one_or_many(value: &str) -> Option<Vec<Cow<'_, str>>> {
     if let Some(one) = string(value) {
         return Some(vec![one]);
@@ -290,7 +291,7 @@ pub(crate) fn one_or_many(value: &str) -> Option<Vec<Cow<'_, str>>> {
         .map(|many| many.into_iter().map(|Name(text)| text).collect())
 }
 
-/// A string, borrowed if it has no escapes (serde's own `Cow` always copies).
+/// A string, borrowed if it has no escapes. (serde's own impl for `Cow` always copies.)
 #[derive(serde::Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
