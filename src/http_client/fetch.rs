@@ -1,4 +1,4 @@
-//! Fetches documents of the authorization server, each within a deadline and a size limit.
+//! Fetches documents from the authorization server, with a deadline and a size limit.
 
 use std::time::Duration;
 
@@ -12,25 +12,24 @@ use url::Url;
 use super::{HttpClient, HttpError};
 use crate::{refusal::Excerpt, user_info::without_user_info};
 
-/// Maximum length of a document, in bytes. The largest metadata and key sets seen have a tenth of it.
+/// Maximum length of a document, in bytes. The largest metadata and key sets known are a tenth of this.
 const MAX_DOCUMENT_LEN: usize = 256 * 1024;
 
-/// What this crate calls itself in requests.
-pub(crate) const OUR_NAME: &str = concat!("tower-bearer/", env!("CARGO_PKG_VERSION"));
+/// The value of the `User-Agent` header.
+pub(crate) const USER_AGENT_VALUE: &str = concat!("tower-bearer/", env!("CARGO_PKG_VERSION"));
 
-/// Why a document could not be fetched, in one line for the log.
+/// Why a document could not be fetched, as one line for the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FetchError {
-    /// No response was received: no connection, a broken one, or no response in time. Another document of the same server
-    /// is not worth a try.
+    /// No response was received: the connection failed or timed out. Other documents on the same server are not tried.
     #[error("{0}")]
     NoResponse(String),
-    /// A response was received and cannot be used: it is too long, has another status than 200, or its content is refused.
+    /// A response was received but cannot be used: it is too long, its status is not 200, or its content is refused.
     #[error("{0}")]
     Unusable(String),
 }
 
-/// Fetches a document. Status and content are the caller's to check.
+/// Fetches a document. The caller checks the status and the content.
 pub(crate) async fn get(
     client: &dyn HttpClient,
     url: &Url,
@@ -41,7 +40,7 @@ pub(crate) async fn get(
         .method(Method::GET)
         .uri(url.as_str())
         .header(ACCEPT, "application/json")
-        .header(USER_AGENT, OUR_NAME)
+        .header(USER_AGENT, USER_AGENT_VALUE)
         .body(Bytes::new())
         .map_err(|error| no_response(&error))?;
     send(client, request, MAX_DOCUMENT_LEN, deadline).await.map_err(|error| match error.is_body_too_long() {
@@ -50,7 +49,7 @@ pub(crate) async fn get(
     })
 }
 
-/// Sends a request and reads the response. Deadline and size limit hold even if the client ignores them.
+/// Sends a request and reads the response. Enforces the deadline and the size limit even if the client does not.
 pub(crate) async fn send(
     client: &dyn HttpClient,
     request: Request<Bytes>,
@@ -59,14 +58,15 @@ pub(crate) async fn send(
 ) -> Result<Response<Bytes>, HttpError> {
     let response = tokio::time::timeout(deadline, client.send(request, body_limit))
         .await
-        .map_err(|_| HttpError::new(format!("no answer within {deadline:?}")))??;
+        .map_err(|_| HttpError::new(format!("no response within {deadline:?}")))??;
     if response.body().len() > body_limit {
         return Err(HttpError::body_too_long(body_limit));
     }
     Ok(response)
 }
 
-/// Refuses every status but 200. For a redirect the error says where it leads, so that an operator can configure that URL.
+/// Refuses every status except 200. The error for a redirect contains its target, so that an operator can configure
+/// that URL.
 pub(crate) fn check_status(url: &Url, response: &Response<Bytes>) -> Result<(), FetchError> {
     let status = response.status();
     if status == StatusCode::OK {
@@ -80,7 +80,7 @@ pub(crate) fn check_status(url: &Url, response: &Response<Bytes>) -> Result<(), 
     Err(FetchError::Unusable(format!("GET {url}: status {}{redirect}, expected 200", status.as_u16())))
 }
 
-/// Tells whether the content type is `application/json`, with or without parameters.
+/// Returns whether the content type is `application/json`, with or without parameters.
 pub(crate) fn is_json(response: &Response<Bytes>) -> bool {
     let content_type = response.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
     use crate::BoxFuture;
 
-    /// Answers with a body of this length and ignores the limit, or never answers.
+    /// Returns a body of this length and ignores the limit, or never responds.
     #[derive(Debug)]
     struct Careless(Option<usize>);
 
@@ -125,12 +125,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_response_after_the_deadline_is_none_whatever_the_client_does() {
+    async fn a_response_after_the_deadline_is_ignored_whatever_the_client_does() {
         let error = fetch(Careless(None)).await.unwrap_err();
 
         assert_eq!(
             error,
-            FetchError::NoResponse("GET https://as.example.com/jwks: no answer within 5s".into())
+            FetchError::NoResponse("GET https://as.example.com/jwks: no response within 5s".into())
         );
     }
 
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_told_by_its_media_type() {
+    fn json_is_recognized_by_its_media_type() {
         for (content_type, expected) in [
             ("application/json", true),
             ("Application/JSON ; charset=utf-8", true),

@@ -1,7 +1,7 @@
 //! Sends requests to the authorization server: [`HttpClient`], and [`ReqwestClient`] with the feature `reqwest`.
 //!
-//! The trait is small, so that another client, another TLS stack or a proxy can be used: one request, one complete response.
-//! This crate sets a deadline around every call and checks the length of every response itself.
+//! The trait has one method, so that any HTTP client, TLS stack or proxy can be used. This crate enforces a deadline
+//! for every call and checks the length of every response itself.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -34,20 +34,21 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Sends one request and reads the whole response.
 ///
 /// An implementation must
-/// - **not follow redirects**: the URL was configured, or comes from a document whose issuer was compared. Return a redirect
-///   like any other response; this crate refuses it.
+/// - **not follow redirects**: the URL was configured, or comes from metadata whose issuer was checked. Return a
+///   redirect like any other response; this crate refuses it.
 /// - stop reading at `body_limit` bytes and return [`HttpError::body_too_long`].
 /// - verify the certificate of the server.
 ///
-/// It need not set a deadline, and should not retry. Its future is dropped when the deadline of the call has passed.
-/// `Debug` is part of the `Debug` of validators, so it must not show secrets.
+/// It does not need to set a deadline and should not retry. Its future is dropped when the deadline passes. The `Debug`
+/// output of validators includes that of the client, so it must not contain secrets.
 pub trait HttpClient: fmt::Debug + Send + Sync + 'static {
     /// Sends a request and reads the response.
     ///
-    /// `body_limit` is in bytes, counted after content decoding. It is 256 KiB in all requests of this version.
+    /// `body_limit` is in bytes, counted after content decoding. It is currently 256 KiB for all requests.
     ///
     /// # Errors
-    /// If no complete response was received, or one with a longer body. A response with an error status is not an error.
+    /// If no complete response was received, or its body is longer than `body_limit`. A response with an error status
+    /// is not an error.
     fn send(
         &self,
         request: http::Request<Bytes>,
@@ -55,7 +56,7 @@ pub trait HttpClient: fmt::Debug + Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<http::Response<Bytes>, HttpError>>;
 }
 
-/// Why there is no usable response. `Display` is the text of the error inside, for the log.
+/// The error of an [`HttpClient`]. `Display` shows the inner error, for the log.
 #[derive(Clone, Debug)]
 pub struct HttpError {
     source: Arc<dyn Error + Send + Sync>,
@@ -63,18 +64,20 @@ pub struct HttpError {
 }
 
 impl HttpError {
-    /// Wraps the error of an HTTP client, or a text. The text must not contain the request, which holds the token.
+    /// Wraps the error of an HTTP client, or a text.
+    ///
+    /// The text must not contain the request, because that may contain a token or a credential.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { source: Arc::from(error.into()), is_body_too_long: false }
     }
 
-    /// Makes the error for a response body of more than `limit` bytes.
+    /// Creates the error for a response body of more than `limit` bytes.
     pub fn body_too_long(limit: usize) -> Self {
-        let text = format!("response body too long, at most {limit} bytes are read");
+        let text = format!("response body is longer than {limit} bytes");
         Self { is_body_too_long: true, ..Self::new(text) }
     }
 
-    /// Tells whether a response was received whose body is too long.
+    /// Returns whether the response body was too long.
     pub(crate) fn is_body_too_long(&self) -> bool {
         self.is_body_too_long
     }

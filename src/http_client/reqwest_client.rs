@@ -1,4 +1,4 @@
-//! [`HttpClient`] with reqwest.
+//! An [`HttpClient`] that uses reqwest: [`ReqwestClient`].
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -6,16 +6,19 @@ use bytes::{Bytes, BytesMut};
 
 use super::{BoxFuture, HttpClient, HttpError};
 
-/// Maximum time for name resolution, TCP and TLS. The deadline of the caller covers the whole request.
+/// Maximum time for name resolution, TCP and TLS. The caller's deadline covers the whole request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// An [`HttpClient`] that uses reqwest: rustls with aws-lc-rs and the certificates of the platform, no redirects, no
-/// retries.
+/// An [`HttpClient`] that uses reqwest.
 ///
-/// The proxies that the environment names (`HTTPS_PROXY`, `NO_PROXY`) are used, as reqwest does. For another TLS stack, a
-/// proxy or a private certificate authority see [`from_builder`](Self::from_builder).
+/// It uses rustls with aws-lc-rs and the platform's trusted certificates. It does not follow redirects and does not
+/// retry.
 ///
-/// Clones share their connections. `Debug` shows none of the settings: default headers and proxies may hold secrets.
+/// As usual with reqwest, proxies are taken from the environment (`HTTPS_PROXY`, `NO_PROXY`). For another TLS stack, a
+/// proxy or a private certificate authority, see [`from_builder`](Self::from_builder).
+///
+/// Clones share their connections. `Debug` does not show settings, because default headers and proxies may contain
+/// secrets.
 #[derive(Clone)]
 pub struct ReqwestClient(reqwest::Client);
 
@@ -28,12 +31,12 @@ impl ReqwestClient {
         Self::from_builder(reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT))
     }
 
-    /// Builds a client for servers on this machine, which no proxy can reach.
+    /// Builds a client without a proxy, for servers on this machine.
     pub(crate) fn for_loopback() -> Result<Self, HttpError> {
         Self::from_builder(reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).no_proxy())
     }
 
-    /// Builds a client from settings of reqwest 0.13, such as a private certificate authority.
+    /// Builds a client from a reqwest 0.13 builder, for example with a private certificate authority.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -46,10 +49,10 @@ impl ReqwestClient {
     /// # }
     /// ```
     ///
-    /// Redirects and retries are switched off whatever the builder says. A redirect would send the introspection credential
-    /// to a URL that nobody configured, or take keys from there.
+    /// Redirects and retries are always disabled. A redirect could send the introspection credential to a URL that was
+    /// not configured, or fetch keys from one.
     ///
-    /// Not checked: the other settings. A builder that accepts invalid certificates gets a client that accepts them.
+    /// Not checked: all other settings. If the builder accepts invalid certificates, so does the client.
     ///
     /// # Errors
     /// If [`reqwest::ClientBuilder::build`] fails.
@@ -93,7 +96,7 @@ impl fmt::Debug for ReqwestClient {
     }
 }
 
-/// Writes an error and its causes in one line. The text of a reqwest error alone ends at "error sending request".
+/// Formats an error and its causes in one line. A reqwest error itself only says "error sending request".
 fn with_causes(error: &reqwest::Error) -> HttpError {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -119,7 +122,7 @@ mod tests {
 
     const LIMIT: usize = 64 * 1024;
 
-    /// Far more than the buffers of a loopback connection hold.
+    /// Much more than the buffers of a loopback connection can hold.
     const HUGE: usize = 256 * 1024 * 1024;
 
     #[derive(Clone, Copy, Debug)]

@@ -66,7 +66,7 @@ impl EndpointClient {
             Err(FetchError::NoResponse(format!("no metadata within {:?}", self.timeout)))
         })?;
         let answer = timeout_at(deadline, self.ask_at(&endpoint, token)).await.unwrap_or_else(|_| {
-            Err(no_response(&endpoint, format_args!("no answer within {:?}", self.timeout)))
+            Err(no_response(&endpoint, format_args!("no response within {:?}", self.timeout)))
         });
         if answer.as_ref().is_err_and(CallFailure::suggests_a_move) {
             self.location.suspect_a_move();

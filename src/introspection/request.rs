@@ -8,7 +8,7 @@ use http::{
 use url::{Url, form_urlencoded};
 
 use super::ResourceServerCredential;
-use crate::{AccessToken, http_client::fetch::OUR_NAME};
+use crate::{AccessToken, http_client::fetch::USER_AGENT_VALUE};
 
 /// Writes the request. The token is in the body only, our credential in the header or the body but never in both.
 pub(super) fn introspection_request(
@@ -28,7 +28,7 @@ pub(super) fn introspection_request(
         .uri(endpoint.as_str())
         .header(ACCEPT, "application/json")
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .header(USER_AGENT, OUR_NAME)
+        .header(USER_AGENT, USER_AGENT_VALUE)
         .body(Bytes::from(form.finish()))?;
     if let Some(value) = credential.header()? {
         request.headers_mut().insert(AUTHORIZATION, value);

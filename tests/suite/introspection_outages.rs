@@ -374,7 +374,7 @@ async fn r7662_30_the_log_of_an_outage_names_its_cause_and_not_the_limit_of_call
 
     let warnings = lines(&log, "WARN");
     assert_eq!(warnings.len(), 1, "{}", log.text());
-    assert!(warnings[0].contains("no answer within 3s"), "{}", log.text());
+    assert!(warnings[0].contains("no response within 3s"), "{}", log.text());
 }
 
 #[tokio::test]
