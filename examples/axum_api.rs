@@ -1,6 +1,5 @@
 //! An axum service with three routes, two scopes and a custom claim. A real service needs only the lines above `main`.
-//!
-//! `cargo run --features axum,testing --example axum_api`
+//! Run it with `cargo run --features axum,testing --example axum_api`.
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
@@ -70,8 +69,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         (client.get(format!("{api}/orders")).bearer_auth(&token), 200),
         (client.post(format!("{api}/orders")).bearer_auth(&token), 403),
     ] {
-        let answer = request.send().await?;
-        println!("{}  {:?}", answer.status(), answer.headers().get("www-authenticate"));
+        let request = request.build()?;
+        print!("{} {}: ", request.method(), request.url().path());
+        let answer = client.execute(request).await?;
+        println!("{} {:?}", answer.status(), answer.headers().get("www-authenticate"));
         assert_eq!(answer.status(), expected);
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Protects an MCP server with access tokens, and shows what its tools and its clients get.
 //!
-//! `cargo run --example mcp_jenkins` starts an authorization server, an MCP server with two tools and its clients on this
-//! machine. It prints what each client gets, and fails if something is not as expected:
+//! `cargo run --features axum --example mcp_jenkins` starts an authorization server, an MCP server with two tools and its
+//! clients on this machine. It prints what each client gets, and fails if something is not as expected:
 //!
 //! | the client has | it gets |
 //! |---|---|
@@ -37,7 +37,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tower::Layer as _;
 use tower_bearer::{
-    ConfigError, JwtValidator, ProtectedResourceMetadata, ResourceServer, Scope, ScopeHierarchy,
+    ConfigError, JwtValidator, ProtectedResourceMetadata, Refusal, ResourceServer, Scope, ScopeHierarchy,
     ValidatedToken,
 };
 
@@ -94,10 +94,7 @@ impl Jenkins {
     ) -> Result<String, ErrorData> {
         let token = token(&parts)?;
         // The layer checks the scope that all tools need. A tool checks the scopes that only it needs.
-        if !token.allows(WRITE) {
-            let needed = Some(json!({ "scope": WRITE.as_str() }));
-            return Err(ErrorData::new(ErrorCode::INVALID_REQUEST, "insufficient_scope", needed));
-        }
+        token.require(WRITE).map_err(|refusal| insufficient_scope(&refusal))?;
         Ok(format!("build 1 of {job} (started by {})", token.subject().unwrap_or("nobody")))
     }
 }
@@ -106,6 +103,13 @@ impl Jenkins {
 fn token(parts: &Parts) -> Result<&ValidatedToken, ErrorData> {
     let token = parts.extensions.get::<ValidatedToken>();
     token.ok_or_else(|| ErrorData::internal_error("the server has no layer that validates tokens", None))
+}
+
+/// The refusal of a tool call, as a JSON-RPC error that names the scopes to ask for.
+fn insufficient_scope(refusal: &Refusal) -> ErrorData {
+    let scopes: Vec<_> = refusal.scopes().iter().map(Scope::as_str).collect();
+    let data = json!({ "scope": scopes.join(" ") });
+    ErrorData::new(ErrorCode::INVALID_REQUEST, "insufficient_scope", Some(data))
 }
 
 #[tokio::main]
@@ -154,7 +158,11 @@ pub(crate) async fn demonstrate() -> Result<(), Box<dyn Error>> {
     let tools: Vec<_> = client.list_all_tools().await?.into_iter().map(|tool| tool.name).collect();
     expect(&tools.join(", "), "", "list_jobs, trigger_build")?;
     expect(&call(&client, list_jobs()).await?, "app, docs", "(listed for alice)")?;
-    expect(&call(&client, trigger_build()).await?, "-32600 insufficient_scope", r#"{"scope":"mcp:write"}"#)?;
+    expect(
+        &call(&client, trigger_build()).await?,
+        "-32600 insufficient_scope",
+        r#"{"scope":"mcp:read mcp:write"}"#,
+    )?;
     client.cancel().await?;
 
     println!("\nA token with mcp:write, which implies mcp:read");

@@ -365,7 +365,7 @@ mod passing {
         let refused = call(&client, trigger_build()).await.unwrap();
         let listed = call(&client, list_jobs()).await.unwrap();
 
-        assert_eq!(refused, r#"-32600 insufficient_scope {"scope":"mcp:write"}"#);
+        assert_eq!(refused, r#"-32600 insufficient_scope {"scope":"mcp:read mcp:write"}"#);
         assert_eq!(listed, "app, docs (listed for alice)");
     }
 
