@@ -84,7 +84,7 @@ fn a_resource_server_lists_its_own_problems_and_those_of_the_metadata() {
         .resource_policy_uri("http://orders.example.com/policy");
 
     let error = ResourceServer::builder(validator)
-        .realm("caf\u{e9}")
+        .realm("a\u{e9}")
         .error_uri("a uri")
         .baseline_scopes([Scope::from_static("offline_access")])
         .resource_metadata(metadata)
