@@ -11,11 +11,11 @@ use crate::KeySet;
 use crate::url_policy::Loopback;
 use crate::{HttpClient, config_error::Problem, url_policy::check_url};
 
-/// An authorization server whose settings were checked.
+/// An authorization server with checked settings.
 #[derive(Clone, Debug)]
 pub(crate) struct CheckedAuthorizationServer {
     pub(crate) issuer: Issuer,
-    /// Whether the metadata names the endpoints that are not given.
+    /// Whether endpoints that are not configured are discovered in metadata.
     pub(crate) discovered: bool,
     pub(crate) jwks_uri: Option<Url>,
     pub(crate) introspection_endpoint: Option<Url>,
@@ -27,7 +27,7 @@ pub(crate) struct CheckedAuthorizationServer {
 }
 
 impl AuthorizationServer {
-    /// Checks all settings and adds what is wrong to `problems`. Returns `None` if there was anything.
+    /// Checks all settings and adds problems to `problems`. Returns `None` if there are any.
     pub(crate) fn check(self, problems: &mut Vec<Problem>) -> Option<CheckedAuthorizationServer> {
         let mut url = |setting, text: Option<&str>| {
             let checked = text.map(|text| check_url(setting, text, self.loopback)).transpose();
@@ -51,7 +51,7 @@ impl AuthorizationServer {
 }
 
 impl CheckedAuthorizationServer {
-    /// Returns the client that was set, or makes the default one.
+    /// Returns the configured client, or creates the default one.
     pub(crate) fn client(&self) -> Result<Arc<dyn HttpClient>, Problem> {
         if let Some(client) = &self.http_client {
             return Ok(Arc::clone(client));
@@ -64,11 +64,11 @@ impl CheckedAuthorizationServer {
         #[cfg(not(feature = "reqwest"))]
         Err(Problem::without_value(
             "http_client",
-            "expected an HttpClient, or the feature reqwest, to talk to the authorization server",
+            "expected an HttpClient, or the feature reqwest, to send requests to the authorization server",
         ))
     }
 
-    /// Makes a `ReqwestClient`. A proxy cannot reach the loopback of this machine, so none is used for it.
+    /// Creates a `ReqwestClient`. Proxies are disabled for loopback addresses, because a proxy cannot reach them.
     #[cfg(feature = "reqwest")]
     fn default_client(&self) -> Result<crate::ReqwestClient, crate::HttpError> {
         match self.loopback {

@@ -8,15 +8,19 @@ use crate::{
     url_policy::{Loopback, check_url},
 };
 
-/// The issuer identifier of an authorization server: an `https` URL without query and fragment (RFC 8414 section 2).
+/// The issuer identifier of an authorization server (RFC 8414 section 2).
 ///
-/// It is kept as it was written and compared character by character with tokens and metadata (RFC 8414 section 4). An issuer
-/// with a trailing slash, as at Auth0, is not the same as one without.
+/// An `https` URL without query and fragment.
+///
+/// It is not normalized. It is compared character by character with tokens and metadata (RFC 8414 section 4). An issuer
+/// with a trailing slash, as at Auth0, is different from one without.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Issuer(Arc<str>);
 
 impl Issuer {
-    /// Takes an issuer identifier.
+    /// Creates an issuer identifier from an `https` URL.
+    ///
+    /// Not checked: whether the server exists, and what the host resolves to.
     ///
     /// # Errors
     /// If it is not an `https` URL, or has a query, a fragment, a user name or a password.
@@ -24,11 +28,12 @@ impl Issuer {
         Ok(Self::check(issuer, Loopback::Refuse)?)
     }
 
-    /// Takes an issuer identifier that may be an `http` URL if its host is this machine: `127.0.0.0/8`, `[::1]` or
-    /// `localhost`. For development and tests.
+    /// Creates an issuer identifier that may also be an `http` URL on this machine.
+    ///
+    /// Allowed hosts for `http` are `127.0.0.0/8`, `[::1]` and `localhost`. For development and tests.
     ///
     /// # Errors
-    /// As for [`new`](Self::new), except for such an `http` URL.
+    /// As for [`new`](Self::new), except that such an `http` URL is accepted.
     pub fn new_on_loopback(issuer: &str) -> Result<Self, ConfigError> {
         Ok(Self::check(issuer, Loopback::Accept)?)
     }
@@ -41,7 +46,7 @@ impl Issuer {
         Ok(Self(issuer.into()))
     }
 
-    /// Tells whether the server is reached over TLS. Schemes are compared without case (RFC 3986 section 3.1).
+    /// Returns whether the URL is `https`. Schemes are case-insensitive (RFC 3986 section 3.1).
     pub(super) fn has_tls(&self) -> bool {
         self.0.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
     }

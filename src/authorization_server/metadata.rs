@@ -1,4 +1,4 @@
-//! Fetches the metadata of an authorization server: RFC 8414, or OpenID Connect Discovery if there is none.
+//! Fetches the metadata of an authorization server (RFC 8414 or OpenID Connect Discovery).
 
 use std::time::Duration;
 
@@ -16,8 +16,7 @@ use crate::{
     user_info::without_user_info,
 };
 
-/// The endpoints that a resource server needs. Each has a result of its own, so that one that cannot be used does no harm to
-/// a validator that needs the other.
+/// The endpoints that a resource server needs. Each has its own result, because a validator needs only one of them.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerMetadata {
     pub(crate) jwks_uri: Result<Url, FetchError>,
@@ -25,13 +24,13 @@ pub(crate) struct ServerMetadata {
 }
 
 impl ServerMetadata {
-    /// Looks for the metadata of `issuer`, one URL after the other. `timeout` is for each of them.
+    /// Fetches the metadata of `issuer`, trying one URL after the other. `timeout` applies to each of them.
     pub(crate) async fn fetch(
         client: &dyn HttpClient,
         issuer: &Issuer,
         timeout: Duration,
     ) -> Result<Self, FetchError> {
-        let mut last = FetchError::Unusable(format!("issuer {issuer:?} has no well-known address"));
+        let mut last = FetchError::Unusable(format!("issuer {issuer:?} has no well-known URL"));
         for url in well_known_urls(issuer) {
             let response = match get(client, &url, timeout).await {
                 Ok(response) => response,
@@ -43,7 +42,7 @@ impl ServerMetadata {
             };
             match document(&url, &response) {
                 Ok(members) => return Self::parse(&members, issuer, &url),
-                // Also 200 with HTML, which some servers send for every unknown path.
+                // Some servers send 200 with HTML for every unknown path.
                 Err(error) => last = error,
             }
         }
@@ -52,7 +51,7 @@ impl ServerMetadata {
 
     fn parse(members: &Members<'_>, issuer: &Issuer, url: &Url) -> Result<Self, FetchError> {
         let text = |name| members.find(name).and_then(strict_json::string);
-        // RFC 8414 section 3.3: if the issuer is not identical, the document must not be used.
+        // RFC 8414 section 3.3: if the issuer is not identical, the metadata must not be used.
         match text("issuer") {
             Some(found) if found == issuer.as_str() => {}
             found => {
@@ -63,7 +62,7 @@ impl ServerMetadata {
                 )));
             }
         }
-        // An issuer with TLS must not lead to a URL without.
+        // An `https` issuer must not name an `http` URL.
         let loopback = if issuer.has_tls() { Loopback::Refuse } else { Loopback::Accept };
         let endpoint = |name: &'static str| {
             let found =
@@ -78,7 +77,7 @@ impl ServerMetadata {
     }
 }
 
-/// Returns the URLs at which the metadata of an issuer can be, in the order in which they are tried.
+/// Returns the possible URLs of the metadata, in the order in which they are tried.
 fn well_known_urls(issuer: &Issuer) -> Vec<Url> {
     let Ok(base) = Url::parse(issuer.as_str()) else {
         return Vec::new();
@@ -99,7 +98,7 @@ fn well_known_urls(issuer: &Issuer) -> Vec<Url> {
     urls
 }
 
-/// Reads a document: 200, `application/json`, a JSON object (RFC 8414 section 3.2).
+/// Parses a response: status 200, `application/json`, a JSON object (RFC 8414 section 3.2).
 fn document<'a>(url: &Url, response: &'a http::Response<Bytes>) -> Result<Members<'a>, FetchError> {
     check_status(url, response)?;
     if !is_json(response) {

@@ -1,4 +1,4 @@
-//! The authorization server that issues the tokens: [`AuthorizationServer`] with its [`Issuer`] and its endpoints.
+//! The authorization server that issues the tokens: [`AuthorizationServer`] and its [`Issuer`].
 //!
 //! ```
 //! use tower_bearer::AuthorizationServer;
@@ -6,7 +6,7 @@
 //! // The metadata names the keys and the introspection endpoint (RFC 8414 or OpenID Connect Discovery).
 //! let discovered = AuthorizationServer::discover("https://as.example.com/tenant");
 //!
-//! // Without discovery, because the v1 issuer of Entra ID has no metadata of its own.
+//! // Without discovery: the v1 issuer of Entra ID has no metadata.
 //! let given = AuthorizationServer::with_endpoints("https://sts.windows.net/9b6e3b0a/")
 //!     .jwks_uri("https://login.microsoftonline.com/9b6e3b0a/discovery/keys");
 //! # let _ = (discovered, given);
@@ -26,17 +26,17 @@ use crate::{HttpClient, url_policy::Loopback, user_info::without_user_info};
 
 /// An authorization server (RFC 6749 section 1.1) whose tokens are accepted.
 ///
-/// Nothing is checked or fetched when it is made. The `build()` of a validator checks all settings and reports every problem
-/// in one [`ConfigError`](crate::ConfigError). Keys and metadata are fetched for the first token, so a service starts even if
-/// its authorization server is down.
+/// Creating one checks and fetches nothing. The `build()` of a validator checks all settings and reports every problem
+/// in one [`ConfigError`](crate::ConfigError). Keys and metadata are fetched when the first token arrives, so a service
+/// starts even if its authorization server is down.
 ///
-/// All URLs must be `https` without user name, password and fragment. Not checked: what their hosts resolve to.
+/// All URLs must be `https` and have no user name, password or fragment. Not checked: what their hosts resolve to.
 #[derive(Clone)]
 #[must_use]
 pub struct AuthorizationServer {
     issuer: Box<str>,
     loopback: Loopback,
-    /// Whether the metadata names the endpoints that are not given.
+    /// Whether endpoints that are not configured are discovered in metadata.
     discovered: bool,
     jwks_uri: Option<Box<str>>,
     introspection_endpoint: Option<Box<str>>,
@@ -46,21 +46,23 @@ pub struct AuthorizationServer {
 }
 
 impl AuthorizationServer {
-    /// Names an authorization server that publishes metadata.
+    /// Creates an authorization server whose endpoints are discovered in its metadata.
     ///
-    /// The metadata is looked for at three addresses, in this order: `/.well-known/oauth-authorization-server` (RFC 8414
-    /// section 3.1) and `/.well-known/openid-configuration`, both inserted before the path of the issuer, then
-    /// `/.well-known/openid-configuration` appended to the issuer (OpenID Connect Discovery 1.0 section 4). A document that
-    /// names another issuer ends the search and is not used (RFC 8414 section 3.3). Metadata is fetched again after a day, and
-    /// if the keys or the introspection endpoint are not found at the URL that it names.
+    /// Three URLs are tried, in this order: `/.well-known/oauth-authorization-server` (RFC 8414 section 3.1) and
+    /// `/.well-known/openid-configuration`, both inserted before the path of the issuer, then
+    /// `/.well-known/openid-configuration` appended to the issuer (OpenID Connect Discovery 1.0 section 4). Metadata
+    /// that names another issuer is not used and ends the search (RFC 8414 section 3.3). Metadata is fetched again
+    /// after a day, or if the keys or the introspection endpoint are not found at the URL in it.
     ///
     /// The issuer must be an `https` URL without query, fragment and user name (RFC 8414 section 2); `build()` checks it.
     pub fn discover(issuer: impl Into<String>) -> Self {
         Self::new(issuer.into(), true)
     }
 
-    /// Names an authorization server whose endpoints or keys are given: see [`jwks_uri`](Self::jwks_uri),
-    /// [`introspection_endpoint`](Self::introspection_endpoint) and [`keys`](Self::keys). No metadata is fetched.
+    /// Creates an authorization server whose endpoints or keys are configured.
+    ///
+    /// No metadata is fetched. Set [`jwks_uri`](Self::jwks_uri),
+    /// [`introspection_endpoint`](Self::introspection_endpoint) or [`keys`](Self::keys).
     ///
     /// The issuer must be an `https` URL without query, fragment and user name (RFC 8414 section 2); `build()` checks it.
     pub fn with_endpoints(issuer: impl Into<String>) -> Self {
@@ -80,27 +82,31 @@ impl AuthorizationServer {
         }
     }
 
-    /// Accepts `http` URLs on this machine (`127.0.0.0/8`, `[::1]` and `localhost`), for development and tests. Default:
-    /// every URL must be `https`.
+    /// Accepts `http` URLs on this machine, for development and tests.
+    ///
+    /// The hosts `127.0.0.0/8`, `[::1]` and `localhost` are accepted. Default: every URL must be `https`.
     pub fn allow_http_on_loopback(mut self) -> Self {
         self.loopback = Loopback::Accept;
         self
     }
 
-    /// Sets the URL of the key set (RFC 7517 section 5). Default: the one in the metadata.
+    /// Sets the URL of the key set (RFC 7517 section 5). Default: from metadata.
     pub fn jwks_uri(mut self, url: impl Into<String>) -> Self {
         self.jwks_uri = Some(url.into().into());
         self
     }
 
-    /// Sets the URL of the introspection endpoint (RFC 7662 section 2). Default: the one in the metadata.
+    /// Sets the URL of the introspection endpoint (RFC 7662 section 2).
+    ///
+    /// Default: from metadata.
     pub fn introspection_endpoint(mut self, url: impl Into<String>) -> Self {
         self.introspection_endpoint = Some(url.into().into());
         self
     }
 
-    /// Sets the keys themselves (RFC 7517 section 5). No keys are fetched, so a new key needs a restart. Default: keys are
-    /// fetched.
+    /// Sets fixed keys (RFC 7517 section 5). Default: keys are fetched.
+    ///
+    /// With fixed keys, no keys are fetched, so a new key requires a restart.
     #[cfg(feature = "jwt")]
     pub fn keys(mut self, keys: KeySet) -> Self {
         self.keys = Some(keys);
@@ -109,20 +115,21 @@ impl AuthorizationServer {
 
     /// Sets the HTTP client for this authorization server.
     ///
-    /// Default: a `ReqwestClient` for each validator, if the feature `reqwest` is on. Without that feature a client must be set,
-    /// unless nothing is fetched. Clones of a `ReqwestClient` share their connections.
+    /// Default: a new `ReqwestClient` for each validator, if the feature `reqwest` is enabled. Without this feature a
+    /// client is required, unless nothing is fetched. To share connections between validators, set clones of one
+    /// `ReqwestClient`.
     pub fn http_client(mut self, client: impl HttpClient) -> Self {
         self.http_client = Some(Arc::new(client));
         self
     }
 
-    /// Returns the issuer identifier as it was given.
+    /// Returns the issuer identifier as configured. It may not have been checked yet.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 }
 
-/// Hides user names and passwords in URLs, which are refused later.
+/// Hides user names and passwords in URLs. `build()` refuses such URLs.
 impl fmt::Debug for AuthorizationServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = |url: &Option<Box<str>>| url.as_deref().map(|url| without_user_info(url).into_owned());

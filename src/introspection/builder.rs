@@ -61,39 +61,44 @@ impl IntrospectionValidatorBuilder {
         }
     }
 
-    /// Sets how long a good verdict is reused for the same token, but not beyond its `exp` (RFC 7662 section 4).
+    /// Sets how long a positive result is reused for the same token.
     ///
-    /// The time counts from the moment the authorization server is asked. A revocation takes effect after this time at the
-    /// latest. Zero asks for every request, and concurrent requests with the same token do not share a call. Default: 60
-    /// seconds. Range: zero to 1 hour.
+    /// Default: 60 seconds. Range: zero to 1 hour. A result is never reused after `exp` (RFC 7662 section 4).
+    ///
+    /// The time starts when the introspection request is sent. A revocation takes effect after this time at the latest.
+    /// With zero, every request is introspected, and concurrent requests with the same token do not share a call.
     pub fn cache_ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
         self
     }
 
-    /// Sets how long it is remembered that a token is not active, counted like [`cache_ttl`](Self::cache_ttl).
+    /// Sets how long the result that a token is not active is cached.
     ///
-    /// Zero remembers nothing, and so does a `cache_ttl` of zero. At most 10 000 tokens are remembered. Default: 5 seconds.
-    /// Range: zero to 1 minute.
+    /// Default: 5 seconds. Range: zero to 1 minute. The time starts when the introspection request is sent.
+    ///
+    /// With zero, or if [`cache_ttl`](Self::cache_ttl) is zero, such results are not cached. At most 10,000 are cached.
     pub fn inactive_ttl(mut self, ttl: Duration) -> Self {
         self.inactive_ttl = ttl;
         self
     }
 
-    /// Accepts responses without `aud`, or with an empty one. Default: they are refused (RFC 9700 section 2.3).
+    /// Accepts responses with no `aud` or an empty one.
     ///
-    /// A response whose `aud` names only others is refused either way.
+    /// Default: they are refused (RFC 9700 section 2.3).
+    ///
+    /// A response whose `aud` contains only other audiences is always refused.
     ///
     /// # Security
-    /// Use this only if the authorization server answers `active: false` about every token that is not for this resource
-    /// server. RFC 7662 section 4 leaves that to the server. If it does not, a token for any other service is accepted here.
+    /// Use this only if the authorization server answers `active: false` for every token that is not for this resource
+    /// server. RFC 7662 section 4 leaves this to the server. If it does not, tokens for any other service are accepted.
     pub fn dangerously_allow_missing_audience(mut self) -> Self {
         self.missing_audience = MissingClaim::Accept;
         self
     }
 
-    /// Reads a `scope` that is an array of strings. Default: such a token has no scopes, since `scope` is a string in RFC
-    /// 7662 section 2.2.
+    /// Accepts a `scope` that is an array of strings.
+    ///
+    /// Default: such a token has no scopes, because RFC 7662 section 2.2 defines `scope` as a string.
     ///
     /// Changes nothing after or before [`scopes_from`](Self::scopes_from), which accepts arrays.
     pub fn accept_scope_array(mut self) -> Self {
@@ -132,28 +137,31 @@ impl IntrospectionValidatorBuilder {
         self
     }
 
-    /// Sends `token_type_hint=access_token` (RFC 7662 section 2.1). Default: no hint. Some servers find access tokens faster
-    /// with it.
+    /// Sends `token_type_hint=access_token` (RFC 7662 section 2.1). Default: no hint.
+    ///
+    /// Some servers find access tokens faster with the hint.
     pub fn token_type_hint(mut self) -> Self {
         self.token_type_hint = true;
         self
     }
 
-    /// Sets the tolerance for `exp` and `nbf` of the response, for clocks that differ. Default: 30 seconds. Range: zero to 5
-    /// minutes.
+    /// Sets the tolerated difference between this clock and the authorization server's.
+    ///
+    /// Applied to `exp` and `nbf` of the response. Default: 30 seconds. Range: zero to 5 minutes.
     pub fn clock_skew(mut self, clock_skew: Duration) -> Self {
         self.clock_skew = clock_skew;
         self
     }
 
-    /// Sets the deadline of a call, including the search for the endpoint; after it the request is answered 503. Default: 3
-    /// seconds. Range: 100 milliseconds to 1 minute.
+    /// Sets the maximum time for a call, including discovery of the endpoint.
+    ///
+    /// After it, the request is answered with 503. Default: 3 seconds. Range: 100 milliseconds to 1 minute.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Sets the clock. Default: [`SystemClock`].
+    /// Sets the clock used for token times and caching. Default: [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
@@ -162,8 +170,8 @@ impl IntrospectionValidatorBuilder {
     /// Builds the validator. No request is sent before the first token arrives.
     ///
     /// # Errors
-    /// Lists all settings that cannot work: an audience that is not a URI, a time out of its range, a credential that does
-    /// not fit into a header, and for the authorization server an issuer or a URL that is refused, no way to find the
+    /// If a setting is invalid. The error lists all problems: invalid settings of the authorization server, an audience
+    /// that is not a URI, a duration out of range, a credential that cannot be sent in a header, no way to find the
     /// introspection endpoint, or no HTTP client.
     ///
     /// Not checked: whether the authorization server can be reached and accepts the credential.
@@ -183,7 +191,7 @@ impl IntrospectionValidatorBuilder {
             problems.push(Problem::without_value("authorization server", expected));
         }
         let client = server.client().map_err(|problem| problems.push(problem)).ok();
-        // Without reuse every answer must be new, also that a token is not active.
+        // If results are not reused, negative results must not be cached either.
         let inactive_ttl = if self.ttl.is_zero() { Duration::ZERO } else { self.inactive_ttl };
         let inactive = InactiveCache::new(inactive_ttl, Arc::clone(&self.clock)).ok();
         if inactive.is_none() {

@@ -1,4 +1,4 @@
-//! Asks the introspection endpoint about one token: [`EndpointClient`].
+//! Calls the introspection endpoint: [`EndpointClient`].
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -21,11 +21,11 @@ use crate::{
 /// Maximum length of a response, in bytes.
 const MAX_RESPONSE_LEN: usize = 256 * 1024;
 
-/// Maximum number of concurrent calls; one more fails at once instead of waiting. At the default timeout of 3 seconds a
-/// server that does not answer gets about 80 calls a second.
+/// Maximum number of concurrent calls. Further calls fail immediately. With the default timeout of 3 seconds, a server
+/// that does not respond receives about 80 calls per second.
 pub(super) const MAX_CALLS: usize = 256;
 
-/// Calls the introspection endpoint, with a deadline and a maximum number of concurrent calls.
+/// Calls the introspection endpoint with a deadline and a limit on concurrent calls.
 pub(super) struct EndpointClient {
     pub(super) location: Arc<EndpointLocation>,
     pub(super) credential: ResourceServerCredential,
@@ -39,7 +39,7 @@ pub(super) struct EndpointClient {
 /// A response with status 200 and JSON.
 pub(super) struct Answer {
     pub(super) body: Bytes,
-    /// When the request was sent, on the monotonic clock. The answer is at most as new as this.
+    /// When the request was sent, on the monotonic clock. The answer may be as old as this.
     pub(super) asked: Duration,
 }
 
@@ -56,7 +56,7 @@ impl EndpointClient {
         Self { location, credential, client, clock, timeout, token_type_hint, calls }
     }
 
-    /// Asks about a token. The deadline includes the search for the endpoint.
+    /// Introspects a token. The deadline includes discovery of the endpoint.
     pub(super) async fn ask(&self, token: &AccessToken) -> Result<Answer, CallFailure> {
         let Ok(_permit) = self.calls.try_acquire() else {
             return Err(CallFailure::TooManyCalls);
@@ -68,8 +68,8 @@ impl EndpointClient {
         let answer = timeout_at(deadline, self.ask_at(&endpoint, token)).await.unwrap_or_else(|_| {
             Err(no_response(&endpoint, format_args!("no response within {:?}", self.timeout)))
         });
-        if answer.as_ref().is_err_and(CallFailure::suggests_a_move) {
-            self.location.suspect_a_move();
+        if answer.as_ref().is_err_and(CallFailure::may_have_moved) {
+            self.location.record_possible_move();
         }
         answer
     }

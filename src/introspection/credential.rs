@@ -6,10 +6,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::HeaderValue;
 use url::form_urlencoded;
 
-/// The credential of *this resource server* at the introspection endpoint (RFC 7662 section 2.1).
+/// The credential of this resource server at the introspection endpoint (RFC 7662 section 2.1).
 ///
-/// It was registered for the resource server at the authorization server. It is the only credential that this crate ever
-/// sends, and it is sent to the introspection endpoint only. `Debug` does not show it.
+/// It is registered for the resource server at the authorization server. It is sent to the introspection endpoint only,
+/// and this crate sends no other credential. `Debug` does not show it.
 #[derive(Clone)]
 pub struct ResourceServerCredential(Kind);
 
@@ -21,23 +21,28 @@ enum Kind {
 }
 
 impl ResourceServerCredential {
-    /// Sends an identifier and a secret in an HTTP Basic header, both form-encoded (RFC 6749 section 2.3.1). Servers call this
-    /// `client_secret_basic`; it is the usual choice.
+    /// Sends an identifier and a secret in an HTTP Basic header (RFC 6749 section 2.3.1).
+    ///
+    /// This is the usual choice. Servers call it `client_secret_basic`. Both values are form-encoded first.
     pub fn secret_basic(id: impl Into<String>, secret: impl Into<String>) -> Self {
         Self(Kind::Basic { id: id.into().into(), secret: secret.into().into() })
     }
 
-    /// Sends an identifier and a secret in the body. Servers call this `client_secret_post`.
+    /// Sends an identifier and a secret in the body (RFC 6749 section 2.3.1).
+    ///
+    /// Servers call this `client_secret_post`.
     pub fn secret_post(id: impl Into<String>, secret: impl Into<String>) -> Self {
         Self(Kind::Post { id: id.into().into(), secret: secret.into().into() })
     }
 
-    /// Sends a bearer token. It must be visible ASCII, which `build()` of the validator checks (RFC 6750 section 2.1).
+    /// Sends a bearer token (RFC 6750 section 2.1).
+    ///
+    /// It must be visible ASCII, which the `build()` of the validator checks.
     pub fn bearer(token: impl Into<String>) -> Self {
         Self(Kind::Bearer { token: token.into().into() })
     }
 
-    /// Returns the value of `Authorization`, if the credential is sent there.
+    /// Returns the value of the `Authorization` header, if the credential is sent in it.
     pub(super) fn header(&self) -> Result<Option<HeaderValue>, http::Error> {
         let value = match &self.0 {
             Kind::Basic { id, secret } => {
@@ -54,7 +59,7 @@ impl ResourceServerCredential {
         Ok(Some(value))
     }
 
-    /// Adds the credential to the form, if it is sent there (RFC 6749 section 2.3.1).
+    /// Adds the credential to the form, if it is sent in the body (RFC 6749 section 2.3.1).
     pub(super) fn add_to(&self, form: &mut form_urlencoded::Serializer<'_, String>) {
         match &self.0 {
             Kind::Post { id, secret } => {

@@ -1,18 +1,18 @@
-//! Why a call to the introspection endpoint gave no verdict: [`CallFailure`].
+//! Why a call to the introspection endpoint failed: [`CallFailure`].
 
 use std::time::Duration;
 
 use super::call::MAX_CALLS;
 use crate::{Issuer, ValidationError, http_client::fetch::FetchError, refusal::DEFAULT_RETRY_AFTER};
 
-/// A call without a verdict. Nothing about the token is known, and nothing is remembered.
+/// A failed call. It says nothing about the token, so nothing is cached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum CallFailure {
     /// No request was sent: the maximum number of concurrent calls is reached.
     TooManyCalls,
-    /// No response was received: no connection, a broken one, or no response in time.
+    /// No response was received: the connection failed or timed out.
     NoResponse { reason: String },
-    /// The authorization server cannot answer now, or its metadata cannot be used.
+    /// The authorization server is unavailable, or its metadata cannot be used.
     Unavailable { reason: String, retry_after: Duration },
     /// The response is not an introspection response.
     Malformed { reason: String },
@@ -25,12 +25,12 @@ impl CallFailure {
         Self::Malformed { reason: reason.into() }
     }
 
-    /// Tells whether the endpoint may have moved.
-    pub(super) fn suggests_a_move(&self) -> bool {
+    /// Returns whether the endpoint may have moved.
+    pub(super) fn may_have_moved(&self) -> bool {
         matches!(self, Self::NoResponse { .. } | Self::Refused { status: 404 | 405 })
     }
 
-    /// Returns the error for the request that needed the verdict.
+    /// Returns the error for the request.
     pub(super) fn to_error(&self, issuer: &Issuer) -> ValidationError {
         let issuer = issuer.as_str().into();
         let unavailable = |issuer, reason: &str, retry_after| ValidationError::IntrospectionUnavailable {

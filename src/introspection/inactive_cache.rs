@@ -1,4 +1,4 @@
-//! Remembers for some seconds which tokens the authorization server called inactive, so that repeating one costs no call.
+//! Caches for a few seconds which tokens are inactive, so that repeating one causes no call.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,15 +13,15 @@ use crate::{
     validator::{BuildTokenHasher, TokenHash, TokenHasher},
 };
 
-/// Maximum number of tokens remembered; they take about a megabyte. Junk fills the cache and evicts nothing but junk. A
-/// token that is repeated stays longer than one that came once.
+/// Maximum number of cached tokens, about a megabyte. Only inactive tokens are cached here, so invented tokens cannot
+/// evict valid ones. A token that is used repeatedly stays longer than one that was used once.
 const MAX_ENTRIES: usize = 10_000;
 
 pub(super) struct InactiveCache {
     hasher: TokenHasher,
     clock: Arc<dyn Clock>,
     ttl: Duration,
-    /// The moment until which an entry counts, on the monotonic clock. `None` if the time to live is zero.
+    /// When each entry expires, on the monotonic clock. `None` if the time to live is zero.
     entries: Option<Cache<TokenHash, Duration, UnitWeighter, BuildTokenHasher>>,
 }
 
@@ -43,7 +43,8 @@ impl InactiveCache {
         until.is_some_and(|until| self.clock.monotonic() < until)
     }
 
-    /// Remembers an answer. Its time to live counts from `asked`, the moment of the question on the monotonic clock.
+    /// Caches that a token is inactive. Its time to live starts at `asked`, when the request was sent on the monotonic
+    /// clock.
     pub(super) fn insert(&self, hash: TokenHash, asked: Duration) {
         if let Some(entries) = &self.entries {
             entries.insert(hash, asked.saturating_add(self.ttl));
@@ -61,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn r7662_20_junk_takes_no_more_than_its_share_of_memory() {
+    fn r7662_20_junk_tokens_use_bounded_memory() {
         let cache = InactiveCache::new(Duration::from_secs(60), Arc::new(SystemClock)).unwrap();
 
         for number in 0..3 * MAX_ENTRIES {
@@ -70,13 +71,13 @@ mod tests {
 
         let entries = cache.entries.unwrap();
         let memory = entries.memory_used().total();
-        // Each shard has its share of the entries, rounded up.
+        // Each shard holds its share of the entries, rounded up.
         assert!(entries.len() <= MAX_ENTRIES + entries.num_shards(), "{}", entries.len());
         assert!(memory <= 2 * 1_024 * 1_024, "{memory}");
     }
 
     #[test]
-    fn a_dead_token_in_use_stays_known_through_a_flood_of_junk() {
+    fn an_inactive_token_in_use_stays_cached_through_a_flood_of_junk() {
         let cache = InactiveCache::new(Duration::from_secs(60), Arc::new(SystemClock)).unwrap();
         let dead = cache.hash(&AccessToken::new("dead"));
         cache.insert(dead, SystemClock.monotonic());

@@ -1,7 +1,7 @@
-//! Where the introspection endpoint is: as configured, or as the metadata says.
+//! Finds the introspection endpoint, as configured or in metadata: [`EndpointLocation`].
 //!
-//! A URL that was found is kept until another one is found. The metadata is read again after a day and when the endpoint
-//! does not answer as one, in the background, so that no request waits for it.
+//! A URL stays in use until a new one is found. The metadata is read again in the background, after a day or if the
+//! endpoint does not respond correctly. Requests do not wait for it.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,15 +20,15 @@ use crate::{
 /// Age at which the URL is looked up again.
 const RENEW_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Minimum time between two searches while a URL is known. A token may make a firewall in front of the endpoint answer 404,
-/// so callers can cause searches.
+/// Minimum time between two searches while a URL is known. A token may cause a firewall in front of the endpoint to
+/// answer 404, so callers can trigger searches.
 const RENEW_PAUSE: Duration = Duration::from_secs(10);
 
-/// Minimum time from a failed search to the next one while no URL is known. Every request fails until then, so it is short:
-/// the endpoint is found at most this long after the server is back.
+/// Minimum time after a failed search while no URL is known. Every request fails until then, so it is short.
 const SEARCH_PAUSE: Duration = Duration::from_secs(1);
 
-/// How many searches in a row may get no response before there is a pause. A server that was restarted is found at once.
+/// Number of consecutive searches that may get no response before there is a pause, so that a restarted server is found
+/// at once.
 const SEARCHES_WITHOUT_PAUSE: u32 = 3;
 
 /// Finds the introspection endpoint of an authorization server.
@@ -36,11 +36,11 @@ pub(super) struct EndpointLocation {
     pub(super) server: CheckedAuthorizationServer,
     client: Arc<dyn HttpClient>,
     clock: Arc<dyn Clock>,
-    /// Deadline of a search.
+    /// Maximum time for a search.
     timeout: Duration,
-    /// What the searches found so far. Locked for some comparisons only, never while waiting.
+    /// The result of the searches so far. Never locked across an await.
     found: Mutex<Found>,
-    /// The search in progress, if there is one. It stores what it finds, even if all callers have left.
+    /// The search in progress, if there is one. It stores its result even if no caller waits any more.
     search: Arc<SingleFlight<(), Result<Url, FetchError>>>,
 }
 
@@ -50,13 +50,13 @@ struct Found {
     url: Option<Url>,
     /// When the URL is looked up again.
     renew_at: Duration,
-    /// Whether that is because the endpoint may have moved, and not because of age.
-    suspects_a_move: bool,
+    /// Whether the look-up is due because the endpoint may have moved, not because of age.
+    may_have_moved: bool,
     /// No search starts before this.
     paused_until: Duration,
     /// Why the last search failed, if it did.
     error: Option<FetchError>,
-    /// How many searches have failed since one succeeded.
+    /// Number of consecutive failed searches.
     failures: u32,
 }
 
@@ -67,12 +67,12 @@ impl EndpointLocation {
         clock: Arc<dyn Clock>,
         timeout: Duration,
     ) -> Arc<Self> {
-        // A search ends at its deadline, unless its runtime stands still. Then another one may start.
+        // A search ends at its deadline unless its runtime has stopped. In that case another one may start.
         let search = SingleFlight::new(1, timeout.saturating_mul(2));
         Arc::new(Self { server, client, clock, timeout, found: Mutex::default(), search })
     }
 
-    /// Returns the endpoint, and searches for it if it is not known yet.
+    /// Returns the endpoint. Searches for it if it is not known yet.
     pub(super) async fn find(self: &Arc<Self>) -> Result<Url, FetchError> {
         if let Some(configured) = &self.server.introspection_endpoint {
             return Ok(configured.clone());
@@ -92,7 +92,7 @@ impl EndpointLocation {
         }
     }
 
-    /// Starts a search in the background if the known URL is to be looked up again.
+    /// Starts a search in the background if one is due.
     fn renew_if_due(self: &Arc<Self>) {
         let now = self.clock.monotonic();
         let is_due = {
@@ -104,20 +104,20 @@ impl EndpointLocation {
         }
     }
 
-    /// Starts a search in the background, now or after the pause: the endpoint did not answer as one.
-    pub(super) fn suspect_a_move(self: &Arc<Self>) {
+    /// Records that the endpoint may have moved, and starts a search in the background, now or after the pause.
+    pub(super) fn record_possible_move(self: &Arc<Self>) {
         if self.server.introspection_endpoint.is_some() {
             return;
         }
         {
             let mut found = self.found();
             found.renew_at = found.renew_at.min(self.clock.monotonic());
-            found.suspects_a_move = true;
+            found.may_have_moved = true;
         }
         self.renew_if_due();
     }
 
-    /// Begins a search, unless there was one just before. Further ones are paused, also if it panics.
+    /// Starts a search unless there is a pause. Sets the next pause first, in case the search panics.
     fn begin(self: &Arc<Self>) -> Option<impl Future<Output = Result<Url, FetchError>> + use<>> {
         let now = self.clock.monotonic();
         let mut found = self.found();
@@ -128,7 +128,7 @@ impl EndpointLocation {
         Some(Arc::clone(self).search())
     }
 
-    /// Reads the metadata and stores what it says.
+    /// Fetches the metadata and stores the result.
     async fn search(self: Arc<Self>) -> Result<Url, FetchError> {
         let metadata = ServerMetadata::fetch(&*self.client, &self.server.issuer, self.timeout);
         let metadata = tokio::time::timeout(self.timeout, metadata).await.unwrap_or_else(|_| {
@@ -151,15 +151,15 @@ impl EndpointLocation {
                 *found = Found {
                     url: Some(url.clone()),
                     renew_at: now.saturating_add(RENEW_AFTER),
-                    suspects_a_move: false,
+                    may_have_moved: false,
                     paused_until: now.saturating_add(RENEW_PAUSE),
                     error: None,
                     failures: 0,
                 };
             }
             Err(error) => {
-                // Calls that fail are logged elsewhere, so only a regular look-up is worth a line, and only the first time.
-                if found.url.is_some() && !found.suspects_a_move && found.error.is_none() {
+                // Failed calls are logged elsewhere, so only the first failure of a scheduled look-up is logged here.
+                if found.url.is_some() && !found.may_have_moved && found.error.is_none() {
                     tracing::warn!(%issuer, %error, "introspection endpoint not looked up again, the known one is kept");
                 }
                 found.failures = found.failures.saturating_add(1);

@@ -1,36 +1,37 @@
-//! Validates tokens by asking the authorization server: [`IntrospectionValidator`] (RFC 7662).
+//! Validates tokens by introspection: [`IntrospectionValidator`] (RFC 7662).
 //!
-//! For opaque tokens, and for JWTs whose revocation must take effect soon. The layer reuses a good verdict for at most the
-//! [`cache_ttl`](IntrospectionValidatorBuilder::cache_ttl), and never beyond `exp`. Concurrent requests with the same new
-//! token share one call, which goes on if their callers leave.
+//! Use it for opaque tokens, and for JWTs whose revocation must take effect soon. The layer reuses a positive result
+//! for at most [`cache_ttl`](IntrospectionValidatorBuilder::cache_ttl), and never after `exp`. Concurrent requests with
+//! the same new token share one call, which goes on if a client disconnects.
 //!
-//! | the authorization server | the caller gets |
+//! | the authorization server | the client gets |
 //! |---|---|
 //! | answers `active: false` | 401 `invalid_token` |
-//! | cannot be reached, does not answer in time, or answers 5xx or 429 | 503, nothing is remembered |
-//! | sends something that is not an introspection response | 502, nothing is remembered |
-//! | answers 401, 403, 404 or 405 | 500, nothing is remembered |
+//! | cannot be reached, does not answer in time, or answers 5xx or 429 | 503, not cached |
+//! | sends something that is not an introspection response | 502, not cached |
+//! | answers 401, 403, 404 or 405 | 500, not cached |
 //!
 //! # Finding the endpoint
 //!
-//! With [`AuthorizationServer::discover`] the first request reads the metadata. The URL is kept until another one is found.
-//! The metadata is read again after a day, and if the endpoint does not respond or answers 404 or 405, but at most every 10
-//! seconds; requests do not wait for it. While no URL is known, a failed search is repeated after one second at the
-//! earliest. The first two searches without a response are not followed by this pause, so that a server that restarts is
-//! found at once.
+//! With [`AuthorizationServer::discover`], the first request fetches the metadata. The URL stays in use until a new one
+//! is found. The metadata is fetched again in the background after a day, or if the endpoint does not respond or
+//! answers 404 or 405, but at most every 10 seconds. Requests do not wait for it. While no URL is known, there is a
+//! pause of one second after a failed search. There is no pause after the first two searches that get no response, so
+//! that a restarting server is found at once.
 //!
 //! # Logs
 //!
-//! A change of state is logged, not every request: `error` if the server refuses us, `warn` if it does not answer or makes
-//! no sense, `info` when it works again. Each of these is logged at most once a minute, since a caller may cause some of
-//! them with a token that a firewall does not like.
+//! Changes of state are logged, not every request: `error` if the server refuses the request, `warn` if it does not
+//! respond or sends an invalid response, `info` when it works again. Each state is logged at most once a minute,
+//! because a client can cause some of them with a token that a firewall refuses.
 //!
 //! # Limits
 //!
-//! At most 256 calls run at once; a request that needs one more is answered 503. A response is read up to 256 KiB.
+//! At most 256 calls run at once. Further requests are answered with 503. The maximum length of a response is 256 KiB.
 //!
 //! **Not checked**: whether the token is for this resource server, if the response has no `aud` and
 //! [`dangerously_allow_missing_audience`](IntrospectionValidatorBuilder::dangerously_allow_missing_audience) is set.
+//! The layer checks the scopes for each route.
 //!
 //! ```
 //! use std::time::Duration;
@@ -39,7 +40,7 @@
 //! # #[cfg(feature = "reqwest")]
 //! # fn main() -> Result<(), tower_bearer::ConfigError> {
 //! let authorization_server = AuthorizationServer::discover("https://as.example.com");
-//! // The credential of this resource server itself, registered for it at the authorization server.
+//! // The credential of this resource server, registered at the authorization server.
 //! let credential = ResourceServerCredential::secret_basic("orders", "s3cret");
 //! let validator = IntrospectionValidator::builder(authorization_server, credential, "https://orders.example.com")
 //!     .cache_ttl(Duration::from_secs(30))
@@ -71,15 +72,17 @@ use crate::{
     validator::{BuiltIn, Private},
 };
 
-/// Validates access tokens by asking the authorization server (RFC 7662). Clones are cheap and share their state.
+/// Validates access tokens by introspection at the authorization server (RFC 7662).
+///
+/// Cloning is cheap, and clones share their state. See the [module documentation](self) for responses, logs and limits.
 #[derive(Clone)]
 pub struct IntrospectionValidator(Arc<Introspection>);
 
 impl IntrospectionValidator {
-    /// Starts a configuration.
+    /// Creates a builder from the authorization server, the credential and the audience.
     ///
-    /// Tokens of this authorization server are accepted if they are for this audience (RFC 9700 section 2.3). The credential
-    /// is the one that this resource server has at the introspection endpoint (RFC 7662 section 2.1). Everything is checked in
+    /// The credential is that of this resource server at the introspection endpoint (RFC 7662 section 2.1). Tokens are
+    /// accepted if they are for the audience (RFC 9700 section 2.3). All settings are checked in
     /// [`build`](IntrospectionValidatorBuilder::build).
     pub fn builder(
         authorization_server: AuthorizationServer,
@@ -99,7 +102,7 @@ impl TokenValidator for IntrospectionValidator {
         vec![self.0.issuer.clone()]
     }
 
-    /// No, if every request is to be asked about: a shared answer may be older than the request.
+    /// Returns false if results are not reused, because a shared answer may be older than the request.
     fn shares_calls(&self, _: &AccessToken) -> bool {
         !self.0.ttl.is_zero()
     }

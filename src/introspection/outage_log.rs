@@ -1,4 +1,4 @@
-//! Logs when introspection stops and starts to give verdicts, without a line for every request: [`OutageLog`].
+//! Logs when introspection starts and stops failing, not every request: [`OutageLog`].
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -8,23 +8,23 @@ use std::{
 use super::{call::MAX_CALLS, failure::CallFailure};
 use crate::{Clock, Issuer};
 
-/// Minimum time between two lines about the same state. A caller whose token makes a firewall answer 403 could otherwise
-/// fill the log.
+/// Minimum time between two log lines about the same state. Otherwise a client whose token causes a firewall to answer
+/// 403 could fill the log.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Logs changes of state, each kind of state at most once a minute. A change within that minute is logged after it, if it
-/// still holds then.
+/// Logs changes of state, each state at most once a minute. A change within that minute is logged after it, if the
+/// state is still the same.
 pub(super) struct OutageLog {
     issuer: Issuer,
     clock: Arc<dyn Clock>,
     history: Mutex<History>,
 }
 
-/// What a completed call says about the authorization server.
+/// The state of the authorization server, as shown by a completed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Answering,
-    /// The server answers, but more calls were needed at once than are made.
+    /// The server answers, but calls were refused at the limit of concurrent calls.
     AnsweringBelowDemand,
     NoResponse,
     Unavailable,
@@ -33,9 +33,9 @@ enum State {
 }
 
 struct History {
-    /// The state that was logged last.
+    /// The last logged state.
     logged: State,
-    /// When each state was logged last, on the monotonic clock. One entry for each of a handful of states.
+    /// When each state was last logged, on the monotonic clock. There are only a few states.
     times: Vec<(State, Duration)>,
     /// Whether calls were refused at the limit since the last completed call.
     is_limited: bool,
@@ -51,7 +51,7 @@ impl OutageLog {
     pub(super) fn report(&self, failure: Option<&CallFailure>) {
         let now = self.clock.monotonic();
         let state = match failure {
-            // A server that does not answer leads to the limit. The calls in progress will tell the cause.
+            // A server that does not respond causes the limit to be reached. The calls in progress will show the cause.
             Some(CallFailure::TooManyCalls) => {
                 self.history().is_limited = true;
                 return;
@@ -98,7 +98,7 @@ impl History {
             .then_some(below_demand)
     }
 
-    /// Tells whether the state may be logged now, and if so records that it is.
+    /// Returns whether the state may be logged now, and records that it is logged.
     fn take_turn(&mut self, state: State, now: Duration) -> bool {
         match self.times.iter_mut().find(|(known, _)| *known == state) {
             Some((_, last)) if now.saturating_sub(*last) < PAUSE => return false,

@@ -1,4 +1,4 @@
-//! Writes the introspection request (RFC 7662 section 2.1).
+//! Builds the introspection request (RFC 7662 section 2.1).
 
 use bytes::Bytes;
 use http::{
@@ -10,7 +10,7 @@ use url::{Url, form_urlencoded};
 use super::ResourceServerCredential;
 use crate::{AccessToken, http_client::fetch::USER_AGENT_VALUE};
 
-/// Writes the request. The token is in the body only, our credential in the header or the body but never in both.
+/// Builds the request. The token is only in the body. The credential is in the header or in the body, never in both.
 pub(super) fn introspection_request(
     endpoint: &Url,
     token: &AccessToken,

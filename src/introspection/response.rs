@@ -21,12 +21,12 @@ const NOT_CLAIMS: [&str; 2] = ["active", "username"];
 /// Reads a response. `None` means that the token is not active, whatever else the response says about it.
 pub(super) fn parse(body: &[u8], scope_sources: &ScopeSources) -> Result<Option<ClaimsSet>, String> {
     let members = Members::parse(body)
-        .map_err(|_| "not an acceptable JSON object, or a member appears twice".to_owned())?;
+        .map_err(|_| "not an acceptable JSON object, or has a duplicate member".to_owned())?;
     match members.find("active") {
         Some("true") => {}
         Some("false") => return Ok(None),
         Some(_) => return Err("active is not a boolean".to_owned()),
-        None => return Err("active missing".to_owned()),
+        None => return Err("missing active".to_owned()),
     }
     // Some servers write all members of RFC 7662 section 2.2, with `null` for those that are absent. A `cnf` of `null` is not
     // treated as absent: the server meant to bind the token.

@@ -1,4 +1,4 @@
-//! Judges a response of the introspection endpoint by its status and content type.
+//! Checks the status and content type of an introspection response.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use url::Url;
 use super::failure::CallFailure;
 use crate::{http_client::fetch::is_json, refusal::DEFAULT_RETRY_AFTER};
 
-/// Maximum `Retry-After` of the authorization server that is passed on.
+/// Maximum `Retry-After` that is passed on from the authorization server.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// Accepts 200 with JSON (RFC 7662 section 2.2). Every other response is a failure of the server, of us, or makes no sense.
+/// Accepts 200 with JSON (RFC 7662 section 2.2). Every other response is a failure.
 pub(super) fn check_status(endpoint: &Url, response: &Response<Bytes>) -> Result<(), CallFailure> {
     match response.status().as_u16() {
         200 if is_json(response) => Ok(()),
@@ -21,13 +21,15 @@ pub(super) fn check_status(endpoint: &Url, response: &Response<Bytes>) -> Result
             reason: format!("POST {endpoint}: status {status}"),
             retry_after: retry_after(response).unwrap_or(DEFAULT_RETRY_AFTER).min(MAX_RETRY_AFTER),
         }),
-        // RFC 7662 section 2.3: 401 for a wrong credential. The others say that it is not accepted, or not here.
+        // RFC 7662 section 2.3: 401 means that the credential is wrong. 403 refuses it, and 404 and 405 mean that there
+        // is no endpoint at this URL.
         status @ (401 | 403 | 404 | 405) => Err(CallFailure::Refused { status }),
-        // Following a redirect would send our credential and the token to an address that nobody configured.
-        300..=399 => Err(CallFailure::malformed("a redirect, which is not followed")),
-        // RFC 7662 section 2.2: a token that is not understood is not active. Some servers answer 400 to a wrong credential.
+        // Following a redirect would send the credential and the token to a URL that was not configured.
+        300..=399 => Err(CallFailure::malformed("redirects are not followed")),
+        // RFC 7662 section 2.2: an unknown token is answered with `active: false`, not 400. Some servers answer 400 to
+        // a wrong credential.
         400 => {
-            Err(CallFailure::malformed("status 400, which may be about this resource server's credential"))
+            Err(CallFailure::malformed("status 400, possibly because of this resource server's credential"))
         }
         status => Err(CallFailure::malformed(format!("status {status}, which RFC 7662 does not define"))),
     }
@@ -66,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn each_status_is_the_failure_of_one_side() {
+    fn each_status_is_the_failure_of_the_server_or_of_our_request() {
         for status in [500, 502, 503, 504, 599, 429] {
             assert!(matches!(check(status, &[]), Err(CallFailure::Unavailable { .. })), "{status}");
         }

@@ -17,17 +17,17 @@ use super::{
 };
 use crate::{AccessToken, ClaimsSet, Clock, Issuer, ValidatedToken, ValidationError, token::Reuse};
 
-/// The settings and the state of a validator.
+/// The settings and state of a validator.
 pub(super) struct Introspection {
     pub(super) issuer: Issuer,
     pub(super) endpoint: EndpointClient,
     pub(super) policy: IntrospectionPolicy,
-    /// How long a good verdict may be reused.
+    /// How long a positive result may be reused.
     pub(super) ttl: Duration,
     pub(super) inactive: InactiveCache,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) outages: OutageLog,
-    /// Whether the setting for answers without `aud` was logged.
+    /// Whether the warning about responses without `aud` was logged.
     pub(super) has_logged_audience: AtomicBool,
 }
 
@@ -52,15 +52,15 @@ impl Introspection {
         Ok(ValidatedToken::introspected(claims, expired_from, self.reuse(asked)))
     }
 
-    /// Reads an answer: when the server was asked, and the claims of an active token.
+    /// Parses an answer. Returns when the request was sent, and the claims if the token is active.
     fn parse(&self, answer: &Answer) -> Result<(Duration, Option<ClaimsSet>), CallFailure> {
         let claims =
             response::parse(&answer.body, &self.policy.scope_sources).map_err(CallFailure::malformed)?;
         Ok((answer.asked, claims))
     }
 
-    /// Returns how long a verdict may be reused. The time counts from the question, since a revocation between question and
-    /// answer may not be in the answer.
+    /// Returns how long a verdict may be reused. The time starts when the request was sent, because the answer may not
+    /// include a revocation after that.
     fn reuse(&self, asked: Duration) -> Reuse {
         let age = self.clock.monotonic().saturating_sub(asked);
         match self.ttl.saturating_sub(age) {
@@ -69,7 +69,8 @@ impl Introspection {
         }
     }
 
-    /// Names the setting for answers without `aud`, once: they may come with every token.
+    /// Logs a warning that names the setting for responses without `aud`, only once, because every response may lack
+    /// it.
     fn log_missing_audience(&self) {
         if !self.has_logged_audience.swap(true, Ordering::Relaxed) {
             tracing::warn!(
