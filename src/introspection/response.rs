@@ -1,4 +1,4 @@
-//! Reads the introspection response (RFC 7662 section 2.2) and checks the claims of an active token.
+//! Parses the introspection response (RFC 7662 section 2.2) and checks the claims of an active token.
 
 use crate::{
     ClaimsSet, UnixTime, ValidationError,
@@ -6,7 +6,7 @@ use crate::{
     strict_json::{self, Members},
 };
 
-/// What the claims of an active token must be.
+/// The values that the claims of an active token must have.
 #[derive(Clone, Debug)]
 pub(super) struct IntrospectionPolicy {
     /// Issuer, audience, `exp` and `nbf`.
@@ -14,11 +14,11 @@ pub(super) struct IntrospectionPolicy {
     pub(super) scope_sources: ScopeSources,
 }
 
-/// Members that are not claims of the token: one describes the response, the other is a name for display. [`ClaimsSet`]
-/// leaves the identity of a client out by itself.
+/// Members that are not used as claims: one describes the response, the other is a display name. [`ClaimsSet`] itself
+/// drops members that identify the client.
 const NOT_CLAIMS: [&str; 2] = ["active", "username"];
 
-/// Reads a response. `None` means that the token is not active, whatever else the response says about it.
+/// Parses a response. Returns `None` if the token is not active; other members are ignored then.
 pub(super) fn parse(body: &[u8], scope_sources: &ScopeSources) -> Result<Option<ClaimsSet>, String> {
     let members = Members::parse(body)
         .map_err(|_| "not an acceptable JSON object, or has a duplicate member".to_owned())?;
@@ -28,14 +28,15 @@ pub(super) fn parse(body: &[u8], scope_sources: &ScopeSources) -> Result<Option<
         Some(_) => return Err("active is not a boolean".to_owned()),
         None => return Err("missing active".to_owned()),
     }
-    // Some servers write all members of RFC 7662 section 2.2, with `null` for those that are absent. A `cnf` of `null` is not
-    // treated as absent: the server meant to bind the token.
+    // Some servers write all members of RFC 7662 section 2.2, with `null` for absent ones. A `cnf` of `null` does not
+    // count as absent, because the server may have meant to bind the token to a key.
     let claims = ClaimsSet::from_members(&members.without_nulls_but("cnf"), scope_sources, &NOT_CLAIMS);
     claims.map(Some).map_err(|error| error.to_string())
 }
 
 impl IntrospectionPolicy {
-    /// Checks what the server may not have checked. Returns the first moment at which the token is refused.
+    /// Checks the claims, in case the server did not. Returns the time from which the token is refused, if there is
+    /// one.
     pub(super) fn check(
         &self,
         claims: &ClaimsSet,
@@ -50,8 +51,8 @@ impl IntrospectionPolicy {
     }
 }
 
-/// Refuses a response that says it is about another kind of token: endpoints answer for refresh and ID tokens too. A
-/// `token_type` that names a scheme must name the one that was used. Other values are ignored.
+/// Refuses a response about another kind of token, because endpoints also accept refresh and ID tokens. A `token_type`
+/// of `DPoP` is refused too, because the token was sent as a bearer token. Other values are ignored.
 fn check_kind(claims: &ClaimsSet) -> Result<(), ValidationError> {
     let says = |name: &str, others: &[&str]| {
         let value = claims.raw_claim(name);

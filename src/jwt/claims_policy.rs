@@ -30,7 +30,7 @@ impl ClaimsPolicy {
         self.rules.check_issuer(&claims)?;
         self.check_token_type(&claims)?;
         let expired_from = self.rules.check_expiry(&claims, now)?;
-        // The rules refuse a token without `exp`, which their type does not say.
+        // Cannot fail: the rules refuse a token without `exp`.
         let expired_from = expired_from.ok_or(ValidationError::MissingClaim("exp"))?;
         self.rules.check_not_before(&claims, now)?;
         let too_old_from = self.check_issued_at(&claims, now)?;
