@@ -1,4 +1,4 @@
-//! The document (RFC 9728 section 2) and its path (section 3.1).
+//! The metadata document (RFC 9728 section 2) and its path (section 3.1).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,10 +8,10 @@ use url::Url;
 use super::ProtectedResourceMetadata;
 use crate::{Issuer, Scope, config_error::Problem, scope::OFFLINE_ACCESS, url_policy::check_url};
 
-/// The path of the document of a resource without a path.
+/// The path of the document, for a resource without a path.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
-/// Metadata as a resource server publishes it. Cheap to clone.
+/// Published metadata. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Publication(Arc<Published>);
 
@@ -22,14 +22,14 @@ struct Published {
     url: Box<str>,
     path: Box<str>,
     other_path: Option<Box<str>>,
-    /// The listed scopes, or else the baseline scopes and those of each guard as it is made.
+    /// The configured scopes, or the baseline scopes plus those of each guard created so far.
     scopes: Mutex<Vec<Scope>>,
     grows: bool,
 }
 
 impl Publication {
     /// # Errors
-    /// Lists what is wrong with the settings.
+    /// If a setting is invalid. All problems are returned.
     pub(crate) fn new(
         metadata: ProtectedResourceMetadata,
         issuers: &[Issuer],
@@ -57,7 +57,7 @@ impl Publication {
         if url.query().is_some() {
             tracing::warn!(
                 %resource,
-                "resource identifier with a query, which RFC 9728 section 1.2 advises against"
+                "resource identifier has a query, which RFC 9728 section 1.2 advises against"
             );
         }
         let path = well_known_path(&url);
@@ -65,7 +65,7 @@ impl Publication {
         members.insert("resource".into(), (*resource).into());
         members.insert("bearer_methods_supported".into(), json!(["header"]));
         if issuers.is_empty() {
-            // RFC 9728 section 2: `authorization_servers` is optional. Clients of MCP need it.
+            // RFC 9728 section 2: `authorization_servers` is optional, but MCP clients need it.
             tracing::warn!(
                 %resource,
                 "metadata without authorization_servers, since the validator names no issuers: clients cannot find out \
@@ -91,13 +91,13 @@ impl Publication {
         &self.0.url
     }
 
-    /// Returns every path at which the document is served. The RFC removes only a slash that follows the host, as the MCP SDK
-    /// for Python does. The SDK for TypeScript removes the last slash of any path.
+    /// Returns every path at which the document is served. RFC 9728 and the MCP SDK for Python remove a trailing slash
+    /// only if it directly follows the host. The MCP SDK for TypeScript removes it from any path.
     pub(crate) fn paths(&self) -> Vec<&str> {
         std::iter::once(&*self.0.path).chain(self.0.other_path.as_deref()).collect()
     }
 
-    /// Adds the scopes of a guard to the published ones, unless the scopes were listed.
+    /// Adds the scopes of a guard to the published ones, unless the scopes were configured.
     pub(crate) fn add_scopes<'a>(&self, scopes: impl IntoIterator<Item = &'a Scope>) {
         if !self.0.grows {
             return;
@@ -110,7 +110,7 @@ impl Publication {
         }
     }
 
-    /// Writes the document. Members without a value are left out (RFC 9728 section 3.2).
+    /// Returns the document. Members without a value are omitted (RFC 9728 section 3.2).
     pub(crate) fn document(&self) -> Value {
         let mut members = self.0.members.clone();
         let scopes = self.0.scopes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,7 +122,8 @@ impl Publication {
     }
 }
 
-// RFC 9728 section 3.1: the well-known part goes between host and path. A slash that only follows the host is removed.
+// RFC 9728 section 3.1: the well-known part is inserted between host and path. A slash that directly follows the host
+// is removed.
 fn well_known_path(resource: &Url) -> String {
     match resource.path() {
         "/" => WELL_KNOWN.to_owned(),
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn r9728_07_a_query_is_kept_behind_the_path() {
+    fn r9728_07_a_query_is_kept_after_the_path() {
         let publication = publication("https://h/a?t=1");
 
         assert_eq!(publication.url(), "https://h/.well-known/oauth-protected-resource/a?t=1");
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn listed_scopes_do_not_grow() {
+    fn configured_scopes_are_not_extended() {
         let metadata = ProtectedResourceMetadata::new("https://h");
         let metadata = metadata.scopes_supported([Scope::from_static("read")]);
         let publication = Publication::new(metadata, &[], &[Scope::from_static("base")]).unwrap();

@@ -1,8 +1,8 @@
-//! What the resource publishes about itself: [`ProtectedResourceMetadata`] (RFC 9728).
+//! Publishes metadata about the protected resource: [`ProtectedResourceMetadata`] (RFC 9728).
 //!
-//! A client that gets a 401 finds the URL of the document in the challenge. The document names the authorization servers to get
-//! a token from. Most of it follows from the configuration and cannot contradict it: the authorization servers come from the
-//! validator, the scopes from the guards.
+//! A client that receives a 401 finds the URL of the metadata in the challenge. The metadata names the authorization
+//! servers that issue tokens. Most members are derived from the configuration, so they cannot contradict it: the
+//! authorization servers come from the validator, the scopes from the guards.
 //!
 //! ```
 //! use tower_bearer::ProtectedResourceMetadata;
@@ -29,12 +29,12 @@ use crate::{
 
 /// The settings of the metadata document of one protected resource.
 ///
-/// Nothing is checked when it is made: [`ResourceServerBuilder::build`](crate::ResourceServerBuilder::build) checks all
+/// Creating one checks nothing. [`ResourceServerBuilder::build`](crate::ResourceServerBuilder::build) checks all
 /// settings and reports every problem in one [`ConfigError`](crate::ConfigError).
 #[derive(Clone)]
 #[must_use]
 pub struct ProtectedResourceMetadata {
-    /// As it was written: it is published so, and clients compare it so (RFC 9728 section 3.3).
+    /// Published exactly as configured, because clients compare it as a string (RFC 9728 section 3.3).
     resource: Box<str>,
     scopes_supported: Option<Vec<Scope>>,
     members: Map<String, Value>,
@@ -45,10 +45,13 @@ pub struct ProtectedResourceMetadata {
 }
 
 impl ProtectedResourceMetadata {
-    /// Names the resource by its identifier: the URL that its clients use.
+    /// Creates metadata for the resource with this identifier: the URL that clients use.
     ///
-    /// Clients compare it with the URL of their request, so give the public URL, as seen from outside of any proxy. Nothing is
-    /// taken from the `Host` header. It must be an `https` URL without fragment and user name (RFC 9728 section 1.2).
+    /// It must be an `https` URL without fragment, user name or password (RFC 9728 section 1.2); `build()` checks this.
+    ///
+    /// # Deployment
+    /// Clients compare it with the URL of their request. Behind a proxy, use the public URL. The `Host` header is never
+    /// used.
     pub fn new(resource: impl Into<String>) -> Self {
         Self {
             resource: resource.into().into(),
@@ -60,17 +63,20 @@ impl ProtectedResourceMetadata {
         }
     }
 
-    /// Accepts `http` URLs on this machine (`127.0.0.0/8`, `[::1]` and `localhost`), for development and tests. Default:
-    /// every URL must be `https`.
+    /// Accepts `http` URLs on this machine, for development and tests.
+    ///
+    /// The hosts `127.0.0.0/8`, `[::1]` and `localhost` are accepted. Default: every URL must be `https`.
     pub fn allow_http_on_loopback(mut self) -> Self {
         self.loopback = Loopback::Accept;
         self
     }
 
-    /// Lists the scopes to publish (`scopes_supported`, RFC 9728 section 2). Clients that ask for all of them get fewer rights
-    /// if the list is short. Default: the baseline scopes and those of the guards made so far.
+    /// Sets the published scopes (`scopes_supported`, RFC 9728 section 2).
     ///
-    /// `offline_access` is refused: whether a client gets a refresh token is not the resource's business.
+    /// Default: the baseline scopes and those of the guards created so far. Some clients request all published scopes,
+    /// so a short list keeps their tokens narrow.
+    ///
+    /// `offline_access` is refused, because it asks for a refresh token and is not a scope of the resource.
     pub fn scopes_supported(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
         let scopes: Vec<_> = scopes.into_iter().collect();
         if scopes.iter().any(|scope| scope.as_str() == OFFLINE_ACCESS) {
@@ -81,35 +87,37 @@ impl ProtectedResourceMetadata {
         self
     }
 
-    /// Sets the name to show to users (`resource_name`). Default: none.
+    /// Sets the name shown to users (`resource_name`, RFC 9728 section 2). Default: none.
     pub fn resource_name(self, name: impl Into<String>) -> Self {
         self.with_member("resource_name", name.into())
     }
 
-    /// Sets the name to show to users in one language, given as a BCP 47 tag such as `de` (RFC 9728 section 2.1).
+    /// Sets the name shown to users in one language (RFC 9728 section 2.1). Default: none.
+    ///
+    /// `language` is a BCP 47 tag such as `de`. Not checked: whether it is a valid tag.
     pub fn resource_name_in(self, language: &str, name: impl Into<String>) -> Self {
         self.with_member(&format!("resource_name#{language}"), name.into())
     }
 
-    /// Sets the address of a page for developers (`resource_documentation`), an `https` URL.
+    /// Sets the `https` URL of a page for developers (`resource_documentation`). Default: none.
     pub fn resource_documentation(self, url: impl Into<String>) -> Self {
         self.with_url("resource_documentation", url.into())
     }
 
-    /// Sets the address of a page about how data may be used (`resource_policy_uri`), an `https` URL.
+    /// Sets the `https` URL of the policy on data use (`resource_policy_uri`). Default: none.
     pub fn resource_policy_uri(self, url: impl Into<String>) -> Self {
         self.with_url("resource_policy_uri", url.into())
     }
 
-    /// Sets the address of the terms of service (`resource_tos_uri`), an `https` URL.
+    /// Sets the `https` URL of the terms of service (`resource_tos_uri`). Default: none.
     pub fn resource_tos_uri(self, url: impl Into<String>) -> Self {
         self.with_url("resource_tos_uri", url.into())
     }
 
-    /// Adds a member that this crate does not know, such as a translation (`resource_tos_uri#de`).
+    /// Adds any other member, such as a translation (`resource_tos_uri#de`).
     ///
-    /// Refused are the names of members that follow from the configuration, and empty values: a member without value is left
-    /// out (RFC 9728 section 3.2).
+    /// `build()` refuses members that are derived from the configuration, and empty values, because members without a
+    /// value must be omitted (RFC 9728 section 3.2). Not checked: the value.
     pub fn member(mut self, name: &str, value: impl Into<Value>) -> Self {
         let value = value.into();
         let is_empty = match &value {
@@ -119,7 +127,7 @@ impl ProtectedResourceMetadata {
             Value::Object(_) | Value::Bool(_) | Value::Number(_) => false,
         };
         if DERIVED.contains(&name) {
-            let expected = "expected a member that does not follow from the configuration";
+            let expected = "expected a member that is not derived from the configuration";
             self.problems.push(Problem::new("metadata member", name, expected));
         } else if is_empty {
             let expected = "expected a value (RFC 9728 section 3.2)";
@@ -128,7 +136,9 @@ impl ProtectedResourceMetadata {
         self.with_member(name, value)
     }
 
-    /// Adds the metadata as a signed JWT (`signed_metadata`, RFC 9728 section 2.2). It is published as given and not checked.
+    /// Adds the metadata as a signed JWT (`signed_metadata`, RFC 9728 section 2.2).
+    ///
+    /// Default: none. Not checked: the JWT is published as it is.
     pub fn signed_metadata(self, jwt: impl Into<String>) -> Self {
         self.with_member("signed_metadata", jwt.into())
     }
@@ -144,7 +154,7 @@ impl ProtectedResourceMetadata {
     }
 }
 
-/// Hides user names and passwords in URLs, which are refused later, and the values of other members.
+/// Hides user names and passwords in URLs, and the values of other members.
 impl fmt::Debug for ProtectedResourceMetadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProtectedResourceMetadata")
@@ -157,7 +167,8 @@ impl fmt::Debug for ProtectedResourceMetadata {
     }
 }
 
-/// Members that follow from the configuration. The last three are about tokens bound to a key, which are all refused here.
+/// Members that are derived from the configuration. The last three are about tokens that are bound to a key, which this
+/// crate refuses.
 const DERIVED: [&str; 7] = [
     "resource",
     "authorization_servers",

@@ -1,4 +1,4 @@
-//! The service that answers with the document, without credentials and to any origin (RFC 9728 section 3).
+//! Serves the metadata without credentials and to any origin (RFC 9728 section 3): [`MetadataService`].
 
 use std::{
     convert::Infallible,
@@ -21,10 +21,12 @@ use super::Publication;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
-/// Answers `GET`, `HEAD` and `OPTIONS` with the metadata of a resource server; 404 on any other path.
+/// Serves the metadata of a resource server to `GET`, `HEAD` and `OPTIONS` requests.
 ///
-/// Mount it at [`ResourceServer::metadata_paths`](crate::ResourceServer::metadata_paths) so that it sees the full path of the
-/// request: in axum with `route_service`, not with `nest_service`.
+/// Other methods are answered with 405, other paths with 404. Responses may be cached for 300 seconds.
+///
+/// Mount it at [`ResourceServer::metadata_paths`](crate::ResourceServer::metadata_paths). It must see the full path of
+/// the request, so with axum use `route_service`, not `nest_service`.
 #[derive(Clone, Debug)]
 pub struct MetadataService {
     publication: Publication,
@@ -44,7 +46,7 @@ impl MetadataService {
             let headers = response.headers_mut();
             headers.insert(ALLOW, METHODS);
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-            // MCP clients send `MCP-Protocol-Version`. The document is public, so any header may come.
+            // MCP clients send `MCP-Protocol-Version`. The metadata is public, so any header is allowed.
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
             headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
             return response;
@@ -57,7 +59,7 @@ impl MetadataService {
         let document = Bytes::from(self.publication.document().to_string());
         let mut response = with_status(StatusCode::OK);
         let answer = response.headers_mut();
-        // RFC 9728 section 7.10: a limited time, so that clients notice changes.
+        // RFC 9728 section 7.10: cached for a limited time, so that clients notice changes.
         answer.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
         answer.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         answer.insert(CONTENT_LENGTH, document.len().into());
