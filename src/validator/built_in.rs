@@ -1,9 +1,9 @@
-//! What only this crate's own validators may say about themselves: [`BuiltIn`].
+//! Marks this crate's own validators: [`BuiltIn`].
 
 use crate::config_error::Problem;
 
-/// The argument of [`TokenValidator::__built_in`](super::TokenValidator::__built_in). The type is public, as the trait is,
-/// but cannot be named outside this crate, so nobody else can override the method.
+/// The argument of [`TokenValidator::__built_in`](super::TokenValidator::__built_in). The type is public because the
+/// trait is, but it cannot be named outside this crate, so the method cannot be overridden there.
 ///
 /// ```compile_fail
 /// use tower_bearer::validator::Private;
@@ -17,6 +17,6 @@ pub struct Private(pub(super) ());
 /// it logs its own outages.
 #[derive(Debug, Default)]
 pub struct BuiltIn {
-    /// What is wrong with its configuration, for the build of the resource server to report.
+    /// Problems of its configuration, which the `build()` of the resource server reports.
     pub(super) problems: Vec<Problem>,
 }

@@ -5,9 +5,9 @@ use std::{any::type_name, sync::Arc};
 use super::{BuiltIn, Private, TokenValidator, outage_log::OutageLog};
 use crate::{AccessToken, BoxFuture, Issuer, ValidatedToken, ValidationError, config_error::Problem};
 
-/// A [`TokenValidator`] of any type, so that layers need no type parameter for it.
+/// An object-safe [`TokenValidator`], so that layers need no type parameter for the validator.
 pub(crate) trait ErasedValidator: Send + Sync {
-    /// Validates a token. The verdict may be reused only as far as the validator itself says so.
+    /// Validates a token. The verdict may only be reused if the validator itself allows it.
     fn validate<'a>(
         &'a self,
         token: &'a AccessToken,
@@ -17,7 +17,7 @@ pub(crate) trait ErasedValidator: Send + Sync {
 
     fn shares_calls(&self, token: &AccessToken) -> bool;
 
-    /// Returns what is wrong with the validator's configuration.
+    /// Returns the problems of the validator's configuration.
     fn problems(&self) -> &[Problem];
 }
 
@@ -66,11 +66,12 @@ impl<V: TokenValidator> CustomValidator<V> {
     async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
         let verdict = self.validator.validate(token).await;
         match &verdict {
-            // The other outages come from a validator of this crate, which has logged them.
+            // Other outage errors come from a validator of this crate, which logs them itself.
             Err(error @ ValidationError::Unavailable { .. }) => self.outages.failed(error),
             _ => self.outages.answered(),
         }
-        // The token may come from a validator of this crate, whose verdict knows nothing of the checks made here.
+        // The token may come from a wrapped validator of this crate, whose verdict does not include the checks of the
+        // wrapper.
         verdict.map(ValidatedToken::without_inherited_reuse)
     }
 }

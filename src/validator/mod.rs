@@ -1,4 +1,4 @@
-//! How a token is validated: the trait [`TokenValidator`], and [`RoutingValidator`] to choose among several validators.
+//! Validates tokens: the trait [`TokenValidator`], and [`RoutingValidator`] to choose between validators.
 //!
 //! This crate has two validators: `JwtValidator` verifies JWTs locally, `IntrospectionValidator` sends tokens to the
 //! authorization server. You can write your own, instead of these or around them.
@@ -17,7 +17,7 @@
 //! }
 //!
 //! struct TokenTable {
-//!     /// By the SHA-256 of the token, so that the table holds no tokens.
+//!     /// Keyed by the SHA-256 of the token, so that the table contains no tokens.
 //!     rows: HashMap<[u8; 32], Row>,
 //! }
 //!
@@ -41,7 +41,7 @@
 //! ```
 //!
 //! # A validator around another
-//! For a check in addition to those of this crate, such as a list of revoked tokens:
+//! For an additional check, such as a list of revoked tokens:
 //!
 //! ```
 //! use std::{collections::HashSet, sync::RwLock};
@@ -70,9 +70,9 @@
 //! }
 //! ```
 //!
-//! The list is read for every request, because the verdict of a validator of your own is not reused. If a look-up is
-//! expensive, end with `Ok(token.reusable_for(Duration::from_secs(5)))`: a revoked token is then accepted for up to five
-//! seconds more.
+//! The list is read for every request, because verdicts of custom validators are not cached. If a look-up is expensive,
+//! return `Ok(token.reusable_for(Duration::from_secs(5)))`. A revoked token is then accepted for up to five more
+//! seconds.
 
 mod built_in;
 mod cached;
@@ -96,13 +96,14 @@ use crate::{AccessToken, Issuer, ValidatedToken, ValidationError};
 
 /// Validates access tokens.
 ///
-/// A validator gets the token, not the request. The layer reads the token from the request, checks `exp` again, refuses
-/// tokens that are bound to a key (`cnf`), checks the scopes and writes the refusal. **Everything else is the validator's
-/// job**: that the token is genuine, its issuer, its audience and `nbf`. See the [module](self) for examples.
+/// A validator receives the token, not the request. The layer extracts the token from the request, checks `exp` again,
+/// refuses tokens that are bound to a key (`cnf`), checks the scopes and sends the refusal. **The validator must check
+/// everything else**: that the token is genuine, its issuer, its audience and `nbf`. See the [module
+/// documentation](self) for examples.
 ///
 /// # Reuse
-/// The layer keeps the verdicts of this crate's validators, so that most requests do not call them. Your own validator is
-/// called for every request, even if it wraps one of ours, unless it calls [`ValidatedToken::reusable_for`].
+/// The layer caches the verdicts of this crate's validators, so that most requests do not call them. A custom validator
+/// is called for every request, even if it wraps one of this crate's, unless it calls [`ValidatedToken::reusable_for`].
 ///
 /// # Errors and what is logged
 /// | the validator returns | the client gets | the log gets |
@@ -112,11 +113,12 @@ use crate::{AccessToken, Issuer, ValidatedToken, ValidationError};
 /// | [`internal`](ValidationError::internal) | 500 | ERROR for each request |
 /// | nothing, because it panics | 500 | ERROR for each request |
 ///
-/// An outage is over when the validator has decided again and has not failed for 10 seconds. None of these errors is sent to the
-/// client; it gets a fixed sentence.
+/// An outage is over when the validator returns a verdict again and has not failed for 10 seconds. The text of these
+/// errors is never sent to the client.
 ///
-/// `?` converts a [`ClaimError`](crate::ClaimError): one from [`ClaimsSet::with_claim`](crate::ClaimsSet::with_claim) is 500,
-/// since your own value cannot be a claim. One from reading a claim of a token is 401.
+/// `?` converts a [`ClaimError`](crate::ClaimError). An error from
+/// [`ClaimsSet::with_claim`](crate::ClaimsSet::with_claim) becomes 500, because the value comes from your own code. An
+/// error from reading a claim of a token becomes 401.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not validate tokens",
     label = "expected a validator",
@@ -125,11 +127,12 @@ use crate::{AccessToken, Issuer, ValidatedToken, ValidationError};
 pub trait TokenValidator: Send + Sync + 'static {
     /// Validates one token. Write it as an `async fn`.
     ///
-    /// The future is dropped when the client goes away, unless [`shares_calls`](Self::shares_calls) returns true. There
-    /// is no deadline: set one around every call that can hang.
+    /// The future is dropped if the client disconnects, unless [`shares_calls`](Self::shares_calls) returns true. There
+    /// is no deadline, so set a timeout for every call that can hang.
     ///
     /// # Errors
-    /// If the token is not valid, or if that cannot be decided. See [the table](TokenValidator#errors-and-what-is-logged).
+    /// If the token is not valid, or its validity cannot be determined. See [the
+    /// table](TokenValidator#errors-and-what-is-logged).
     fn validate(
         &self,
         token: &AccessToken,
@@ -138,23 +141,23 @@ pub trait TokenValidator: Send + Sync + 'static {
     /// Returns the issuers whose tokens this validator accepts.
     ///
     /// They are published as `authorization_servers` in the metadata (RFC 9728 section 2), and
-    /// [`RoutingValidator::route`] chooses by them. A validator around another one forwards them. Called while the resource
-    /// server is built; must not block.
+    /// [`RoutingValidator::route`] uses them to choose a validator. A validator that wraps another one should forward
+    /// them. Called while the resource server is built, so it must not block.
     ///
-    /// Default: none. Metadata without issuers tells clients nothing about where to get a token, so the build of the
-    /// resource server then logs a warning.
+    /// Default: none. Without issuers, clients cannot find out from the metadata where to get a token, so `build()` of
+    /// the resource server logs a warning.
     fn issuers(&self) -> Vec<Issuer> {
         Vec::new()
     }
 
-    /// Returns whether requests that present the same token at the same time share one call of
-    /// [`validate`](Self::validate).
+    /// Returns whether concurrent requests with the same token share one call.
     ///
-    /// Return true if a call is expensive and an answer that is some milliseconds old is as good as a new one. A
-    /// shared call continues when the clients that wait for it go away. It is ended after 60 seconds; set a shorter
-    /// deadline of your own. At most 1,024 shared calls run at a time; more are answered with 503.
+    /// Return true if a call of [`validate`](Self::validate) is expensive and a result that is a few milliseconds old
+    /// is acceptable. A shared call continues if the clients that wait for it disconnect. It is cancelled after 60
+    /// seconds; set a shorter timeout of your own. At most 1,024 shared calls run at once. Further requests are
+    /// answered with 503.
     ///
-    /// Default: false. A validator around another one does not inherit this.
+    /// Default: false. A validator that wraps another one does not inherit this.
     fn shares_calls(&self, token: &AccessToken) -> bool {
         let _ = token;
         false
@@ -167,7 +170,7 @@ pub trait TokenValidator: Send + Sync + 'static {
     }
 }
 
-/// Validates with the shared validator. Everything is forwarded.
+/// Forwards all methods to the shared validator.
 impl<V: TokenValidator> TokenValidator for Arc<V> {
     fn validate(
         &self,

@@ -1,4 +1,4 @@
-//! Logs an outage when it begins and when it is over, not once per request: [`OutageLog`].
+//! Logs when an outage begins and ends, not every request: [`OutageLog`].
 
 use std::{
     fmt,
@@ -8,13 +8,13 @@ use std::{
 
 use tokio::time::Instant;
 
-/// How long a validator must have answered before its outage is over. A validator that fails for some tokens only would
-/// otherwise fill the log.
+/// Time without failures after which an outage is over. Otherwise a validator that fails only for some tokens could
+/// fill the log.
 const QUIET_PERIOD: Duration = Duration::from_secs(10);
 
-/// Logs the outages of one validator: a warning when one begins, an info when it is over.
+/// Logs the outages of one validator: a warning when one begins, an info message when it is over.
 pub(super) struct OutageLog {
-    /// What is named in the log: the type of the validator.
+    /// The type name of the validator, for the log.
     validator: &'static str,
     /// When the validator failed last, if an outage has been logged and is not over.
     last_failure: Mutex<Option<Instant>>,
@@ -25,14 +25,14 @@ impl OutageLog {
         Self { validator, last_failure: Mutex::new(None) }
     }
 
-    /// Records that the validator could not decide.
+    /// Records a failure of the validator.
     pub(super) fn failed(&self, error: &dyn fmt::Display) {
         if self.last_failure().replace(Instant::now()).is_none() {
             tracing::warn!(validator = self.validator, %error, "validator unavailable, requests are answered with 503");
         }
     }
 
-    /// Records that the validator decided, whatever the verdict.
+    /// Records that the validator returned a verdict, positive or negative.
     pub(super) fn answered(&self) {
         let mut last_failure = self.last_failure();
         if last_failure.is_some_and(|at| at.elapsed() >= QUIET_PERIOD) {

@@ -8,15 +8,16 @@ use crate::{
     refusal::Excerpt,
 };
 
-/// Chooses one of several validators for each token, by the issuer that the token names. Use it for several
-/// authorization servers, or for JWTs and opaque tokens at the same resource server.
+/// Chooses a validator for each token by the issuer in the token.
 ///
-/// A JWT whose `iss` is exactly an issuer of a route goes to the validator of that route, with its own keys, audience and
-/// algorithms. Every other token goes to the validator of [`otherwise`](Self::otherwise); without one it is refused with
-/// 401.
+/// Use it for several authorization servers, or for JWTs and opaque tokens at the same resource server.
 ///
-/// This is a choice, not a fallback: a token that the chosen validator refuses is refused. The choice reads an `iss`
-/// that is not verified yet, and only compares it with the configured issuers. The chosen validator verifies it.
+/// If the `iss` of a JWT equals an issuer of a route, the token goes to the validator of that route, with its own keys,
+/// audience and algorithms. Every other token goes to the validator set with [`otherwise`](Self::otherwise). If there
+/// is none, the token is refused with 401.
+///
+/// There is no fallback: if the chosen validator refuses a token, the token is refused. `iss` is not verified at this
+/// point and is only compared with the configured issuers. The chosen validator verifies it.
 ///
 /// ```
 /// # #[cfg(all(feature = "jwt", feature = "introspection", feature = "reqwest"))]
@@ -46,7 +47,7 @@ use crate::{
 pub struct RoutingValidator {
     routes: Vec<Route>,
     otherwise: Option<Arc<dyn ErasedValidator>>,
-    /// Routes that no token can take.
+    /// Routes that can never be chosen.
     unreachable: Vec<Problem>,
 }
 
@@ -56,18 +57,18 @@ struct Route {
 }
 
 impl RoutingValidator {
-    /// Makes a router without validators, which refuses every token.
+    /// Creates a router without validators, which refuses every token.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a route: JWTs that name an [issuer](TokenValidator::issuers) of `validator` go to it.
+    /// Adds a route for JWTs from the [issuers](TokenValidator::issuers) of `validator`.
     ///
-    /// If several routes have the same issuer, the first one gets its tokens.
+    /// If several routes have the same issuer, the first one is used.
     ///
     /// # Errors
-    /// A validator without issuers could never be chosen. [`ResourceServerBuilder::build`] then returns a
-    /// [`ConfigError`]. It cannot do so if a validator of your own wraps this router.
+    /// If `validator` has no issuers, it can never be chosen, and [`ResourceServerBuilder::build`] returns a
+    /// [`ConfigError`]. This is not detected if a custom validator wraps this router.
     ///
     /// [`ResourceServerBuilder::build`]: crate::ResourceServerBuilder::build
     /// [`ConfigError`]: crate::ConfigError
@@ -82,8 +83,9 @@ impl RoutingValidator {
         self
     }
 
-    /// Sets the validator for every other token: opaque tokens, and JWTs of issuers that have no route. A second call
-    /// replaces the first. Default: none, such tokens are refused with 401.
+    /// Sets the validator for all other tokens. Default: none; they are refused with 401.
+    ///
+    /// These are opaque tokens, and JWTs from issuers that have no route. A second call replaces the first.
     pub fn otherwise(mut self, validator: impl TokenValidator) -> Self {
         self.otherwise = Some(erase(validator));
         self
