@@ -1,4 +1,4 @@
-//! What the authorization server answers: metadata, keys and introspection, or what a test scripted.
+//! The responses of the authorization server: metadata, keys and introspection, or those scripted by a test.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use super::{TestAuthorizationServer, authorization_server::RESOURCE_SERVER};
 use crate::{Clock, HttpError, UnixTime};
 
 impl TestAuthorizationServer {
-    /// Answers a request, whichever way it came.
+    /// Answers a request from a validator or from a socket.
     pub(super) async fn answer_request(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         self.state().log.push(request.clone());
         let url = request.uri().to_string();
@@ -48,7 +48,8 @@ impl TestAuthorizationServer {
         }
     }
 
-    /// RFC 7662: authenticated, `active: false` for all that is not a live token.
+    /// RFC 7662: requires authentication, and answers `active: false` for every token that is unknown, expired or
+    /// revoked.
     fn introspect(&self, request: &Request<Bytes>) -> Response<Bytes> {
         if request.method() != Method::POST {
             return status_response(StatusCode::METHOD_NOT_ALLOWED);

@@ -1,4 +1,4 @@
-//! An authorization server in memory: [`TestAuthorizationServer`], which also is the HTTP client that reaches it.
+//! An in-memory authorization server: [`TestAuthorizationServer`]. It is also the HTTP client that connects to it.
 
 use std::{
     collections::HashMap,
@@ -22,11 +22,12 @@ use crate::{
     ResourceServer, ResourceServerBuilder, ResourceServerCredential, TokenValidator,
 };
 
-/// An authorization server for tests: metadata, keys, introspection and tokens, without a socket. Clones are the same
-/// server.
+/// An authorization server for tests, without a socket.
 ///
-/// It answers as a real one would, until a test [scripts](Self::answer) an answer, takes it [down](Self::go_down) or
-/// [holds](Self::hold) its answers back. It records every request.
+/// It serves metadata, keys and introspection, and issues tokens. Clones share their state.
+///
+/// A test can [script](Self::answer) its responses, [hold](Self::hold) them back, or take the server
+/// [down](Self::go_down). It records every request.
 #[derive(Clone)]
 pub struct TestAuthorizationServer(Arc<Server>);
 
@@ -53,14 +54,14 @@ pub(super) struct State {
 
 pub(super) type Answer = dyn Fn(&Request<Bytes>) -> Response<Bytes> + Send + Sync;
 
-/// The credential of every resource server at the introspection endpoint.
+/// The credential that every resource server uses at the introspection endpoint.
 pub(super) const RESOURCE_SERVER: (&str, &str) = ("resource-server", "resource-server-secret");
 
 impl TestAuthorizationServer {
-    /// Starts a server with one key for `ES256`.
+    /// Creates a server with one `ES256` key.
     ///
     /// # Panics
-    /// If the issuer is not one that [`Issuer`](crate::Issuer) accepts.
+    /// If [`Issuer::new_on_loopback`](crate::Issuer::new_on_loopback) refuses the issuer.
     pub fn new(issuer: &str) -> Self {
         crate::Issuer::new_on_loopback(issuer).expect("an issuer");
         let server = Self(Arc::new(Server {
@@ -74,7 +75,9 @@ impl TestAuthorizationServer {
         server
     }
 
-    /// Publishes one key for each of these algorithms instead. The first one signs, unless a token chooses another.
+    /// Replaces the keys with one key for each of these algorithms.
+    ///
+    /// The first key signs tokens by default. Default: one `ES256` key.
     #[must_use]
     pub fn with_algorithms(self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         let keys: Vec<_> = algorithms.into_iter().map(|algorithm| self.generate(algorithm)).collect();
@@ -82,18 +85,23 @@ impl TestAuthorizationServer {
         self
     }
 
-    /// Uses this clock instead of one that starts in 2027.
+    /// Sets the clock. Default: a clock that starts in January 2027.
     ///
     /// # Panics
-    /// If the server was cloned before, for example by making a validator.
+    /// If the server was cloned before, for example by creating a validator.
     #[must_use]
     pub fn with_clock(mut self, clock: ManualClock) -> Self {
-        let server = Arc::get_mut(&mut self.0).expect("with_clock() comes before the server is cloned");
+        let server = Arc::get_mut(&mut self.0).expect("call with_clock() before the server is cloned");
         server.clock = clock;
         self
     }
 
-    /// Checks, when the server is dropped, how often its keys were fetched.
+    /// Asserts how often the keys are fetched.
+    ///
+    /// Default: not checked.
+    ///
+    /// # Panics
+    /// If the number of key fetches differs when the last clone of the server is dropped.
     #[must_use]
     pub fn expect_key_fetches(self, expected: usize) -> Self {
         self.state().expected_key_fetches = Some(expected);
@@ -105,37 +113,37 @@ impl TestAuthorizationServer {
         &self.0.issuer
     }
 
-    /// Returns the clock that the server uses, and every validator that it configures.
+    /// Returns the clock of the server and of every validator created from it.
     pub fn clock(&self) -> &ManualClock {
         &self.0.clock
     }
 
-    /// Returns the settings with which a validator discovers this server.
+    /// Returns settings for a validator that discovers this server.
     pub fn authorization_server(&self) -> AuthorizationServer {
         AuthorizationServer::discover(self.issuer()).allow_http_on_loopback().http_client(self.clone())
     }
 
-    /// Starts the settings of a validator for this server's JWTs.
+    /// Returns a builder for a validator of this server's JWTs.
     pub fn jwt_validator(&self, audience: &str) -> JwtValidatorBuilder {
-        self.remember_audience(audience);
+        self.set_default_audience(audience);
         JwtValidator::builder(self.authorization_server(), audience).clock(self.clock().clone())
     }
 
-    /// Starts the settings of a validator that introspects at this server.
+    /// Returns a builder for a validator that uses introspection at this server.
     pub fn introspection_validator(&self, audience: &str) -> IntrospectionValidatorBuilder {
-        self.remember_audience(audience);
+        self.set_default_audience(audience);
         let (id, secret) = RESOURCE_SERVER;
         let credential = ResourceServerCredential::secret_basic(id, secret);
         IntrospectionValidator::builder(self.authorization_server(), credential, audience)
             .clock(self.clock().clone())
     }
 
-    /// Starts the settings of a resource server that uses this server's clock.
+    /// Returns a builder for a resource server that uses this server's clock.
     pub fn resource_server_with(&self, validator: impl TokenValidator) -> ResourceServerBuilder {
         ResourceServer::builder(validator).clock(self.clock().clone())
     }
 
-    /// Makes a resource server that accepts this server's JWTs and publishes metadata.
+    /// Creates a resource server that accepts this server's JWTs and publishes metadata.
     ///
     /// # Panics
     /// If the audience is neither an `https` URL nor an `http` URL on this machine.
@@ -148,20 +156,20 @@ impl TestAuthorizationServer {
             .expect("nothing else is configured")
     }
 
-    /// Starts a token.
+    /// Returns a builder for a valid token, which is signed with the first key.
     pub fn token(&self) -> TokenBuilder {
         let key = self.state().keys.first().cloned().expect("a server has a key");
         TokenBuilder::new(self.clone(), &key)
     }
 
-    /// Publishes a new key of the same algorithm, which signs from now on. The others stay published.
+    /// Adds a new key for the same algorithm, which signs from now on. The other keys stay published.
     pub fn rotate_keys(&self) {
         let algorithm = self.state().keys.first().map_or(Algorithm::ES256, SigningKey::algorithm);
         let key = self.generate(algorithm);
         self.state().keys.insert(0, key);
     }
 
-    /// Publishes these keys and no others.
+    /// Replaces the published keys.
     pub fn publish_keys(&self, keys: impl IntoIterator<Item = SigningKey>) {
         self.state().keys = keys.into_iter().collect();
     }
@@ -181,23 +189,24 @@ impl TestAuthorizationServer {
         self.state().opaque.remove(token);
     }
 
-    /// Refuses every connection from now on.
+    /// Refuses every connection until [`come_back`](Self::come_back).
     pub fn go_down(&self) {
         self.state().is_down = true;
     }
 
     /// Accepts connections again.
     ///
-    /// A validator that backs off tries again only after its pause: [advance](ManualClock::advance) the clock.
+    /// A validator that is backing off tries again after its pause: [advance](ManualClock::advance) the clock.
     pub fn come_back(&self) {
         self.state().is_down = false;
     }
 
-    /// Waits until the work that requests started in the background has ended, such as a refresh of keys. Answers that are
-    /// [held](Self::hold) back are not waited for.
+    /// Waits until background work has completed, such as a refresh of keys.
+    ///
+    /// Does not wait for responses that are [held](Self::hold) back.
     ///
     /// # Panics
-    /// If the work does not end because requests follow each other without end.
+    /// If background requests do not stop.
     pub async fn settle(&self) {
         const QUIET_TURNS: usize = 64;
         const MAX_TURNS: usize = 1_000_000;
@@ -214,23 +223,23 @@ impl TestAuthorizationServer {
         panic!("background requests do not end: {} so far", seen.0);
     }
 
-    /// Counts the requests that arrived and those that were answered.
+    /// Returns the number of requests received and answered.
     fn activity(&self) -> (usize, usize) {
         let state = self.state();
         (state.log.len(), state.answered)
     }
 
-    /// Holds back answers at this URL until [`release`](Self::release).
+    /// Holds back responses at this URL until [`release`](Self::release).
     pub fn hold(&self, url: &str) {
         self.0.held.send_modify(|held| held.push(url.to_owned()));
     }
 
-    /// Sends the answers that were held back at this URL.
+    /// Sends the responses that were held back at this URL.
     pub fn release(&self, url: &str) {
         self.0.held.send_modify(|held| held.retain(|other| other != url));
     }
 
-    /// Scripts the answer at a URL, the server's own or any other.
+    /// Sets the response at a URL, which may be on another host.
     pub fn answer(
         &self,
         url: &str,
@@ -239,7 +248,7 @@ impl TestAuthorizationServer {
         self.state().answers.insert(url.to_owned(), Arc::new(answer));
     }
 
-    /// Removes the scripted answer at a URL.
+    /// Removes the scripted response at a URL.
     pub fn answer_as_usual(&self, url: &str) {
         self.state().answers.remove(url);
     }
@@ -261,12 +270,12 @@ impl TestAuthorizationServer {
         self.endpoint("introspect")
     }
 
-    /// Returns how often the keys were fetched.
+    /// Returns the number of key fetches.
     pub fn key_fetches(&self) -> usize {
         self.requests_to(&self.jwks_uri()).len()
     }
 
-    /// Returns how many introspection requests were made.
+    /// Returns the number of introspection requests.
     pub fn introspections(&self) -> usize {
         self.requests_to(&self.introspection_endpoint()).len()
     }
@@ -281,7 +290,7 @@ impl TestAuthorizationServer {
         self.state().log.clone()
     }
 
-    /// Follows which addresses are held back.
+    /// Returns a receiver for the URLs whose responses are held back.
     pub(super) fn held(&self) -> watch::Receiver<Vec<String>> {
         self.0.held.subscribe()
     }
@@ -299,7 +308,7 @@ impl TestAuthorizationServer {
         SigningKey::generate(&format!("key-{number}"), algorithm)
     }
 
-    fn remember_audience(&self, audience: &str) {
+    fn set_default_audience(&self, audience: &str) {
         self.state().audience.get_or_insert_with(|| audience.to_owned());
     }
 

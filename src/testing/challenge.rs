@@ -1,10 +1,10 @@
-//! Reads `WWW-Authenticate`, with a parser that shares no code with the one that writes it.
+//! Parses `WWW-Authenticate`. Shares no code with the implementation that writes it.
 
 use std::collections::BTreeMap;
 
 use http::{Response, header::WWW_AUTHENTICATE};
 
-/// A challenge as a client reads it (RFC 9110 section 11.6.1).
+/// A parsed challenge (RFC 9110 section 11.6.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParsedChallenge {
     scheme: String,
@@ -12,12 +12,14 @@ pub struct ParsedChallenge {
 }
 
 impl ParsedChallenge {
-    /// Returns the scheme as it was written.
+    /// Returns the scheme, with its case unchanged.
     pub fn scheme(&self) -> &str {
         &self.scheme
     }
 
-    /// Returns the value of a parameter without quotes and escapes. `name` is in lower case.
+    /// Returns the value of a parameter without quotes and escapes.
+    ///
+    /// `name` must be in lower case.
     pub fn param(&self, name: &str) -> Option<&str> {
         self.params.get(name).map(String::as_str)
     }
@@ -41,24 +43,24 @@ fn parse(field: &str) -> Vec<ParsedChallenge> {
     let mut challenges: Vec<ParsedChallenge> = Vec::new();
     let mut rest = field.trim();
     while !rest.is_empty() {
-        let (word, behind) = token(rest, field);
-        match behind.strip_prefix('=') {
-            // A parameter of the challenge before.
-            Some(behind) => {
-                let (value, behind) = value(behind, field);
+        let (word, after) = token(rest, field);
+        match after.strip_prefix('=') {
+            // A parameter of the previous challenge.
+            Some(after) => {
+                let (value, after) = value(after, field);
                 let params =
                     &mut challenges.last_mut().unwrap_or_else(|| panic!("no scheme in {field:?}")).params;
                 let earlier = params.insert(word.to_ascii_lowercase(), value);
                 assert!(earlier.is_none(), "{word} appears twice in {field:?}");
-                rest = behind;
+                rest = after;
             }
             None => {
                 challenges.push(ParsedChallenge { scheme: word.to_owned(), params: BTreeMap::new() });
                 assert!(
-                    behind.is_empty() || behind.starts_with([' ', ',']),
+                    after.is_empty() || after.starts_with([' ', ',']),
                     "no space after the scheme in {field:?}"
                 );
-                rest = behind.trim_start();
+                rest = after.trim_start();
                 if !rest.starts_with(',') {
                     continue;
                 }
@@ -80,7 +82,7 @@ fn token<'a>(text: &'a str, field: &str) -> (&'a str, &'a str) {
     let end = text
         .find(|c: char| !(c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)))
         .unwrap_or(text.len());
-    assert!(end > 0, "a word was expected at {text:?} in {field:?}");
+    assert!(end > 0, "expected a token at {text:?} in {field:?}");
     text.split_at(end)
 }
 
@@ -94,21 +96,21 @@ fn value<'a>(text: &'a str, field: &str) -> (String, &'a str) {
     while let Some((index, character)) = chars.next() {
         match character {
             '"' => return (value, &quoted[index + 1..]),
-            '\\' => value.push(chars.next().unwrap_or_else(|| panic!("an escape of nothing in {field:?}")).1),
+            '\\' => value.push(chars.next().unwrap_or_else(|| panic!("incomplete escape in {field:?}")).1),
             other => value.push(other),
         }
     }
-    panic!("an open quote in {field:?}")
+    panic!("unterminated quote in {field:?}")
 }
 
-/// Expects a `Bearer` challenge with exactly the given `error` and `scope`, and without them if they are not given.
+/// Expects a `Bearer` challenge without `error` and `scope`, unless they are added.
 ///
-/// Other parameters, such as `resource_metadata`, are compared only if [`param`](ExpectedChallenge::param) names them.
+/// Other parameters, such as `resource_metadata`, are only compared if added with [`param`](ExpectedChallenge::param).
 pub fn bearer() -> ExpectedChallenge {
     ExpectedChallenge { error: None, scope: None, params: BTreeMap::new() }
 }
 
-/// What a test expects of a challenge.
+/// An expected challenge, to compare with a [`ParsedChallenge`].
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ExpectedChallenge {
@@ -153,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn several_challenges_in_one_field_are_told_apart() {
+    fn several_challenges_in_one_field_are_parsed_separately() {
         let parsed = parse(r#"Negotiate, Bearer realm="a, \"b\"", error=invalid_token, DPoP algs="ES256""#);
 
         let schemes: Vec<_> = parsed.iter().map(ParsedChallenge::scheme).collect();
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_challenges_are_a_panic() {
+    fn malformed_challenges_panic() {
         for field in [
             "Bearer realm=\"a\" error=\"b\"",
             "Bearer realm=\"a",

@@ -1,4 +1,4 @@
-//! A clock that stands still until a test moves it.
+//! A clock that only moves when a test moves it: [`ManualClock`].
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -7,7 +7,9 @@ use std::{
 
 use crate::{Clock, SystemClock, UnixTime};
 
-/// A [`Clock`] that a test moves. Clones show the same time. The default one starts at 1,800,000,000 seconds, in January 2027.
+/// A [`Clock`] that only moves when a test moves it.
+///
+/// Clones share the time. The default starts at 1,800,000,000 seconds, in January 2027.
 #[derive(Clone, Debug)]
 pub struct ManualClock(Arc<Mutex<Times>>);
 
@@ -18,17 +20,19 @@ struct Times {
 }
 
 impl ManualClock {
-    /// Makes a clock that shows `now`.
+    /// Creates a clock that shows `now`.
     pub fn new(now: UnixTime) -> Self {
         Self(Arc::new(Mutex::new(Times { now, monotonic: Duration::from_secs(1_000) })))
     }
 
-    /// Makes a clock that starts at the current time, for tests against services that go by the system's clock.
+    /// Creates a clock that starts at the current system time.
+    ///
+    /// For tests with services that use the system clock.
     pub fn starting_now() -> Self {
         Self::new(SystemClock.now())
     }
 
-    /// Lets time pass, on the wall clock and the monotonic one.
+    /// Advances the wall clock and the monotonic clock.
     ///
     /// Background work that becomes due, such as a refresh of keys, starts with the next request. Call
     /// [`TestAuthorizationServer::settle`](super::TestAuthorizationServer::settle) after that request to see its effect.
@@ -38,7 +42,7 @@ impl ManualClock {
         times.monotonic += span;
     }
 
-    /// Sets the wall clock, back or forth, as an administrator would; no time passes.
+    /// Sets the wall clock, forward or back. The monotonic clock does not change.
     pub fn set(&self, now: UnixTime) {
         self.times().now = now;
     }

@@ -1,8 +1,7 @@
-//! For tests, yours and ours: an authorization server in memory, tokens that are valid except for one thing, and a clock that
-//! a test moves.
+//! Tools for tests: an in-memory authorization server, tokens with exactly one fault, and a manual clock.
 //!
-//! Nothing here opens a socket or sleeps. To test a service over HTTP, serve a [`TestAuthorizationServer`] with axum. A test
-//! that uses the kit wrongly panics with a message that says how.
+//! Nothing here opens a socket or sleeps. To test a service over HTTP, serve a [`TestAuthorizationServer`] with axum.
+//! Incorrect use panics with a message that explains the mistake.
 //!
 //! ```
 //! use std::time::Duration;

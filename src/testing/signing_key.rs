@@ -30,7 +30,9 @@ enum Pair {
 }
 
 impl SigningKey {
-    /// Generates a key for an algorithm. RSA keys have 2048 bits and take some tenths of a second in a debug build.
+    /// Generates a key for an algorithm.
+    ///
+    /// RSA keys have 2048 bits. Generating one takes a few tenths of a second in a debug build.
     pub fn generate(kid: &str, algorithm: Algorithm) -> Self {
         let pair = match algorithm {
             Algorithm::ES256 => Pair::ec(&signature::ECDSA_P256_SHA256_FIXED_SIGNING),
@@ -55,7 +57,9 @@ impl SigningKey {
         Self { kid: kid.into(), ..self.clone() }
     }
 
-    /// Returns the same key for another algorithm of the same family. RSA keys can sign with six algorithms.
+    /// Returns the same key for another algorithm of the same key type.
+    ///
+    /// RSA keys can sign with six algorithms. A mismatch panics in [`sign`](Self::sign).
     #[must_use]
     pub fn with_algorithm(&self, algorithm: Algorithm) -> Self {
         Self { algorithm, ..self.clone() }
@@ -71,7 +75,7 @@ impl SigningKey {
         self.algorithm
     }
 
-    /// Returns the public key as a JWK with `kid`, `alg` and `use`. A test may remove or change members.
+    /// Returns the public key as a JWK with `kid`, `alg` and `use` (RFC 7517 section 4).
     pub fn jwk(&self) -> Value {
         let base64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let mut jwk = match &self.pair {
@@ -104,10 +108,10 @@ impl SigningKey {
         jwk
     }
 
-    /// Signs bytes.
+    /// Signs a message.
     ///
     /// # Panics
-    /// When the key's type does not fit the algorithm it was given by [`with_algorithm`](Self::with_algorithm).
+    /// If the key type does not fit the algorithm set with [`with_algorithm`](Self::with_algorithm).
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         match &self.pair {
@@ -135,7 +139,7 @@ impl SigningKey {
 }
 
 const GENERATED: &str = "key generation needs random bytes only";
-const SIGNED: &str = "a key that was generated here signs";
+const SIGNED: &str = "a generated key can sign";
 
 impl Pair {
     fn ec(algorithm: &'static EcdsaSigningAlgorithm) -> Self {

@@ -1,4 +1,4 @@
-//! The authorization server over a socket: a tower service for axum or hyper.
+//! A tower service that serves the authorization server over a socket, with axum or hyper.
 
 use std::{
     convert::Infallible,
@@ -15,9 +15,12 @@ use url::Url;
 use super::TestAuthorizationServer;
 use crate::BoxFuture;
 
-/// Serves metadata, keys and introspection over HTTP. The issuer must be the address at which it is served.
+/// Serves metadata, keys and introspection over HTTP.
 ///
-/// While the server is [down](TestAuthorizationServer::go_down) it answers 503, since a service cannot refuse a connection.
+/// The issuer must be the URL at which it is served.
+///
+/// While the server is [down](TestAuthorizationServer::go_down), it answers with 503, because a service cannot refuse a
+/// connection.
 ///
 /// ```
 /// # #[cfg(feature = "axum")]
@@ -50,7 +53,7 @@ where
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
             parts.uri = absolute(server.issuer(), &parts.uri);
-            // A body that breaks off is judged by what has arrived.
+            // If the body ends early, the received part is used.
             let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
             let answer = server.answer_request(Request::from_parts(parts, body)).await;
             let answer = answer.unwrap_or_else(|_| {
@@ -63,7 +66,7 @@ where
     }
 }
 
-/// Completes the URI of a request, which has only a path, with the origin of the issuer.
+/// Adds the origin of the issuer to a request URI that has only a path.
 fn absolute(issuer: &str, uri: &Uri) -> Uri {
     let origin = Url::parse(issuer).expect("checked in new()").origin().ascii_serialization();
     let path = uri.path_and_query().map_or("/", |path| path.as_str());

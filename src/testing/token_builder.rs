@@ -1,4 +1,4 @@
-//! A token that is valid unless a test breaks it: [`TokenBuilder`].
+//! Builds tokens that are valid unless a test changes them: [`TokenBuilder`].
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 use super::{SigningKey, TestAuthorizationServer};
 use crate::{Algorithm, Clock};
 
-/// Builds a token of a [`TestAuthorizationServer`]; each method changes one thing.
+/// Builds a token of a [`TestAuthorizationServer`]. Each method changes one thing.
 ///
-/// Unchanged, it is an access token of RFC 9068 for the resource server that the test made first. It is issued now, expires in
-/// ten minutes, has no scopes and is signed with the server's newest key.
+/// By default it is an access token (RFC 9068) for the first resource server that the test created. It is issued now,
+/// expires in ten minutes, has no scopes and is signed with the server's newest key.
 ///
 /// ```
 /// # use tower_bearer::testing::TestAuthorizationServer;
@@ -32,7 +32,7 @@ pub struct TokenBuilder {
     header: Map<String, Value>,
     claims: Map<String, Value>,
     /// Whether neither the server nor the test has set an audience.
-    audience_is_open: bool,
+    audience_is_unset: bool,
     raw_header: Option<Vec<u8>>,
     raw_payload: Option<Vec<u8>>,
     signature: Option<Vec<u8>>,
@@ -56,14 +56,14 @@ impl TokenBuilder {
             unreachable!("both are objects")
         };
         let audience = server.audience();
-        let audience_is_open = audience.is_none();
+        let audience_is_unset = audience.is_none();
         claims.extend(audience.map(|audience| ("aud".to_owned(), audience.into())));
         Self {
             server,
             key: key.clone(),
             header,
             claims,
-            audience_is_open,
+            audience_is_unset,
             raw_header: None,
             raw_payload: None,
             signature: None,
@@ -76,7 +76,7 @@ impl TokenBuilder {
         self.claim("scope", scope)
     }
 
-    /// Sets `aud` to one audience; for several give [`claim`](Self::claim) an array.
+    /// Sets `aud` to one audience. For several, pass an array to [`claim`](Self::claim).
     pub fn audience(self, audience: &str) -> Self {
         self.claim("aud", audience)
     }
@@ -91,67 +91,73 @@ impl TokenBuilder {
         self.claim("iss", issuer)
     }
 
-    /// Sets `exp` to this long from now.
+    /// Sets `exp` to `span` from now.
     pub fn expires_in(self, span: Duration) -> Self {
         let exp = self.server.clock().now().saturating_add(span).as_secs();
         self.claim("exp", exp)
     }
 
-    /// Makes the token expired: issued an hour ago, expired ten minutes ago. No permitted clock skew saves it.
+    /// Makes the token expired: issued an hour ago, expired ten minutes ago.
+    ///
+    /// It is expired with every permitted clock skew.
     pub fn expired(self) -> Self {
         let now = self.server.clock().now();
         let (iat, exp) = (now.saturating_sub(HOUR), now.saturating_sub(LIFETIME));
         self.claim("iat", iat.as_secs()).claim("exp", exp.as_secs())
     }
 
-    /// Makes the token valid only in an hour (`nbf`).
+    /// Makes the token not valid until an hour from now (`nbf`).
     pub fn not_yet_valid(self) -> Self {
         let nbf = self.server.clock().now().saturating_add(HOUR);
         self.claim("nbf", nbf.as_secs()).claim("exp", nbf.saturating_add(LIFETIME).as_secs())
     }
 
-    /// Makes the token one for another resource server.
+    /// Sets `aud` to another resource server.
     pub fn for_another_resource(self) -> Self {
         self.audience("https://another-resource.example")
     }
 
-    /// Makes the token one that names another issuer, signed with this server's key.
+    /// Sets `iss` to another issuer. The token is still signed with this server's key.
     pub fn from_another_issuer(self) -> Self {
         self.issuer("https://another-issuer.example")
     }
 
-    /// Signs with a key that this server never published, under the `kid` of one that it did.
+    /// Signs with an unpublished key, but with the `kid` of a published one.
     pub fn forged(self) -> Self {
         let key = SigningKey::generate(self.key.kid(), self.key.algorithm());
         self.key(&key)
     }
 
-    /// Makes an ID token of it (OpenID Connect Core 1.0 section 2): `typ: JWT`, for an application, without `scope`.
+    /// Makes the token an ID token for an application (OpenID Connect Core 1.0 section 2).
+    ///
+    /// It has `typ: JWT`, and no `scope` and `jti`.
     pub fn id_token(self, application: &str) -> Self {
         self.header("typ", "JWT").audience(application).without_claim("scope").without_claim("jti")
     }
 
-    /// Sets a claim to any value, of the right type or not.
+    /// Sets a claim to any value, even of the wrong type.
     pub fn claim(mut self, name: &str, value: impl Serialize) -> Self {
-        self.audience_is_open &= name != "aud";
+        self.audience_is_unset &= name != "aud";
         self.claims.insert(name.to_owned(), serde_json::to_value(value).expect("a claim is JSON"));
         self
     }
 
-    /// Leaves a claim out.
+    /// Removes a claim.
     pub fn without_claim(mut self, name: &str) -> Self {
-        self.audience_is_open &= name != "aud";
+        self.audience_is_unset &= name != "aud";
         self.claims.remove(name);
         self
     }
 
-    /// Sets a header parameter to any value, of the right type or not. The signing key stays the same.
+    /// Sets a header parameter to any value, even of the wrong type.
+    ///
+    /// The signing key does not change.
     pub fn header(mut self, name: &str, value: impl Serialize) -> Self {
         self.header.insert(name.to_owned(), serde_json::to_value(value).expect("a parameter is JSON"));
         self
     }
 
-    /// Leaves a header parameter out.
+    /// Removes a header parameter.
     pub fn without_header(mut self, name: &str) -> Self {
         self.header.remove(name);
         self
@@ -160,32 +166,32 @@ impl TokenBuilder {
     /// Signs with the server's key for this algorithm.
     ///
     /// # Panics
-    /// If the server has none: see [`TestAuthorizationServer::with_algorithms`].
+    /// If the server has no such key: see [`TestAuthorizationServer::with_algorithms`].
     pub fn algorithm(self, algorithm: Algorithm) -> Self {
         let key = self.server.key_for(algorithm);
         self.key(&key)
     }
 
-    /// Signs with this key, published or not, and names it in the header.
+    /// Signs with this key, and sets `kid` and `alg`. The key does not have to be published.
     pub fn key(mut self, key: &SigningKey) -> Self {
         self.key = key.clone();
         let (kid, alg) = (self.key.kid().to_owned(), self.key.algorithm().as_str());
         self.header("kid", kid).header("alg", alg)
     }
 
-    /// Replaces the header by this text, JSON or not, and signs that.
+    /// Replaces the header with these bytes, which need not be JSON, and signs them.
     pub fn raw_header(mut self, header: impl Into<Vec<u8>>) -> Self {
         self.raw_header = Some(header.into());
         self
     }
 
-    /// Replaces the claims by this text, JSON or not, and signs that.
+    /// Replaces the payload with these bytes, which need not be JSON, and signs them.
     pub fn raw_payload(mut self, payload: impl Into<Vec<u8>>) -> Self {
         self.raw_payload = Some(payload.into());
         self
     }
 
-    /// Replaces the signature by these bytes.
+    /// Replaces the signature with these bytes.
     pub fn signature(mut self, signature: impl Into<Vec<u8>>) -> Self {
         self.signature = Some(signature.into());
         self
@@ -201,10 +207,10 @@ impl TokenBuilder {
         &self.header
     }
 
-    /// Writes the token as a JWT in compact form.
+    /// Returns the token as a JWT in compact form.
     ///
     /// # Panics
-    /// If no audience was set and no resource server was made that would give one.
+    /// If no audience was set and no resource server was created before.
     pub fn sign(self) -> String {
         self.check_audience();
         let text = |object: Map<String, Value>| Value::Object(object).to_string().into_bytes();
@@ -217,10 +223,12 @@ impl TokenBuilder {
         token
     }
 
-    /// Issues the token as an opaque one. The introspection endpoint answers with its claims until it expires or is revoked.
+    /// Issues the token as an opaque token.
+    ///
+    /// The introspection endpoint returns its claims until it expires or is revoked.
     ///
     /// # Panics
-    /// As [`sign`](Self::sign).
+    /// If no audience was set and no resource server was created before.
     pub fn opaque(self) -> String {
         self.check_audience();
         self.server.issue_opaque(self.claims)
@@ -228,8 +236,8 @@ impl TokenBuilder {
 
     fn check_audience(&self) {
         assert!(
-            !self.audience_is_open || self.raw_payload.is_some(),
-            "the token has no audience: make the resource server first, or set one with audience()"
+            !self.audience_is_unset || self.raw_payload.is_some(),
+            "the token has no audience: create the resource server first, or call audience()"
         );
     }
 }

@@ -86,7 +86,7 @@ fn clock_that_starts_now_shows_the_current_time() {
 }
 
 #[test]
-#[should_panic(expected = "with_clock() comes before the server is cloned")]
+#[should_panic(expected = "call with_clock() before the server is cloned")]
 fn clock_cannot_be_changed_once_the_server_is_in_use() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let _in_use = authority.clone();
