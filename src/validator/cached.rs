@@ -1,4 +1,4 @@
-//! Looks a token up in a cache, else validates it and keeps the verdict: [`CachedValidator`].
+//! Finds the verdict on a token in a cache, or validates the token and caches the verdict: [`CachedValidator`].
 
 use std::{
     fmt,
@@ -18,31 +18,31 @@ use crate::{
     single_flight::{FlightError, SingleFlight},
 };
 
-/// A validator behind a cache of the verdicts on valid tokens.
+/// A validator with a cache of positive verdicts.
 pub(crate) struct CachedValidator {
     validator: Arc<dyn ErasedValidator>,
     verdicts: VerdictCache,
-    /// Calls of the validator that several requests wait for.
+    /// Calls of the validator that are shared by several requests.
     shared_calls: Arc<SingleFlight<TokenHash, Validation>>,
     shared_call_outages: OutageLog,
 }
 
 type Validation = Result<ValidatedToken, ValidationError>;
 
-/// Maximum number of shared calls at a time, for any validator. Introspection has a lower limit of its own.
+/// Maximum number of concurrent shared calls. Introspection has its own lower limit.
 const MAX_SHARED_CALLS: usize = 1_024;
 
-/// Maximum duration of a shared call. If all its requests have gone away, nothing else ends it. The validators of this crate have
-/// shorter deadlines.
+/// Maximum duration of a shared call. Nothing else ends it if all its clients disconnect. The validators of this crate
+/// have shorter deadlines.
 const MAX_SHARED_DURATION: Duration = Duration::from_secs(60);
 
 const PANICKED: &str = "the validator panicked";
 
 impl CachedValidator {
-    /// Puts a cache of about `max_bytes` in front of a validator. Zero bytes switch the cache off.
+    /// Adds a cache of about `max_bytes` to a validator. Zero bytes disable the cache.
     ///
     /// # Errors
-    /// If the operating system has no random bytes for the key of the token hashes.
+    /// If the operating system cannot provide random bytes for the key of the token hashes.
     pub(crate) fn new(
         validator: Arc<dyn ErasedValidator>,
         max_bytes: u64,
@@ -51,7 +51,7 @@ impl CachedValidator {
         Ok(Self {
             validator,
             verdicts: VerdictCache::new(max_bytes, clock)?,
-            // A call that is still there later belongs to a runtime that stands still.
+            // If a call takes longer than this, its runtime has stopped.
             shared_calls: SingleFlight::new(MAX_SHARED_CALLS, MAX_SHARED_DURATION.saturating_mul(2)),
             shared_call_outages: OutageLog::new("shared calls"),
         })
@@ -61,13 +61,14 @@ impl CachedValidator {
         self.validator.issuers()
     }
 
-    /// Finds the verdict on a token in the cache. The error is the hash to call [`validate`](Self::validate) with.
+    /// Finds the verdict on a token in the cache. If there is none, returns the hash to call
+    /// [`validate`](Self::validate) with.
     pub(crate) fn find(&self, token: &str) -> Result<ValidatedToken, TokenHash> {
         let hash = self.verdicts.hash(token);
         self.find_hash(hash).ok_or(hash)
     }
 
-    /// Validates a token that is not in the cache, and keeps the verdict if the token is valid.
+    /// Validates a token that is not in the cache, and caches the verdict if the token is valid.
     pub(crate) fn validate(
         self: &Arc<Self>,
         token: AccessToken,
@@ -78,20 +79,20 @@ impl CachedValidator {
             if this.validator.shares_calls(&token) {
                 this.validate_shared(token, hash).await
             } else {
-                this.validate_and_keep(&token, hash).await
+                this.validate_and_cache(&token, hash).await
             }
         }))
     }
 
-    /// Joins the call for this token that another request has started, or starts one.
+    /// Joins the call in progress for this token, or starts one.
     async fn validate_shared(self: Arc<Self>, token: AccessToken, hash: TokenHash) -> Validation {
         let this = Arc::clone(&self);
         let call = || async move {
-            // Another shared call may have ended between the look-up and the start of this one.
+            // Another shared call may have completed between the look-up and the start of this one.
             if let Some(found) = this.find_hash(hash) {
                 return Ok(found);
             }
-            let validation = this.validate_and_keep(&token, hash);
+            let validation = this.validate_and_cache(&token, hash);
             let validation = tokio::time::timeout(MAX_SHARED_DURATION, validation).await;
             if validation.is_ok() {
                 this.shared_call_outages.answered();
@@ -106,9 +107,9 @@ impl CachedValidator {
         }
     }
 
-    async fn validate_and_keep(&self, token: &AccessToken, hash: TokenHash) -> Validation {
+    async fn validate_and_cache(&self, token: &AccessToken, hash: TokenHash) -> Validation {
         let token = self.validator.validate(token).await?;
-        self.verdicts.keep(hash, token.verdict());
+        self.verdicts.insert(hash, token.verdict());
         Ok(token)
     }
 
@@ -123,11 +124,11 @@ impl CachedValidator {
     }
 }
 
-/// Converts a panic of the validator into an error, so that the connection and its other requests go on.
+/// Converts a panic of the validator into an error, so that other requests on the connection are not affected.
 async fn catch_panic(validation: impl Future<Output = Validation>) -> Validation {
     let mut validation = pin!(validation);
     poll_fn(|cx| {
-        // Unwind safe: our own state is not changed before the validator has returned.
+        // Unwind safe: our own state does not change before the validator returns.
         let polled = catch_unwind(AssertUnwindSafe(|| validation.as_mut().poll(cx)));
         polled.unwrap_or_else(|_| Poll::Ready(Err(ValidationError::internal(PANICKED))))
     })
@@ -149,7 +150,7 @@ mod tests {
     use super::*;
     use crate::{ClaimsSet, SystemClock, TokenValidator, validator::erase};
 
-    /// Accepts "good" for a minute, refuses "bad", panics at "panic". Each call waits for a permit.
+    /// Accepts "good" for a minute, refuses "bad", panics on "panic". Each call waits for a permit.
     struct Scripted {
         calls: Arc<AtomicUsize>,
         permits: Arc<Semaphore>,
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_that_starts_after_the_verdict_was_kept_finds_it() {
+    async fn a_call_that_starts_after_the_verdict_was_cached_uses_it() {
         let fixture = Fixture::new(true, 1);
         let late = fixture.validate("good");
         fixture.validate("good").await.unwrap();

@@ -1,4 +1,4 @@
-//! The key under which a token is cached: a hash, so that no cache holds tokens.
+//! The cache key of a token. It is a hash, so that no cache contains tokens.
 
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
@@ -8,12 +8,12 @@ use aws_lc_rs::{
     rand,
 };
 
-/// A keyed hash of a token, 128 bits.
+/// A keyed 128-bit hash of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TokenHash([u8; 16]);
 
-/// Hashes tokens under a random key of its own, so that nobody can choose tokens whose hashes collide. Two hashers never
-/// give the same hash for a token.
+/// Hashes tokens with its own random key, so that nobody can construct tokens whose hashes collide. Two hashers return
+/// different hashes for the same token.
 #[derive(Debug)]
 pub(crate) struct TokenHasher(LessSafeKey);
 
@@ -24,11 +24,11 @@ impl TokenHasher {
         Ok(Self(LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &key)?)))
     }
 
-    /// Hashes a token: the AES-GCM tag over it as associated data, at a quarter of the cost of SHA-256.
+    /// Hashes a token. The hash is the AES-GCM tag over the token as associated data, which costs a quarter of SHA-256.
     ///
-    /// With a fixed nonce this is a universal hash and no more. That is enough because **no hash ever leaves the
-    /// process**: two tokens that are chosen without knowing a hash collide with a probability of about 2^-117 at the
-    /// maximum token length. Anyone who knows hashes could compute the key, so never log or send one.
+    /// With a fixed nonce this is only a universal hash. That is sufficient because **hashes never leave the process**:
+    /// at the maximum token length, two tokens chosen without knowing any hash collide with a probability of about
+    /// 2^-117. The key can be computed from known hashes, so never log or send one.
     pub(crate) fn hash(&self, token: &str) -> TokenHash {
         let nonce = Nonce::assume_unique_for_key([0; 12]);
         let tag = self.0.seal_in_place_separate_tag(nonce, Aad::from(token.as_bytes()), &mut []);
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_hashers_agree_on_nothing() {
+    fn two_hashers_return_different_hashes() {
         let (one, other) = (TokenHasher::new().unwrap(), TokenHasher::new().unwrap());
 
         assert_ne!(one.hash("token"), other.hash("token"));
