@@ -1,8 +1,8 @@
-//! Checks OAuth 2.0 access tokens in front of a tower service: JWTs locally, opaque tokens by introspection.
+//! Tower middleware that validates OAuth 2.0 access tokens: JWTs locally, opaque tokens by introspection.
 //!
-//! A [`ResourceServer`] makes layers. A layer reads the bearer token of each request, has a validator check it, and checks its
-//! scopes. Then it either calls the inner service with a [`ValidatedToken`] in the request's extensions, or refuses with an exact
-//! answer that tells the client what to do next.
+//! A [`ResourceServer`] creates layers. A layer validates the bearer token of each request and checks its scopes. It
+//! then either calls the inner service with a [`ValidatedToken`] in the request's extensions, or refuses the request
+//! with a response that tells the client what to do next.
 //!
 //! ```
 //! # #[cfg(all(feature = "axum", feature = "jwt", feature = "reqwest"))]
@@ -13,10 +13,10 @@
 //!     ValidatedToken,
 //! };
 //!
-//! const READ: Scope = Scope::from_static("orders:read"); // a bad character does not compile
+//! const READ: Scope = Scope::from_static("orders:read"); // an invalid character does not compile
 //! const WRITE: Scope = Scope::from_static("orders:write");
 //!
-//! // Issuer and audience are arguments, so neither can be forgotten. Nothing is fetched before the first request.
+//! // Issuer and audience are required. Nothing is fetched before the first request.
 //! let authorization_server = AuthorizationServer::discover("https://as.example.com");
 //! let validator = JwtValidator::builder(authorization_server, "https://orders.example.com").build()?;
 //! let resource_server = ResourceServer::builder(validator)
@@ -40,48 +40,51 @@
 //! ```
 //!
 //! # The life of a request
-//! The modules are declared in this order, so the list of files is the architecture.
+//! The modules are declared in this order.
 //!
 //! 1. The request arrives at [`ValidateToken`]. If an outer layer of the same resource server already validated its token,
 //!    continue at step 5.
-//! 2. Its [`credentials`] are read from the `Authorization` header: exactly one field, exactly one token68, at most 16 KiB.
-//!    Without credentials the answer is a 401 with a challenge and no `error`, or the request goes on as anonymous
-//!    ([`ResourceServer::allow_anonymous`]).
-//! 3. The token is validated. A cached verdict counts until `exp`, until its key is withdrawn or until its time to live ends.
-//!    Otherwise a [`TokenValidator`] decides: [`JwtValidator`](jwt) locally, [`IntrospectionValidator`](introspection) by asking
-//!    the authorization server, [`RoutingValidator`] by choosing one of several, or your own.
-//! 4. A token that is bound to a key (`cnf`) is refused, because nothing here verifies a proof of possession yet.
+//! 2. Its [`credentials`] are read from the `Authorization` header: exactly one field, exactly one token68, at most 16
+//!    KiB. A request without credentials is answered with a 401 whose challenge has no `error`, or continues as
+//!    anonymous ([`ResourceServer::allow_anonymous`]).
+//! 3. The token is validated. A cached verdict is used until `exp`, until its key is withdrawn, or until its time to
+//!    live ends. Otherwise a [`TokenValidator`] is called: [`JwtValidator`](jwt) validates locally,
+//!    [`IntrospectionValidator`](introspection) calls the authorization server, [`RoutingValidator`] chooses one of
+//!    several validators, or you write your own.
+//! 4. A token that is bound to a key (`cnf`) is refused, because this crate does not verify proofs of possession yet.
 //! 5. The scopes of the token are checked against the [`ScopeRequirement`] of the layer.
-//! 6. The token is put into the request's extensions as a [`ValidatedToken`], and the `Authorization` header is removed.
-//! 7. A request that is refused gets a [`Rejection`]: over HTTP a status, a challenge and a JSON body; on a layer that
-//!    [guards gRPC](ValidateTokenLayer::grpc) a gRPC status in trailers-only form. The cause, a [`ValidationError`], is in the response's extensions and in the log.
+//! 6. The token is added to the request's extensions as a [`ValidatedToken`], and the `Authorization` header is
+//!    removed.
+//! 7. A refused request is answered with a [`Rejection`]: over HTTP a status, a challenge and a JSON body; on a layer
+//!    for [gRPC](ValidateTokenLayer::grpc) a trailers-only gRPC status. The cause, a [`ValidationError`], is in the
+//!    response's extensions and in the log.
 //!
 //! # What a resource server does not do
-//! It checks tokens and **never touches client identity**. It fetches no client metadata, learns no client identifier,
-//! authenticates no client, and handles neither PKCE nor redirects nor registration. The members that name a client are dropped
-//! while [`claims`] are parsed. The only credential in this crate is the resource server's own, at the introspection endpoint.
+//! It checks tokens and **never handles client identity**: no client metadata, no client identifiers, no client
+//! authentication, no PKCE, redirects or registration. Members that identify a client are dropped while [`claims`] are
+//! parsed. The only credential in this crate is the resource server's own, for the introspection endpoint.
 //!
 //! # Features
-//! | feature | default | what it gives | what it adds |
+//! | feature | default | provides | adds |
 //! |---|---|---|---|
 //! | `jwt` | yes | [`jwt`], [`jwks`]: local validation, keys by discovery | jsonwebtoken's types, no crypto backend |
 //! | `introspection` | yes | [`introspection`]: RFC 7662 | |
 //! | `reqwest` | yes | [`ReqwestClient`], to fetch keys and metadata and to introspect | reqwest, rustls on aws-lc-rs, the platform's certificates |
 //! | `axum` | no | `integration::axum`: extractors, refusals as responses, `metadata_router` | axum without its default features |
 //! | `tonic` | no | `integration::tonic`: refusals of handlers as `tonic::Status` | tonic without its default features |
-//! | `testing` | no | `testing`: an authorization server in memory, tokens, a clock | |
+//! | `testing` | no | `testing`: an in-memory authorization server, tokens, a manual clock | |
 //!
-//! Features add up. None of them changes which tokens are accepted.
+//! Features are additive. None of them changes which tokens are accepted.
 //!
 //! # Cryptography and TLS
-//! Signatures, hashes and random numbers come from [aws-lc-rs](https://docs.rs/aws-lc-rs), which needs a C compiler to build. TLS
-//! comes with the feature `reqwest`: rustls, also on aws-lc-rs, with the certificates that the platform trusts. **Nothing is
-//! installed process-wide**, neither a default provider of rustls nor one of jsonwebtoken, of which only the key types are used.
-//! For another TLS stack, a proxy or a private certificate authority, pass a `reqwest::ClientBuilder` to
-//! [`ReqwestClient::from_builder`]. For another HTTP client, switch the feature off and implement [`HttpClient`], a trait with
-//! one method.
+//! Signatures, hashes and random numbers come from [aws-lc-rs](https://docs.rs/aws-lc-rs), which needs a C compiler to
+//! build. TLS comes with the feature `reqwest`: rustls, also on aws-lc-rs, with the certificates that the platform
+//! trusts. **Nothing is installed process-wide**: neither a default provider for rustls nor one for jsonwebtoken, of
+//! which only the key types are used. For another TLS stack, a proxy or a private certificate authority, pass a
+//! `reqwest::ClientBuilder` to [`ReqwestClient::from_builder`]. For another HTTP client, disable the feature and
+//! implement [`HttpClient`], a trait with one method.
 //!
-//! # Standards, and where they are
+//! # Standards
 //! | document | module |
 //! |---|---|
 //! | RFC 6750 bearer tokens, RFC 9110 authentication | [`credentials`], [`refusal`] |
