@@ -1,7 +1,7 @@
 //! Compares eviction policies for the verdict cache by how many validations they cost.
 //!
-//! `cargo bench --bench cache_policy`. No time is measured, so the numbers hardly differ between machines. All caches hold
-//! [`CAPACITY`] tokens of one size. The verdict cache is "S3-FIFO, 90 % hot".
+//! `cargo bench --bench cache_policy`. No time is measured, so the numbers are nearly the same on every machine. All
+//! caches hold [`CAPACITY`] tokens of the same size. The verdict cache uses "S3-FIFO, 90 % hot".
 
 #![allow(clippy::print_stdout, reason = "the table is the result")]
 
@@ -46,7 +46,7 @@ impl Cache {
         }
     }
 
-    /// Handles a request with a good token; returns how many validations it took.
+    /// Handles a request with a valid token. Returns the number of validations.
     fn request(&self, token: u64) -> u32 {
         if self.contains(token) {
             return 0;
@@ -61,7 +61,7 @@ impl Cache {
         1
     }
 
-    /// Uses each of the first `tokens` five times, in turn.
+    /// Uses each of the first `tokens` tokens five times, in turn.
     fn warm_up(&self, tokens: u64) {
         for token in (0..5).flat_map(|_| 0..tokens) {
             self.request(token);
@@ -85,7 +85,7 @@ impl Random {
     }
 }
 
-/// Share of requests that find their verdict, with `tokens` whose use follows Zipf's law (exponent 0.9).
+/// Returns the hit rate with `tokens` tokens whose use follows Zipf's law (exponent 0.9).
 fn zipf_hits(cache: &Cache, random: &mut Random, tokens: u64) -> f64 {
     const REQUESTS: u32 = 200_000;
     let mut total = 0.0;
@@ -107,7 +107,8 @@ fn zipf_hits(cache: &Cache, random: &mut Random, tokens: u64) -> f64 {
     1.0 - f64::from(requests()) / f64::from(REQUESTS)
 }
 
-/// Validations that a new token takes in its first 20 uses, in a cache full of tokens in use: the mean, and the most.
+/// Returns the mean and the maximum number of validations in the first 20 uses of a new token, in a cache full of
+/// tokens in use.
 fn new_token(cache: &Cache, random: &mut Random) -> (f64, u32) {
     const NEW: u64 = 200;
     cache.warm_up(CAPACITY);
@@ -125,8 +126,9 @@ fn new_token(cache: &Cache, random: &mut Random) -> (f64, u32) {
     (f64::from(validations.iter().sum::<u32>()) / NEW as f64, validations.into_iter().max().unwrap_or(0))
 }
 
-/// Share of a set of tokens, each used five times, that is still cached after ten caches full of tokens used once.
-/// Between two of those, `uses` requests come for tokens of the set.
+/// Returns the share of a set of tokens that is still cached after a scan of ten times the capacity. Each token of the
+/// set was used five times. The scan uses each of its tokens once, with `uses` requests for the set between two of
+/// them.
 fn after_a_scan(cache: &Cache, random: &mut Random, set: u64, uses: f64) -> f64 {
     cache.warm_up(set);
     for token in 0..10 * CAPACITY {
@@ -138,7 +140,7 @@ fn after_a_scan(cache: &Cache, random: &mut Random, set: u64, uses: f64) -> f64 
     (0..set).filter(|token| cache.contains(*token)).count() as f64 / set as f64
 }
 
-/// Validations per token while clients renew their tokens, each after 50 uses on average.
+/// Returns the validations per token while clients renew their tokens, each after 50 uses on average.
 fn renewal(cache: &Cache, random: &mut Random, clients: u64) -> f64 {
     let mut tokens: Vec<_> = (0..clients).collect();
     let (mut next, mut validations) = (clients, 0);
@@ -153,7 +155,7 @@ fn renewal(cache: &Cache, random: &mut Random, clients: u64) -> f64 {
     f64::from(validations) / next as f64
 }
 
-/// Validations per token when all clients have new tokens at once, in the first 20 uses.
+/// Returns the validations per token in the first 20 uses, after all clients renewed their tokens at once.
 fn all_renewed(cache: &Cache, random: &mut Random, clients: u64) -> f64 {
     cache.warm_up(CAPACITY);
     let requests = (0..20 * clients).map(|_| cache.request(CAPACITY + random.below(clients)));
@@ -183,7 +185,7 @@ fn main() {
             let kept = after_a_scan(&cache(), random, CAPACITY * 9 / 10 / set, uses);
             let share = 90 / set;
             println!(
-                "  kept of a set of {share} % through a scan, {uses} uses a token: {:.1} %",
+                "  still cached after a scan, set of {share} %, {uses} uses per token: {:.1} %",
                 100.0 * kept
             );
         }

@@ -1,9 +1,9 @@
-//! What a request costs: a whole tower call with `poll_ready`, `call`, polling and dropping, beside the bare service and
-//! beside the bare signature.
+//! Measures the cost of a request: a whole tower call with `poll_ready`, `call`, polling and dropping. The inner
+//! service and the signature alone are measured for comparison.
 //!
-//! `cargo bench --features testing`. Compare rows of one run; the machine's mood is in all of them.
+//! `cargo bench --features testing`. Compare rows of the same run only, because absolute times vary between runs.
 
-#![allow(clippy::unwrap_used, reason = "what is measured must work")]
+#![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
 
 use std::{
     convert::Infallible,
@@ -35,7 +35,7 @@ fn inner(request: Request<()>) -> Inner {
     ready(Ok(Response::new(Full::default())))
 }
 
-/// Twelve claims, as in a token of everyday life.
+/// A typical token with twelve claims.
 fn token(authority: &TestAuthorizationServer) -> TokenBuilder {
     authority
         .token()
@@ -52,7 +52,7 @@ fn request(token: &str) -> Request<()> {
     Request::get("/orders").header("authorization", format!("Bearer {token}")).body(()).unwrap()
 }
 
-/// Calls a service and polls it to its end; nothing here ever waits for anybody.
+/// Calls a service and polls it once, because nothing here is ever pending.
 fn call<S, R>(service: &mut S, request: Request<()>) -> StatusCode
 where
     S: Service<Request<()>, Response = Response<R>, Error = Infallible>,
@@ -61,7 +61,7 @@ where
     assert!(matches!(service.poll_ready(context), Poll::Ready(Ok(()))));
     let mut answer = std::pin::pin!(service.call(request));
     let Poll::Ready(response) = answer.as_mut().poll(context) else {
-        panic!("the answer was not there at once");
+        panic!("the call is pending");
     };
     let Ok(response) = black_box(response);
     response.status()
@@ -89,7 +89,7 @@ fn bench_calls<S, R>(
     });
 }
 
-/// Makes a resource server whose keys are there already.
+/// Creates a resource server that has already fetched its keys.
 fn resource_server(authority: &TestAuthorizationServer, cache_bytes: u64) -> ResourceServer {
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
     let server = authority.resource_server_with(validator).verdict_cache_bytes(cache_bytes).build().unwrap();
@@ -106,7 +106,7 @@ fn requests(criterion: &mut Criterion) {
     const OK: StatusCode = StatusCode::OK;
     const REFUSED: StatusCode = StatusCode::UNAUTHORIZED;
 
-    bench_calls(criterion, "bare service", &mut service_fn(inner), &["x".repeat(700)], OK);
+    bench_calls(criterion, "inner service alone", &mut service_fn(inner), &["x".repeat(700)], OK);
     for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
         let authority = TestAuthorizationServer::new("https://as.example.com").with_algorithms([algorithm]);
         let cached = resource_server(&authority, 64 * 1024 * 1024);
@@ -118,21 +118,21 @@ fn requests(criterion: &mut Criterion) {
 
         bench_signature(criterion, &authority, &good[0]);
         let mut service = cached.require_scopes(READ).layer(service_fn(inner));
-        bench_calls(criterion, &format!("{algorithm} seen before"), &mut service, &good, OK);
+        bench_calls(criterion, &format!("{algorithm} cached"), &mut service, &good, OK);
         let mut service = uncached.require_scopes(READ).layer(service_fn(inner));
-        bench_calls(criterion, &format!("{algorithm} not seen before"), &mut service, &good, OK);
+        bench_calls(criterion, &format!("{algorithm} not cached"), &mut service, &good, OK);
         bench_calls(criterion, &format!("{algorithm} expired"), &mut service, &[expired], REFUSED);
         bench_calls(criterion, &format!("{algorithm} forged"), &mut service, &[forged], REFUSED);
         if algorithm == Algorithm::EdDSA {
             let mut service = cached.require_scopes(READ).layer(service_fn(inner));
             bench_calls(criterion, "garbage of 900 bytes", &mut service, &["x".repeat(900)], REFUSED);
             let tokens: Vec<_> = (0..DISTINCT).map(|_| token(&authority).sign()).collect();
-            bench_calls(criterion, "10,000 tokens seen before", &mut service, &tokens, OK);
+            bench_calls(criterion, "10,000 cached tokens", &mut service, &tokens, OK);
         }
     }
 }
 
-/// The floor: the signature alone, with a key prepared once.
+/// Measures the signature alone, with a key that is parsed once.
 fn bench_signature(criterion: &mut Criterion, authority: &TestAuthorizationServer, token: &str) {
     use aws_lc_rs::signature as s;
 
