@@ -153,7 +153,7 @@ pub mod testing;
 #[doc(inline)]
 pub use self::{
     authorization_server::{AuthorizationServer, Issuer},
-    claims::{Audience, ClaimsSet},
+    claims::{Audience, ClaimRule, ClaimsSet, RequestHead, RequestRule},
     clock::{Clock, SystemClock, UnixTime},
     config_error::ConfigError,
     credentials::AccessToken,

@@ -25,9 +25,11 @@
 //! ```
 
 mod audience;
+mod claim_rule;
 mod client_identity;
 mod json_value;
 mod parse;
+mod request_rule;
 mod rules;
 mod scope_sources;
 mod texts;
@@ -41,8 +43,12 @@ use serde::{
     ser::{Error as _, SerializeMap},
 };
 
-pub use self::audience::Audience;
 use self::texts::Texts;
+pub use self::{
+    audience::Audience,
+    claim_rule::ClaimRule,
+    request_rule::{RequestHead, RequestRule},
+};
 pub(crate) use self::{
     client_identity::is_client_identifier,
     rules::{ClaimRules, MissingClaim},

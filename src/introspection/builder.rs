@@ -11,7 +11,7 @@ use super::{
     validation::Introspection,
 };
 use crate::{
-    Audience, AuthorizationServer, Clock, ConfigError, SystemClock,
+    Audience, AuthorizationServer, ClaimRule, Clock, ConfigError, SystemClock,
     claims::{ClaimRules, MissingClaim, ScopeArray, ScopeSources},
     clock::{DEFAULT_CLOCK_SKEW, MAX_CLOCK_SKEW},
     config_error::Problem,
@@ -32,6 +32,7 @@ pub struct IntrospectionValidatorBuilder {
     audience: Audience,
     missing_audience: MissingClaim,
     scope_sources: ScopeSources,
+    claim_rules: Vec<ClaimRule>,
     clock_skew: Duration,
     ttl: Duration,
     inactive_ttl: Duration,
@@ -52,6 +53,7 @@ impl IntrospectionValidatorBuilder {
             audience,
             missing_audience: MissingClaim::Refuse,
             scope_sources: ScopeSources::Standard(ScopeArray::Ignore),
+            claim_rules: Vec::new(),
             clock_skew: DEFAULT_CLOCK_SKEW,
             ttl: DEFAULT_TTL,
             inactive_ttl: DEFAULT_INACTIVE_TTL,
@@ -137,6 +139,16 @@ impl IntrospectionValidatorBuilder {
         self
     }
 
+    /// Adds a rule for the claims, such as `ClaimRule::equals("tenant", "acme")`. Default: none. All rules must be met.
+    ///
+    /// Rules are checked last, in the order in which they were added, when a token is validated; not again while its verdict is
+    /// in the cache. For rules that depend on the request or the time see
+    /// [`ResourceServerBuilder::claim_rule`](crate::ResourceServerBuilder::claim_rule).
+    pub fn claim_rule(mut self, rule: ClaimRule) -> Self {
+        self.claim_rules.push(rule);
+        self
+    }
+
     /// Sends `token_type_hint=access_token` (RFC 7662 section 2.1). Default: no hint.
     ///
     /// Some servers find access tokens faster with the hint.
@@ -179,6 +191,7 @@ impl IntrospectionValidatorBuilder {
         let mut problems = self.audience.problems();
         problems.extend(self.time_problems());
         problems.extend(self.scope_sources.problems());
+        problems.extend(self.claim_rules.iter().filter_map(ClaimRule::problem));
         if self.credential.header().is_err() {
             let expected = "expected visible ASCII (RFC 6750 section 2.1)";
             problems.push(Problem::without_value("resource server credential", expected));
@@ -212,7 +225,8 @@ impl IntrospectionValidatorBuilder {
             missing_expiry: MissingClaim::Accept,
             clock_skew: self.clock_skew,
         };
-        let policy = IntrospectionPolicy { rules, scope_sources: self.scope_sources };
+        let policy =
+            IntrospectionPolicy { rules, scope_sources: self.scope_sources, claim_rules: self.claim_rules };
         let issuer = server.issuer.clone();
         let outages = OutageLog::new(issuer.clone(), Arc::clone(&self.clock));
         let location =

@@ -1,7 +1,7 @@
 //! Parses the introspection response (RFC 7662 section 2.2) and checks the claims of an active token.
 
 use crate::{
-    ClaimsSet, UnixTime, ValidationError,
+    ClaimRule, ClaimsSet, UnixTime, ValidationError,
     claims::{ClaimRules, ScopeSources},
     strict_json::{self, Members},
 };
@@ -12,6 +12,7 @@ pub(super) struct IntrospectionPolicy {
     /// Issuer, audience, `exp` and `nbf`.
     pub(super) rules: ClaimRules,
     pub(super) scope_sources: ScopeSources,
+    pub(super) claim_rules: Vec<ClaimRule>,
 }
 
 /// Members that are not used as claims: one describes the response, the other is a display name. [`ClaimsSet`] itself
@@ -47,6 +48,7 @@ impl IntrospectionPolicy {
         let expired_from = self.rules.check_expiry(claims, now)?;
         self.rules.check_not_before(claims, now)?;
         self.rules.check_audience(claims)?;
+        self.claim_rules.iter().try_for_each(|rule| rule.check(claims))?;
         Ok(expired_from)
     }
 }

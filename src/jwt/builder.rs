@@ -7,7 +7,7 @@ use super::{
     remote_keys::warn_about_unpinned_keys,
 };
 use crate::{
-    Algorithm, Audience, AuthorizationServer, Clock, ConfigError, SystemClock,
+    Algorithm, Audience, AuthorizationServer, ClaimRule, Clock, ConfigError, SystemClock,
     claims::{ClaimRules, MissingClaim, ScopeArray, ScopeSources},
     clock::{DEFAULT_CLOCK_SKEW, MAX_CLOCK_SKEW},
     config_error::Problem,
@@ -24,6 +24,7 @@ pub struct JwtValidatorBuilder {
     clock_skew: Duration,
     max_age: Option<Duration>,
     scope_sources: ScopeSources,
+    claim_rules: Vec<ClaimRule>,
     refresh: KeyRefresh,
     clock: Arc<dyn Clock>,
 }
@@ -38,6 +39,7 @@ impl JwtValidatorBuilder {
             clock_skew: DEFAULT_CLOCK_SKEW,
             max_age: None,
             scope_sources: ScopeSources::Standard(ScopeArray::Refuse),
+            claim_rules: Vec::new(),
             refresh: KeyRefresh::default(),
             clock: Arc::new(SystemClock),
         }
@@ -114,6 +116,16 @@ impl JwtValidatorBuilder {
         self
     }
 
+    /// Adds a rule for the claims, such as `ClaimRule::equals("tenant", "acme")`. Default: none. All rules must be met.
+    ///
+    /// Rules are checked last, in the order in which they were added, when a token is validated; not again while its verdict is
+    /// in the cache. For rules that depend on the request or the time see
+    /// [`ResourceServerBuilder::claim_rule`](crate::ResourceServerBuilder::claim_rule).
+    pub fn claim_rule(mut self, rule: ClaimRule) -> Self {
+        self.claim_rules.push(rule);
+        self
+    }
+
     /// Sets the age at which the keys are fetched again. Default: 5 minutes. Range: 1 minute to 24 hours.
     ///
     /// The refresh runs in the background while requests use the current keys. If it fails, the current keys stay in
@@ -186,6 +198,7 @@ impl JwtValidatorBuilder {
         problems.extend(self.rule.as_ref().and_then(AccessTokenRule::problem));
         problems.extend(self.refresh_problems());
         problems.extend(self.scope_sources.problems());
+        problems.extend(self.claim_rules.iter().filter_map(ClaimRule::problem));
         let Some(server) = self.authorization_server.check(&mut problems) else {
             return Err(ConfigError::of(problems));
         };
@@ -224,6 +237,7 @@ impl JwtValidatorBuilder {
         let policy = ClaimsPolicy {
             rules,
             scope_sources: self.scope_sources,
+            claim_rules: self.claim_rules,
             max_age: self.max_age,
             rule: self.rule.clone(),
         };

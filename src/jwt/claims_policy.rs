@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{AccessTokenRule, SignedPayload};
 use crate::{
-    ClaimsSet, UnixTime, ValidatedToken, ValidationError,
+    ClaimRule, ClaimsSet, UnixTime, ValidatedToken, ValidationError,
     claims::{ClaimRules, ScopeSources},
 };
 
@@ -14,6 +14,7 @@ pub(super) struct ClaimsPolicy {
     /// Issuer, audience, `exp` and `nbf`.
     pub(super) rules: ClaimRules,
     pub(super) scope_sources: ScopeSources,
+    pub(super) claim_rules: Vec<ClaimRule>,
     pub(super) max_age: Option<Duration>,
     /// How to recognize access tokens if `typ` may be `JWT`. `None` in the profile of RFC 9068.
     pub(super) rule: Option<AccessTokenRule>,
@@ -35,6 +36,7 @@ impl ClaimsPolicy {
         self.rules.check_not_before(&claims, now)?;
         let too_old_from = self.check_issued_at(&claims, now)?;
         self.rules.check_audience(&claims)?;
+        self.claim_rules.iter().try_for_each(|rule| rule.check(&claims))?;
         let refused_from = too_old_from.map_or(expired_from, |too_old_from| expired_from.min(too_old_from));
         Ok(ValidatedToken::verified(claims, refused_from, payload.validity()))
     }

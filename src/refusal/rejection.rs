@@ -162,6 +162,7 @@ impl From<&ValidationError> for Rejection {
             | Refused { .. } => Self::InvalidToken,
             InsufficientScope { .. } => Self::InsufficientScope,
             ClaimsDoNotFit(_) => Self::Forbidden,
+            ClaimRule { rejection, .. } => *rejection,
             // Not the client's fault: with a 401 it would discard a valid token.
             KeysUnavailable { retry_after, .. }
             | IntrospectionUnavailable { retry_after, .. }

@@ -21,6 +21,7 @@
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use super::ClaimError;
+use super::Rejection;
 use crate::{ScopeRequirement, Scopes, UnixTime};
 
 /// Why a token, or the request that should carry one, was refused.
@@ -166,6 +167,16 @@ pub enum ValidationError {
         /// The rule that tells an access token.
         expected: Box<str>,
     },
+    /// A [`ClaimRule`](crate::ClaimRule) or [`RequestRule`](crate::RequestRule) of the program is not met. What the token has
+    /// instead is not shown.
+    #[error("claim rule not met: {rule}")]
+    #[non_exhaustive]
+    ClaimRule {
+        /// The name of the rule.
+        rule: Arc<str>,
+        /// How the rule refuses: [`InvalidToken`](Rejection::InvalidToken) or [`Forbidden`](Rejection::Forbidden).
+        rejection: Rejection,
+    },
     /// The token may only be used by the holder of a key, which nothing here checks.
     #[error("token bound to a key (cnf), which a bearer request does not prove (RFC 7800 section 3.1)")]
     SenderConstraintNotProved,
@@ -278,6 +289,7 @@ impl ValidationError {
             Self::TooOld { .. } => "too_old",
             Self::AudienceMismatch { .. } => "audience_mismatch",
             Self::NotAnAccessToken { .. } => "not_an_access_token",
+            Self::ClaimRule { .. } => "claim_rule",
             Self::SenderConstraintNotProved => "sender_constraint_not_proved",
             Self::Inactive => "inactive",
             Self::InsufficientScope { .. } => "insufficient_scope",

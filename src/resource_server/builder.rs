@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc};
 
 use super::{ResourceServer, Settings};
 use crate::{
-    Clock, ConfigError, ProtectedResourceMetadata, Refusal, RejectionBody, Scope, ScopeHierarchy,
-    SystemClock,
+    Clock, ConfigError, ProtectedResourceMetadata, Refusal, RejectionBody, RequestRule, Scope,
+    ScopeHierarchy, SystemClock,
     config_error::Problem,
     protected_resource_metadata::Publication,
     refusal::{ChallengeSettings, RefusalSettings, WriteBody, is_error_uri, is_quotable, json_body},
@@ -26,6 +26,7 @@ pub struct ResourceServerBuilder {
     error_uri: Option<Box<str>>,
     hierarchy: ScopeHierarchy,
     baseline: Vec<Scope>,
+    claim_rules: Vec<RequestRule>,
     cache_bytes: u64,
     clock: Arc<dyn Clock>,
     forward_credential: bool,
@@ -43,6 +44,7 @@ impl ResourceServerBuilder {
             error_uri: None,
             hierarchy: ScopeHierarchy::default(),
             baseline: Vec::new(),
+            claim_rules: Vec::new(),
             cache_bytes: DEFAULT_CACHE_BYTES,
             clock: Arc::new(SystemClock),
             forward_credential: false,
@@ -85,6 +87,31 @@ impl ResourceServerBuilder {
     /// clients then request. They are not required: [`ResourceServer::require_scopes`] names and requires. Default: none.
     pub fn baseline_scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
         self.baseline = scopes.into_iter().collect();
+        self
+    }
+
+    /// Adds a rule for the claims of tokens that depends on the request or the time: a [`RequestRule`]. Default: none. All
+    /// rules must be met.
+    ///
+    /// The layers check rules on every request with a token, in the order in which they were added, before the scopes. Each
+    /// layer that a request passes checks them. A rule about the token alone is cheaper at the validator, which checks it once:
+    /// see `claim_rule` of its builder. With a validator of your own, give a [`ClaimRule`](crate::ClaimRule) to this method.
+    ///
+    /// ```
+    /// # use tower_bearer::{ClaimsSet, RequestHead, RequestRule, ResourceServer, TokenValidator};
+    /// # fn with(validator: impl TokenValidator) -> Result<(), tower_bearer::ConfigError> {
+    /// use http::Method;
+    ///
+    /// let resource_server = ResourceServer::builder(validator)
+    ///     .claim_rule(RequestRule::new("auditors only read", |claims: &ClaimsSet, request: &RequestHead<'_>| {
+    ///         request.method() == Method::GET || claims.claim::<String>("role").ok().flatten().as_deref() != Some("auditor")
+    ///     }))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn claim_rule(mut self, rule: impl Into<RequestRule>) -> Self {
+        self.claim_rules.push(rule.into());
         self
     }
 
@@ -218,6 +245,7 @@ impl ResourceServerBuilder {
             let expected = "expected a URI of the characters %x21 / %x23-5B / %x5D-7E (RFC 6750 section 3)";
             problems.push(Problem::new("error_uri", uri, expected));
         }
+        problems.extend(self.claim_rules.iter().filter_map(RequestRule::problem));
         if self.baseline.iter().any(|scope| scope.as_str() == OFFLINE_ACCESS) {
             let expected = "expected scopes of this resource; whether a client gets a refresh token is between it and \
                             the authorization server";
@@ -256,6 +284,7 @@ impl ResourceServerBuilder {
             publication,
             hierarchy: Arc::new(self.hierarchy),
             baseline: self.baseline.into_iter().collect(),
+            claim_rules: self.claim_rules.into(),
             forward_credential: self.forward_credential,
             pass_cors_preflight: self.pass_cors_preflight,
         })))
@@ -268,6 +297,7 @@ impl fmt::Debug for ResourceServerBuilder {
             .field("issuers", &self.validator.issuers())
             .field("metadata", &self.metadata)
             .field("hierarchy", &self.hierarchy)
+            .field("claim_rules", &self.claim_rules)
             .finish_non_exhaustive()
     }
 }

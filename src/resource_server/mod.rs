@@ -33,8 +33,8 @@ use std::{fmt, sync::Arc};
 
 pub use self::builder::ResourceServerBuilder;
 use crate::{
-    Challenge, Clock, ConfigError, MetadataService, Scope, ScopeHierarchy, ScopeRequirement, TokenValidator,
-    ValidateTokenLayer,
+    Challenge, Clock, ConfigError, MetadataService, RequestRule, Scope, ScopeHierarchy, ScopeRequirement,
+    TokenValidator, ValidateTokenLayer,
     config_error::Problem,
     protected_resource_metadata::Publication,
     refusal::RefusalSettings,
@@ -63,6 +63,7 @@ pub(crate) struct Settings {
     pub(crate) publication: Option<Publication>,
     pub(crate) hierarchy: Arc<ScopeHierarchy>,
     pub(crate) baseline: Box<[Scope]>,
+    pub(crate) claim_rules: Box<[RequestRule]>,
     pub(crate) forward_credential: bool,
     pub(crate) pass_cors_preflight: bool,
 }
@@ -149,6 +150,7 @@ impl fmt::Debug for ResourceServer {
             .field("challenge", &self.0.refusals.challenge)
             .field("hierarchy", &self.0.hierarchy)
             .field("baseline", &self.0.baseline)
+            .field("claim_rules", &self.0.claim_rules)
             .finish_non_exhaustive()
     }
 }

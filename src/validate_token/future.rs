@@ -74,9 +74,7 @@ impl<S, B> Waiting<S, B> {
         &mut self,
         verdict: Result<ValidatedToken, ValidationError>,
     ) -> Option<Response<Bytes>> {
-        let error = match verdict
-            .and_then(|token| self.guard.admit(token, self.request.method(), self.request.headers()))
-        {
+        let error = match verdict.and_then(|token| self.guard.admit(token, &self.request)) {
             Ok(token) => {
                 self.guard.prepare(&mut self.request, Some(token));
                 return None;

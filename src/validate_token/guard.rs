@@ -4,14 +4,14 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::{
-    Extensions, HeaderMap, HeaderValue, Method, Request, Response,
+    HeaderMap, HeaderValue, Method, Request, Response,
     header::{
         ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, TRANSFER_ENCODING,
     },
 };
 
 use crate::{
-    AccessToken, ResourceServer, Scope, ScopeRequirement, ValidatedToken, ValidationError,
+    AccessToken, RequestHead, ResourceServer, Scope, ScopeRequirement, ValidatedToken, ValidationError,
     credentials::{Credentials, extract},
     refusal::RequestKind,
     requirement::{ScopeCheck, without_repetition},
@@ -76,15 +76,16 @@ impl Guard {
     }
 
     /// Decides about a request from its head.
-    pub(super) fn decide(&self, method: &Method, headers: &HeaderMap, extensions: &Extensions) -> Decision {
+    pub(super) fn decide<B>(&self, request: &Request<B>) -> Decision {
+        let (method, headers) = (request.method(), request.headers());
         if self.server.0.pass_cors_preflight && is_cors_preflight(method, headers) {
             return Decision::AdmitAnonymous;
         }
         // An outer layer of the same resource server has validated the token and removed the header.
-        if let Some(token) = extensions.get::<ValidatedToken>()
+        if let Some(token) = request.extensions().get::<ValidatedToken>()
             && let Some(outer) = token.passed().filter(|outer| outer.server == self.server.0.id)
         {
-            return match self.check(token, Some(outer)) {
+            return match self.check(token, Some(outer), request) {
                 Ok(()) => {
                     let passed = Arc::new(self.passed.inside(outer));
                     let kind = RequestKind::new(method, headers, self.grpc);
@@ -106,7 +107,7 @@ impl Guard {
         match self.server.0.validator.find(token) {
             Ok(validated) => {
                 tracing::trace!("verdict found in the cache");
-                match self.admit(validated, method, headers) {
+                match self.admit(validated, request) {
                     Ok(token) => Decision::Admit(token),
                     Err(error) => Decision::Refuse(error),
                 }
@@ -116,25 +117,26 @@ impl Guard {
     }
 
     /// Lets a valid token pass if it meets the requirement of this layer.
-    pub(super) fn admit(
+    pub(super) fn admit<B>(
         &self,
         token: ValidatedToken,
-        method: &Method,
-        headers: &HeaderMap,
+        request: &Request<B>,
     ) -> Result<ValidatedToken, ValidationError> {
-        self.check(&token, None)?;
-        let kind = RequestKind::new(method, headers, self.grpc);
+        self.check(&token, None, request)?;
+        let kind = RequestKind::new(request.method(), request.headers(), self.grpc);
         Ok(token.having_passed(Arc::clone(&self.passed), kind))
     }
 
-    /// Checks time, sender constraint and scopes, whichever validator validated the token.
-    fn check(
+    /// Checks time, sender constraint, claim rules and scopes, whichever validator validated the token.
+    fn check<B>(
         &self,
         token: &ValidatedToken,
         outer: Option<&Arc<PassedGuards>>,
+        request: &Request<B>,
     ) -> Result<(), ValidationError> {
         self.check_expiry(token)?;
         check_sender_constraint(token)?;
+        self.check_claim_rules(token, request)?;
         if !self.scopes.is_met_by(token.scopes()) {
             let mine = &self.scopes.requirement;
             let required = outer.map_or_else(|| mine.clone(), |outer| outer.requirement().and(mine.clone()));
@@ -154,6 +156,19 @@ impl Guard {
             return Err(ValidationError::Expired { exp, now, clock_skew });
         }
         Ok(())
+    }
+
+    fn check_claim_rules<B>(
+        &self,
+        token: &ValidatedToken,
+        request: &Request<B>,
+    ) -> Result<(), ValidationError> {
+        let rules = &self.server.0.claim_rules;
+        if rules.is_empty() {
+            return Ok(());
+        }
+        let request = RequestHead::new(request, self.server.0.clock.now());
+        rules.iter().try_for_each(|rule| rule.check(token.claims(), &request))
     }
 
     /// Refuses a request.

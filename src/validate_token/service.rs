@@ -48,7 +48,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let decision = self.guard.decide(request.method(), request.headers(), request.extensions());
+        let decision = self.guard.decide(&request);
         match decision {
             Decision::Admit(token) => {
                 self.guard.prepare(&mut request, Some(token));

@@ -9,6 +9,7 @@
 mod support;
 
 mod authorization_server;
+mod claim_rules;
 mod availability;
 mod axum;
 mod config_errors;

@@ -87,7 +87,7 @@ mod keycloak {
     }
 
     #[tokio::test]
-    async fn realm_roles_can_be_required_like_scopes() {
+    async fn r9068_11_realm_roles_can_be_required_like_scopes() {
         let (authority, _) = setup();
         let validator = JwtValidator::builder(authority.authorization_server(), API)
             .clock(authority.clock().clone())
@@ -195,7 +195,7 @@ mod auth0 {
     }
 
     #[tokio::test]
-    async fn permissions_can_be_required_like_scopes() {
+    async fn r9068_11_permissions_can_be_required_like_scopes() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let validator = authority.jwt_validator(API).scopes_from(["scope", "permissions"]).build().unwrap();
         let token = authority.token().scope("openid").claim("permissions", ["orders:read", "orders:list"]);
@@ -303,7 +303,7 @@ mod entra_id {
     }
 
     #[tokio::test]
-    async fn roles_of_services_and_users_can_be_required_like_scopes() {
+    async fn r9068_11_roles_of_services_and_users_can_be_required_like_scopes() {
         let authority = setup("https://login.microsoftonline.com/9b6e/v2.0");
         let validator = JwtValidator::builder(authority.authorization_server(), Audience::opaque(API_ID))
             .clock(authority.clock().clone())
