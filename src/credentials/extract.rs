@@ -69,9 +69,13 @@ fn parse(field: &HeaderValue) -> Result<Credentials<'_>, ValidationError> {
 
 fn begins_with_token_scheme(element: &[u8]) -> bool {
     let element = trim_whitespace(element);
-    [&b"bearer "[..], b"dpop "]
-        .iter()
-        .any(|scheme| element.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))
+    // A tab before a token is malformed (RFC 6750 section 2.1), but lenient readers take the token.
+    [&b"bearer"[..], b"dpop"].iter().any(|scheme| {
+        let parts = element.split_at_checked(scheme.len());
+        parts.is_some_and(|(start, rest)| {
+            start.eq_ignore_ascii_case(scheme) && matches!(rest, [b' ' | b'\t', ..])
+        })
+    })
 }
 
 /// `OWS` around a field value is not part of it (RFC 9110 section 5.5).
@@ -189,6 +193,7 @@ mod tests {
             "Basic YTpi, Bearer abc",
             ", Bearer abc",
             "Basic YTpi,\tbEARER abc",
+            "Basic YTpi,Bearer\tabc",
             "Digest a=\"b\" , Bearer abc",
             "Basic YTpi, DPoP abc",
             "DPoP abc, Bearer abc",
