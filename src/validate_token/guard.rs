@@ -78,13 +78,14 @@ impl Guard {
     /// Decides about a request from its head.
     pub(super) fn decide<B>(&self, request: &Request<B>) -> Decision {
         let (method, headers) = (request.method(), request.headers());
-        if self.server.0.pass_cors_preflight && is_cors_preflight(method, headers) {
+        let outer = request.extensions().get::<ValidatedToken>();
+        let outer = outer.and_then(|token| Some((token, token.passed()?)));
+        // A request whose token an outer layer validated had an `Authorization` header, so it is no preflight.
+        if self.server.0.pass_cors_preflight && outer.is_none() && is_cors_preflight(method, headers) {
             return Decision::AdmitAnonymous;
         }
         // An outer layer of the same resource server has validated the token and removed the header.
-        if let Some(token) = request.extensions().get::<ValidatedToken>()
-            && let Some(outer) = token.passed().filter(|outer| outer.server == self.server.0.id)
-        {
+        if let Some((token, outer)) = outer.filter(|(_, outer)| outer.server == self.server.0.id) {
             return match self.check(token, Some(outer), request) {
                 Ok(()) => {
                     let passed = Arc::new(self.passed.inside(outer));

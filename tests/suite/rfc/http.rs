@@ -381,6 +381,27 @@ async fn rhttp_04_a56_options_with_credentials_or_a_body_is_no_preflight() {
 }
 
 #[tokio::test]
+async fn rhttp_04_a56_request_whose_token_an_outer_layer_took_is_no_preflight() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let validator = || authority.jwt_validator(RESOURCE).build().unwrap();
+    let server = authority.resource_server_with(validator()).dangerously_pass_cors_preflight();
+    let server = server.build().unwrap();
+    let other = authority.resource_server_with(validator()).build().unwrap();
+    let token = format!("Bearer {}", authority.token().sign());
+
+    for (outer, status) in [(&server, StatusCode::FORBIDDEN), (&other, StatusCode::UNAUTHORIZED)] {
+        let service = ServiceBuilder::new()
+            .layer(outer.require_token())
+            .layer(server.require_scopes(READ))
+            .service_fn(async |_| -> Result<Response<Full<Bytes>>, Infallible> { unreachable!("called") });
+        let mut request = preflight();
+        request.headers_mut().insert("authorization", token.parse().unwrap());
+
+        assert_eq!(service.oneshot(request).await.unwrap().status(), status);
+    }
+}
+
+#[tokio::test]
 async fn rhttp_04_preflight_carries_no_token_of_another_resource_server() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
