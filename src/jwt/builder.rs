@@ -143,7 +143,8 @@ impl JwtValidatorBuilder {
     /// A token may name a new key, or its signature may not match because the key was replaced under the same `kid`.
     /// The request then fetches the keys before it is answered, so a token signed with a new key is accepted at once.
     /// Anyone can send tokens with invented key names and signatures, so these fetches are limited: a burst of 3, then
-    /// one per cool-down.
+    /// one per cool-down. One that fails is also retried in the background, with the pauses of
+    /// [`key_refresh_interval`](Self::key_refresh_interval).
     ///
     /// During a flood of such tokens, a token signed with a new key may be refused with 401 until the next fetch, for
     /// at most one cool-down. If a fetch does not help to verify tokens of a `kid`, that `kid` triggers no other fetch

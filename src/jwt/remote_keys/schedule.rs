@@ -76,7 +76,8 @@ impl Schedule {
     pub(super) fn begin(&mut self, cause: Cause, now: Duration) -> Option<Attempt> {
         let may_begin = self.back_off_left(now).is_zero()
             && match cause {
-                Cause::NoKeys => true,
+                // A request that found no keys may ask after another one has fetched them.
+                Cause::NoKeys => self.succeeded.is_none(),
                 Cause::Age => now >= self.due,
                 Cause::UnverifiableToken => self.bucket.take(now),
             };
@@ -296,17 +297,23 @@ mod tests {
     fn a_success_ends_the_back_off() {
         let mut schedule = schedule_with_keys();
         for _ in 0..5 {
-            let attempt = schedule.begin(Cause::NoKeys, START + 100 * SECOND * schedule.failures).unwrap();
+            let attempt =
+                schedule.begin(Cause::UnverifiableToken, START + 100 * SECOND * schedule.failures).unwrap();
             fail(&mut schedule, attempt);
         }
         let now = START + 1_000 * SECOND;
         assert_eq!(schedule.back_off(), 16 * SECOND);
         assert_eq!(schedule.last_error().as_deref(), Some("connection refused"));
 
-        let attempt = schedule.begin(Cause::NoKeys, now).unwrap();
+        let attempt = schedule.begin(Cause::UnverifiableToken, now).unwrap();
         succeed(&mut schedule, attempt);
 
         assert_eq!(schedule.back_off_left(now), Duration::ZERO);
         assert_eq!(schedule.last_error(), None);
+    }
+
+    #[test]
+    fn first_keys_are_not_fetched_again_for_a_request_that_missed_them() {
+        assert_eq!(schedule_with_keys().begin(Cause::NoKeys, START), None);
     }
 }
