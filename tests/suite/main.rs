@@ -1,9 +1,9 @@
-//! All integration tests that can share a process, in one binary instead of twelve.
+//! All integration tests that can share a process, in one binary to keep linking fast.
 //!
-//! A test that counts the allocations or records the logs of the whole process has a binary of its own beside this folder.
+//! Tests that count allocations or record logs of the whole process have their own binaries next to this directory.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-#![allow(clippy::duplicate_mod, reason = "each example has the authorization server as a module of its own")]
+#![allow(clippy::duplicate_mod, reason = "each example includes the authorization server as its own module")]
 #![allow(clippy::needless_pass_by_value, reason = "tests are easier to read without a borrow")]
 
 mod support;

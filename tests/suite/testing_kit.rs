@@ -8,10 +8,10 @@ use tower_bearer::{
     testing::{ManualClock, TestAuthorizationServer, TokenBuilder},
 };
 
-use crate::support::{App, ISSUER, RESOURCE, assert_reason, good, good_with};
+use crate::support::{App, ISSUER, RESOURCE, assert_reason, server_and_app, server_and_app_with};
 
 async fn present(token: impl FnOnce(TokenBuilder) -> TokenBuilder) -> crate::support::Answer {
-    let (authority, app) = good().await;
+    let (authority, app) = server_and_app().await;
     app.present(&token(authority.token()).sign()).await
 }
 
@@ -22,7 +22,7 @@ async fn expired_token_is_refused_as_expired() {
 
 #[tokio::test]
 async fn expired_token_is_refused_with_the_longest_clock_skew_too() {
-    let (authority, app) = good_with(|builder| builder.clock_skew(Duration::from_secs(300))).await;
+    let (authority, app) = server_and_app_with(|builder| builder.clock_skew(Duration::from_secs(300))).await;
 
     assert_reason!(app.present(&authority.token().expired().sign()).await, ValidationError::Expired { .. });
 }
@@ -63,7 +63,7 @@ async fn id_token_is_refused_for_its_type() {
 
 #[tokio::test]
 async fn settle_waits_for_a_refresh_in_the_background() {
-    let (authority, app) = good().await;
+    let (authority, app) = server_and_app().await;
     let token = authority.token().sign();
     assert_eq!(app.present(&token).await.status, StatusCode::OK);
     let before = authority.key_fetches();

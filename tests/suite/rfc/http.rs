@@ -1,4 +1,4 @@
-//! RFC 9110 and what surrounds it: refusals over HTTP, with CORS, and in gRPC's own words.
+//! Proves what refusals look like over HTTP (RFC 9110), with CORS and over gRPC.
 
 use std::{
     collections::BTreeSet,
@@ -29,7 +29,7 @@ use crate::support::{
     with_authorizations,
 };
 
-/// Every way to be refused, in the words of the outcomes.
+/// Every outcome that is a refusal, with the codes of `docs/requirements.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     C0,
@@ -44,7 +44,7 @@ enum Outcome {
 const OUTCOMES: [Outcome; 7] =
     [Outcome::C0, Outcome::It, Outcome::Ir, Outcome::Is, Outcome::Ua, Outcome::Bg, Outcome::Cf];
 
-/// A word that stands in each token, and that no answer may repeat.
+/// A value that is in every token and must not be in any response.
 const CANARY: &str = "canary-4711";
 
 impl Outcome {
@@ -81,25 +81,25 @@ impl Outcome {
         matches!(self, Self::C0 | Self::It | Self::Ir | Self::Is)
     }
 
-    /// Asks a service whose tokens are introspected for what is refused so.
-    async fn meet(self, change: impl Fn(&mut Request<Full<Bytes>>)) -> Answer {
-        self.meet_with(|server| server, change).await
+    /// Sends a request that leads to this outcome, to a service that introspects its tokens.
+    async fn provoke(self, change: impl Fn(&mut Request<Full<Bytes>>)) -> Answer {
+        self.provoke_with(|server| server, change).await
     }
 
-    async fn meet_with(
+    async fn provoke_with(
         self,
         configure: impl FnOnce(ResourceServerBuilder) -> ResourceServerBuilder,
         change: impl Fn(&mut Request<Full<Bytes>>),
     ) -> Answer {
-        self.meet_at(configure, App::new, change).await
+        self.provoke_at(configure, App::new, change).await
     }
 
-    /// Sends a gRPC call to a service whose layer guards gRPC.
-    async fn meet_over_grpc(self, content_type: &'static str) -> Answer {
-        self.meet_at(|server| server, App::grpc, grpc_call(content_type)).await
+    /// Sends a gRPC call that leads to this outcome, to a service behind a layer with `grpc()`.
+    async fn provoke_over_grpc(self, content_type: &'static str) -> Answer {
+        self.provoke_at(|server| server, App::grpc, grpc_call(content_type)).await
     }
 
-    async fn meet_at(
+    async fn provoke_at(
         self,
         configure: impl FnOnce(ResourceServerBuilder) -> ResourceServerBuilder,
         app: impl FnOnce(ValidateTokenLayer) -> App,
@@ -132,7 +132,7 @@ impl Outcome {
         change(&mut request);
         let answer = app.send(request).await;
         assert_eq!(answer.calls, 0, "{self:?}");
-        assert_is_silent_about(&token, &answer);
+        assert_reveals_nothing(&token, &answer);
         answer
     }
 
@@ -165,9 +165,9 @@ impl Outcome {
     }
 }
 
-/// Nothing of the token, of its claims or of what the authorization server said.
+/// Asserts that the response contains neither the token, nor its claims, nor the authorization server's response.
 #[track_caller]
-fn assert_is_silent_about(token: &str, answer: &Answer) {
+fn assert_reveals_nothing(token: &str, answer: &Answer) {
     let text = format!("{:?} {:?}", answer.headers, answer.body);
     for secret in [token, CANARY, "orders:list", "alice", ISSUER] {
         assert!(!text.contains(secret), "{secret}: {text}");
@@ -180,7 +180,7 @@ fn set(name: &'static str, value: &'static str) -> impl Fn(&mut Request<Full<Byt
     }
 }
 
-/// Makes a gRPC call of a request.
+/// Turns a request into a gRPC call.
 fn grpc_call(content_type: &'static str) -> impl Fn(&mut Request<Full<Bytes>>) {
     move |request| {
         *request.method_mut() = Method::POST;
@@ -188,12 +188,12 @@ fn grpc_call(content_type: &'static str) -> impl Fn(&mut Request<Full<Bytes>>) {
     }
 }
 
-fn nothing(_: &mut Request<Full<Bytes>>) {}
+fn unchanged(_: &mut Request<Full<Bytes>>) {}
 
 #[tokio::test]
-async fn rhttp_01_every_outcome_has_its_status_and_every_401_a_challenge() {
+async fn rhttp_01_every_outcome_has_its_status_and_challenge() {
     for outcome in OUTCOMES {
-        let answer = outcome.meet(nothing).await;
+        let answer = outcome.provoke(unchanged).await;
 
         outcome.assert_reason(answer.reason.as_ref());
         assert_eq!(answer.status, outcome.status(), "{outcome:?}");
@@ -203,9 +203,9 @@ async fn rhttp_01_every_outcome_has_its_status_and_every_401_a_challenge() {
 }
 
 #[tokio::test]
-async fn rhttp_02_challenge_is_one_field_with_one_scheme() {
+async fn rhttp_02_refusal_has_at_most_one_challenge_field_with_one_scheme() {
     for outcome in OUTCOMES {
-        let answer = outcome.meet(nothing).await;
+        let answer = outcome.provoke(unchanged).await;
 
         let fields = answer.headers.get_all("www-authenticate").iter().count();
         assert_eq!(fields, usize::from(outcome.has_challenge()), "{outcome:?}");
@@ -216,26 +216,26 @@ async fn rhttp_02_challenge_is_one_field_with_one_scheme() {
 
 #[tokio::test]
 async fn rhttp_03_retry_after_of_a_503_has_jitter() {
-    let mut said = BTreeSet::new();
+    let mut seen = BTreeSet::new();
 
     for _ in 0..40 {
-        let answer = Outcome::Ua.meet(nothing).await;
+        let answer = Outcome::Ua.provoke(unchanged).await;
 
         answer.assert_unavailable();
-        said.insert(answer.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap());
+        seen.insert(answer.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap());
     }
 
-    // Two seconds, and up to three of jitter.
-    assert!(said.len() > 1 && said.iter().all(|seconds| (2..=5).contains(seconds)), "{said:?}");
+    // Two seconds plus up to three seconds of jitter.
+    assert!(seen.len() > 1 && seen.iter().all(|seconds| (2..=5).contains(seconds)), "{seen:?}");
     for outcome in OUTCOMES.into_iter().filter(|outcome| *outcome != Outcome::Ua) {
-        assert!(!outcome.meet(nothing).await.headers.contains_key("retry-after"), "{outcome:?}");
+        assert!(!outcome.provoke(unchanged).await.headers.contains_key("retry-after"), "{outcome:?}");
     }
 }
 
-/// Cannot decide, for as long as it says.
-struct OutOfOrder(Duration);
+/// A validator that is always unavailable, with this `Retry-After`.
+struct Unavailable(Duration);
 
-impl TokenValidator for OutOfOrder {
+impl TokenValidator for Unavailable {
     async fn validate(&self, _: &AccessToken) -> Result<ValidatedToken, ValidationError> {
         Err(ValidationError::unavailable("table locked").with_retry_after(self.0))
     }
@@ -243,16 +243,16 @@ impl TokenValidator for OutOfOrder {
 
 #[tokio::test]
 async fn rhttp_03_retry_after_of_a_custom_validator_is_passed_on_within_limits() {
-    const AN_HOUR: u64 = 60 * 60;
+    const ONE_HOUR: u64 = 60 * 60;
 
     for (wait, at_least) in [
         (Duration::ZERO, 1),
         (Duration::from_millis(1), 1),
         (Duration::from_secs(90), 90),
-        (Duration::from_secs(u64::MAX), AN_HOUR),
-        (Duration::MAX, AN_HOUR),
+        (Duration::from_secs(u64::MAX), ONE_HOUR),
+        (Duration::MAX, ONE_HOUR),
     ] {
-        let server = ResourceServer::builder(OutOfOrder(wait)).build().unwrap();
+        let server = ResourceServer::builder(Unavailable(wait)).build().unwrap();
         let app = App::new(server.require_token().grpc());
 
         let over_http = app.present("token").await;
@@ -265,14 +265,14 @@ async fn rhttp_03_retry_after_of_a_custom_validator_is_passed_on_within_limits()
             |headers: &HeaderMap, name: &str| headers[name].to_str().unwrap().parse::<u64>().unwrap();
         let seconds = number(&over_http.headers, "retry-after");
         assert!((at_least..=at_least + 3).contains(&seconds), "{wait:?}: {seconds}");
-        // A signed number of 32 bits, in gRPC's proposal A6.
+        // gRPC proposal A6 makes it a signed 32-bit integer.
         let millis = number(&over_grpc.headers, "grpc-retry-pushback-ms");
         assert!((at_least * 1_000..=(at_least + 3) * 1_000).contains(&millis), "{wait:?}: {millis}");
         assert!(i32::try_from(millis).is_ok());
     }
 }
 
-/// A service with a layer around it, and perhaps CORS on either side; counts what reaches the service.
+/// Returns a guarded service, with optional CORS layers around and inside the guard, and the number of its calls.
 fn orders(
     server: &ResourceServer,
     outer: Option<CorsLayer>,
@@ -288,12 +288,15 @@ fn orders(
             counted.fetch_add(1, Ordering::SeqCst);
             async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"orders")))) }
         });
-    let ask = async move |request| {
+    let send = async move |request| {
         let response = service.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
-        Response::from_parts(parts, body.collect().await.map_err(|_| "a body").unwrap().to_bytes())
+        Response::from_parts(
+            parts,
+            body.collect().await.map_err(|_| "failed to read the body").unwrap().to_bytes(),
+        )
     };
-    (ask, calls)
+    (send, calls)
 }
 
 fn cors() -> CorsLayer {
@@ -314,24 +317,24 @@ async fn rhttp_04_preflight_passes_to_an_inner_cors_layer_if_configured() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
     let server = authority.resource_server_with(validator).dangerously_pass_cors_preflight().build().unwrap();
-    let (ask, calls) = orders(&server, None, Some(cors()));
+    let (send, calls) = orders(&server, None, Some(cors()));
 
-    let response = ask(preflight()).await;
+    let response = send(preflight()).await;
 
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.headers()["access-control-allow-origin"], "*");
     assert_eq!(response.headers()["access-control-allow-methods"], "GET");
-    assert_eq!(calls.load(Ordering::SeqCst), 0, "the CORS layer answers");
-    // Only preflights do.
+    assert_eq!(calls.load(Ordering::SeqCst), 0, "the CORS layer did not answer the preflight");
+    // Anything but a preflight is refused.
     for missing in ["origin", "access-control-request-method"] {
         let mut request = preflight();
         request.headers_mut().remove(missing);
-        assert_eq!(ask(request).await.status(), StatusCode::UNAUTHORIZED, "without {missing}");
+        assert_eq!(send(request).await.status(), StatusCode::UNAUTHORIZED, "without {missing}");
     }
     for method in [Method::GET, Method::POST, Method::HEAD] {
         let mut request = preflight();
         *request.method_mut() = method;
-        assert_eq!(ask(request).await.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(send(request).await.status(), StatusCode::UNAUTHORIZED);
     }
 }
 
@@ -339,18 +342,18 @@ async fn rhttp_04_preflight_passes_to_an_inner_cors_layer_if_configured() {
 async fn rhttp_04_preflight_is_refused_by_default_and_answered_by_an_outer_cors_layer() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = authority.resource_server(RESOURCE);
-    let (ask_inner, _) = orders(&server, None, Some(cors()));
-    let (ask_outer, calls) = orders(&server, Some(cors()), None);
+    let (send_inner, _) = orders(&server, None, Some(cors()));
+    let (send_outer, calls) = orders(&server, Some(cors()), None);
 
-    assert_eq!(ask_inner(preflight()).await.status(), StatusCode::UNAUTHORIZED);
-    let answered = ask_outer(preflight()).await;
+    assert_eq!(send_inner(preflight()).await.status(), StatusCode::UNAUTHORIZED);
+    let answered = send_outer(preflight()).await;
     assert_eq!(answered.status(), StatusCode::OK);
     assert_eq!(answered.headers()["access-control-allow-origin"], "*");
     assert_eq!(calls.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]
-async fn rhttp_04_a56_options_with_credentials_or_a_body_is_no_preflight() {
+async fn rhttp_04_a56_options_with_credentials_or_a_body_is_not_a_preflight() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
     let server = authority.resource_server_with(validator).dangerously_pass_cors_preflight();
@@ -381,7 +384,7 @@ async fn rhttp_04_a56_options_with_credentials_or_a_body_is_no_preflight() {
 }
 
 #[tokio::test]
-async fn rhttp_04_a56_request_whose_token_an_outer_layer_took_is_no_preflight() {
+async fn rhttp_04_a56_request_whose_token_an_outer_layer_removed_is_not_a_preflight() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = || authority.jwt_validator(RESOURCE).build().unwrap();
     let server = authority.resource_server_with(validator()).dangerously_pass_cors_preflight();
@@ -402,7 +405,7 @@ async fn rhttp_04_a56_request_whose_token_an_outer_layer_took_is_no_preflight() 
 }
 
 #[tokio::test]
-async fn rhttp_04_preflight_carries_no_token_of_another_resource_server() {
+async fn rhttp_04_preflight_reaches_the_service_without_the_token_of_an_outer_layer() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
     let server = authority.resource_server_with(validator).dangerously_pass_cors_preflight().build().unwrap();
@@ -418,13 +421,13 @@ async fn rhttp_04_preflight_carries_no_token_of_another_resource_server() {
 }
 
 #[tokio::test]
-async fn scripts_of_another_origin_can_read_a_refusal_behind_an_outer_cors_layer() {
+async fn outer_cors_layer_lets_other_origins_read_a_refusal() {
     let authority = TestAuthorizationServer::new(ISSUER);
-    let (ask, _) = orders(&authority.resource_server(RESOURCE), Some(cors()), None);
+    let (send, _) = orders(&authority.resource_server(RESOURCE), Some(cors()), None);
     let mut request = plain();
     request.headers_mut().insert("origin", HeaderValue::from_static("https://app.example.com"));
 
-    let response = ask(request).await;
+    let response = send(request).await;
 
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(response.headers()["access-control-allow-origin"], "*");
@@ -432,10 +435,10 @@ async fn scripts_of_another_origin_can_read_a_refusal_behind_an_outer_cors_layer
 }
 
 #[tokio::test]
-async fn refusal_exposes_its_headers_to_requests_with_an_origin() {
+async fn refusal_exposes_its_headers_if_the_request_has_an_origin() {
     for outcome in OUTCOMES {
-        let with_origin = outcome.meet(set("origin", "https://app.example.com")).await;
-        let without = outcome.meet(nothing).await;
+        let with_origin = outcome.provoke(set("origin", "https://app.example.com")).await;
+        let without = outcome.provoke(unchanged).await;
 
         let exposed = with_origin.headers["access-control-expose-headers"].to_str().unwrap();
         let exposed: Vec<_> = exposed.split(", ").collect();
@@ -444,7 +447,7 @@ async fn refusal_exposes_its_headers_to_requests_with_an_origin() {
             assert!(is_exposed || !with_origin.headers.contains_key(name), "{outcome:?} {name}");
         }
         assert!(!without.headers.contains_key("access-control-expose-headers"));
-        // Whether an origin may read it at all is not ours to say.
+        // Which origins may read the response is up to the CORS layer.
         assert!(!with_origin.headers.contains_key("access-control-allow-origin"));
     }
 }
@@ -452,32 +455,32 @@ async fn refusal_exposes_its_headers_to_requests_with_an_origin() {
 #[tokio::test]
 async fn rhttp_05_refused_head_has_the_headers_of_a_get_and_no_body() {
     for outcome in OUTCOMES {
-        let mut get = outcome.meet(nothing).await;
-        let mut head = outcome.meet(|request| *request.method_mut() = Method::HEAD).await;
+        let mut get = outcome.provoke(unchanged).await;
+        let mut head = outcome.provoke(|request| *request.method_mut() = Method::HEAD).await;
 
         assert_eq!(head.status, get.status);
         assert!(head.body.is_empty() && !get.body.is_empty(), "{outcome:?}");
         assert_eq!(head.headers["content-length"], get.body.len().to_string());
-        // Jitter.
+        // The values differ because of the jitter.
         assert_eq!(head.headers.remove("retry-after").is_some(), get.headers.remove("retry-after").is_some());
         assert_eq!(head.headers, get.headers, "{outcome:?}");
     }
 }
 
 #[tokio::test]
-async fn rhttp_06_refusal_does_not_wait_for_the_body() {
+async fn rhttp_06_refusal_does_not_read_the_body() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let service = authority.resource_server(RESOURCE).require_scopes(READ).layer(tower::service_fn(
         |_: Request<UnreadBody>| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) },
     ));
-    let good = authority.token().scope("orders:read");
+    let valid = authority.token().scope("orders:read");
 
     for (authorization, status) in [
         (None, 401),
         (Some("Bearer".to_owned()), 400),
         (Some("Bearer null".to_owned()), 401),
-        (Some(format!("Bearer {}", good.clone().signature([0; 64]).sign())), 401),
-        (Some(format!("Bearer {}", good.scope("orders:list").sign())), 403),
+        (Some(format!("Bearer {}", valid.clone().signature([0; 64]).sign())), 401),
+        (Some(format!("Bearer {}", valid.scope("orders:list").sign())), 403),
     ] {
         let mut request = Request::put("/orders").body(UnreadBody).unwrap();
         if let Some(value) = &authorization {
@@ -487,12 +490,12 @@ async fn rhttp_06_refusal_does_not_wait_for_the_body() {
         let response = service.clone().oneshot(request).await.unwrap();
 
         assert_eq!(response.status(), status, "{authorization:?}");
-        assert!(!response.headers().contains_key("connection"), "keep-alive is the server's to decide");
+        assert!(!response.headers().contains_key("connection"), "keep-alive is left to the HTTP server");
     }
 }
 
 #[tokio::test]
-async fn refusal_body_says_only_what_the_challenge_says() {
+async fn refusal_body_has_no_more_detail_than_the_challenge() {
     for (outcome, expected) in OUTCOMES.into_iter().zip([
         json!({"status": 401, "title": "Unauthorized"}),
         json!({
@@ -517,7 +520,7 @@ async fn refusal_body_says_only_what_the_challenge_says() {
         json!({"status": 502, "title": "Bad Gateway"}),
         json!({"status": 500, "title": "Internal Server Error"}),
     ]) {
-        let answer = outcome.meet(nothing).await;
+        let answer = outcome.provoke(unchanged).await;
 
         assert_eq!(answer.headers["content-type"], "application/json");
         assert_eq!(answer.headers["content-length"], answer.body.len().to_string());
@@ -535,18 +538,18 @@ async fn custom_body_changes_neither_status_nor_headers() {
     }
 
     for outcome in OUTCOMES {
-        let mut usual = outcome.meet(nothing).await;
-        let mut own = outcome.meet_with(|server| server.rejection_body(problem), nothing).await;
+        let mut default = outcome.provoke(unchanged).await;
+        let mut custom = outcome.provoke_with(|server| server.rejection_body(problem), unchanged).await;
 
-        let description = Rejection::from(own.reason.as_ref().unwrap()).description();
-        assert_eq!(own.body, format!("{{\"detail\":\"{description}\"}}"));
-        assert_eq!(own.headers["content-length"], own.body.len().to_string());
-        assert_eq!(own.headers["content-type"], "application/problem+json");
-        assert_eq!(own.status, usual.status);
+        let description = Rejection::from(custom.reason.as_ref().unwrap()).description();
+        assert_eq!(custom.body, format!("{{\"detail\":\"{description}\"}}"));
+        assert_eq!(custom.headers["content-length"], custom.body.len().to_string());
+        assert_eq!(custom.headers["content-type"], "application/problem+json");
+        assert_eq!(custom.status, default.status);
         for name in ["content-type", "content-length", "retry-after"] {
-            assert_eq!(own.headers.remove(name).is_some(), usual.headers.remove(name).is_some());
+            assert_eq!(custom.headers.remove(name).is_some(), default.headers.remove(name).is_some());
         }
-        assert_eq!(own.headers, usual.headers, "{outcome:?}");
+        assert_eq!(custom.headers, default.headers, "{outcome:?}");
     }
 }
 
@@ -581,26 +584,26 @@ const GRPC_CONTENT_TYPES: [(&str, &str); 8] = [
 ];
 
 #[tokio::test]
-async fn rgrpc_01_refusal_is_a_200_with_everything_in_its_headers() {
-    for (asked, answered) in GRPC_CONTENT_TYPES {
+async fn rgrpc_01_refusal_is_status_200_without_a_body() {
+    for (requested, answered) in GRPC_CONTENT_TYPES {
         for outcome in OUTCOMES {
-            let answer = outcome.meet_over_grpc(asked).await;
+            let answer = outcome.provoke_over_grpc(requested).await;
 
-            assert_eq!((answer.status, answer.body.len()), (StatusCode::OK, 0), "{asked} {outcome:?}");
+            assert_eq!((answer.status, answer.body.len()), (StatusCode::OK, 0), "{requested} {outcome:?}");
             assert_eq!(answer.headers["content-type"], answered);
             assert_eq!(answer.headers["cache-control"], "no-store");
-            for of_http in ["content-length", "retry-after"] {
-                assert!(!answer.headers.contains_key(of_http), "{of_http}");
+            for name in ["content-length", "retry-after"] {
+                assert!(!answer.headers.contains_key(name), "{name}");
             }
         }
     }
 }
 
 #[tokio::test]
-async fn rgrpc_02_every_outcome_has_its_code_and_its_challenge() {
+async fn rgrpc_02_every_outcome_has_its_code_and_challenge() {
     for (content_type, _) in GRPC_CONTENT_TYPES {
         for outcome in OUTCOMES {
-            let answer = outcome.meet_over_grpc(content_type).await;
+            let answer = outcome.provoke_over_grpc(content_type).await;
 
             outcome.assert_reason(answer.reason.as_ref());
             assert_eq!(answer.headers["grpc-status"], outcome.grpc_status(), "{content_type} {outcome:?}");
@@ -610,12 +613,12 @@ async fn rgrpc_02_every_outcome_has_its_code_and_its_challenge() {
 }
 
 #[tokio::test]
-async fn rgrpc_11_a55_without_grpc_on_the_layer_a_content_type_changes_no_refusal() {
+async fn rgrpc_11_a55_content_type_changes_no_refusal_of_a_layer_without_grpc() {
     for (content_type, _) in GRPC_CONTENT_TYPES {
         for outcome in OUTCOMES {
             for method in [Method::GET, Method::HEAD, Method::POST, Method::PUT] {
                 let answer = outcome
-                    .meet(|request| {
+                    .provoke(|request| {
                         grpc_call(content_type)(request);
                         *request.method_mut() = method.clone();
                     })
@@ -630,7 +633,7 @@ async fn rgrpc_11_a55_without_grpc_on_the_layer_a_content_type_changes_no_refusa
 }
 
 #[tokio::test]
-async fn rgrpc_11_a55_on_a_grpc_layer_only_post_is_answered_as_grpc() {
+async fn rgrpc_11_a55_grpc_layer_refuses_only_post_as_grpc() {
     for (content_type, _) in GRPC_CONTENT_TYPES {
         for outcome in OUTCOMES {
             for method in [Method::GET, Method::HEAD, Method::PUT, Method::OPTIONS] {
@@ -639,7 +642,7 @@ async fn rgrpc_11_a55_on_a_grpc_layer_only_post_is_answered_as_grpc() {
                     *request.method_mut() = method.clone();
                 };
 
-                let answer = outcome.meet_at(|server| server, App::grpc, change).await;
+                let answer = outcome.provoke_at(|server| server, App::grpc, change).await;
 
                 assert_eq!(answer.status, outcome.status(), "{method} {content_type} {outcome:?}");
                 assert!(!answer.headers.contains_key("grpc-status"), "{method} {content_type} {outcome:?}");
@@ -649,9 +652,9 @@ async fn rgrpc_11_a55_on_a_grpc_layer_only_post_is_answered_as_grpc() {
 }
 
 #[tokio::test]
-async fn rgrpc_03_message_is_the_description_and_needs_no_encoding() {
+async fn rgrpc_03_message_is_the_static_description_and_needs_no_encoding() {
     for outcome in OUTCOMES {
-        let answer = outcome.meet_over_grpc("application/grpc").await;
+        let answer = outcome.provoke_over_grpc("application/grpc").await;
 
         let description = Rejection::from(answer.reason.as_ref().unwrap()).description();
         assert_eq!(answer.headers["grpc-message"], description);
@@ -660,7 +663,7 @@ async fn rgrpc_03_message_is_the_description_and_needs_no_encoding() {
 }
 
 #[tokio::test]
-async fn rgrpc_01_refusal_ends_its_stream_with_the_headers() {
+async fn rgrpc_01_refusal_ends_the_stream_with_its_headers() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let service = authority.resource_server(RESOURCE).require_scopes(READ).grpc().layer(tower::service_fn(
         |_: Request<GrpcRequestBody<()>>| async {
@@ -676,7 +679,7 @@ async fn rgrpc_01_refusal_ends_its_stream_with_the_headers() {
 }
 
 #[tokio::test]
-async fn rgrpc_01_content_type_that_only_starts_like_grpc_is_answered_as_http() {
+async fn rgrpc_01_content_type_that_only_resembles_grpc_is_refused_as_http() {
     for content_type in [
         "application/grpcx",
         "application/grpc-foo",
@@ -685,7 +688,7 @@ async fn rgrpc_01_content_type_that_only_starts_like_grpc_is_answered_as_http() 
         "application/json",
         "",
     ] {
-        let answer = Outcome::C0.meet_over_grpc(content_type).await;
+        let answer = Outcome::C0.provoke_over_grpc(content_type).await;
 
         answer.assert_unauthorized();
         assert!(!answer.headers.contains_key("grpc-status"), "{content_type}");
@@ -696,7 +699,11 @@ async fn rgrpc_01_content_type_that_only_starts_like_grpc_is_answered_as_http() 
 async fn rgrpc_02_malformed_request_is_status_3_if_configured() {
     for outcome in OUTCOMES {
         let answer = outcome
-            .meet_at(ResourceServerBuilder::grpc_invalid_argument, App::grpc, grpc_call("application/grpc"))
+            .provoke_at(
+                ResourceServerBuilder::grpc_invalid_argument,
+                App::grpc,
+                grpc_call("application/grpc"),
+            )
             .await;
 
         let expected = if outcome == Outcome::Ir { "3" } else { outcome.grpc_status() };
@@ -705,15 +712,15 @@ async fn rgrpc_02_malformed_request_is_status_3_if_configured() {
 }
 
 #[tokio::test]
-async fn rgrpc_04_outage_says_when_to_retry() {
-    let answer = Outcome::Ua.meet_over_grpc("application/grpc").await;
+async fn rgrpc_04_outage_has_a_retry_pushback() {
+    let answer = Outcome::Ua.provoke_over_grpc("application/grpc").await;
 
     let millis: i32 = answer.headers["grpc-retry-pushback-ms"].to_str().unwrap().parse().unwrap();
     assert!((2_000..=5_000).contains(&millis), "{millis}");
 }
 
 #[tokio::test]
-async fn rgrpc_07_authorization_metadata_is_one_text() {
+async fn rgrpc_07_duplicate_joined_and_binary_authorization_metadata_is_refused() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let app = App::new(authority.resource_server(RESOURCE).require_scopes(READ).grpc());
     let token = authority.token().scope("orders:read").sign();
@@ -738,10 +745,10 @@ async fn rgrpc_07_authorization_metadata_is_one_text() {
 }
 
 #[tokio::test]
-async fn rgrpc_08_browser_may_read_a_grpc_web_refusal() {
+async fn rgrpc_08_grpc_web_refusal_exposes_its_headers_to_browsers() {
     for outcome in OUTCOMES {
         let answer = outcome
-            .meet_at(
+            .provoke_at(
                 |server| server,
                 App::grpc,
                 |request| {
@@ -759,13 +766,13 @@ async fn rgrpc_08_browser_may_read_a_grpc_web_refusal() {
     }
 }
 
-/// What clients count against their limit of 8 KiB: names, values and 32 bytes a field (RFC 9113 section 10.5.1).
+/// Returns the size that clients limit to 8 KiB: names, values and 32 bytes per field (RFC 9113 section 10.5.1).
 fn size_of(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
 }
 
 #[tokio::test]
-async fn rgrpc_10_long_scope_list_is_dropped_to_keep_the_status() {
+async fn rgrpc_10_long_scope_list_is_left_out_of_a_grpc_challenge() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = authority.resource_server(RESOURCE);
     let token = authority.token().sign();
@@ -788,24 +795,24 @@ async fn rgrpc_10_long_scope_list_is_dropped_to_keep_the_status() {
             expected = expected.scope(&named);
         }
         assert_eq!(answer.challenges, [expected], "{count}");
-        // HTTP has no such limit, and names them all.
+        // Over HTTP the limit does not apply, so all scopes are named.
         app.present(&token).await.assert_insufficient_scope(&named);
     }
 }
 
 #[tokio::test]
-async fn rgrpc_10_challenge_that_is_long_without_scopes_is_left_out_too() {
+async fn rgrpc_10_challenge_that_is_too_long_without_scopes_is_left_out() {
     let realm = "a".repeat(9_000);
 
     let answer =
-        Outcome::Is.meet_at(|server| server.realm(realm), App::grpc, grpc_call("application/grpc")).await;
+        Outcome::Is.provoke_at(|server| server.realm(realm), App::grpc, grpc_call("application/grpc")).await;
 
     assert_eq!(answer.headers["grpc-status"], "7");
     assert!(size_of(&answer.headers) < 8 * 1024, "{}", size_of(&answer.headers));
 }
 
 #[tokio::test]
-async fn nested_layers_name_the_scopes_of_all_layers() {
+async fn inner_refusal_names_the_scopes_of_all_nested_layers() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = authority.resource_server(RESOURCE);
     let service = ServiceBuilder::new()

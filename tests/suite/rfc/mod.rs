@@ -1,6 +1,6 @@
-//! What the standards ask of a resource server, a module a document, in the order of its sections.
+//! Proves what the standards require of a resource server, with one module per document.
 //!
-//! A test that proves a numbered rule carries the number in its name.
+//! A test that proves a rule of `docs/requirements.md` has the rule's id in its name.
 
 mod rfc6750;
 mod rfc7515;

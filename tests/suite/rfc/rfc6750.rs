@@ -1,4 +1,4 @@
-//! RFC 6750: bearer tokens, with RFC 9110 sections 5.3 and 11.
+//! Proves how bearer credentials are read and refused (RFC 6750, RFC 9110 sections 5.3 and 11).
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::support::{
     plain, with_authorization, with_authorizations,
 };
 
-/// The challenges of a layer that asks for `orders:read`.
+/// The challenges of a layer that requires `orders:read`.
 const UNAUTHORIZED: &str = r#"Bearer scope="orders:read", resource_metadata="https://orders.example.com/.well-known/oauth-protected-resource""#;
 const INVALID_REQUEST: &str = r#"Bearer error="invalid_request", error_description="Exactly one authorization header is expected: Bearer, a space and the token", scope="orders:read", resource_metadata="https://orders.example.com/.well-known/oauth-protected-resource""#;
 const INVALID_TOKEN: &str = r#"Bearer error="invalid_token", error_description="The access token is malformed, expired, withdrawn or not for this resource", scope="orders:read", resource_metadata="https://orders.example.com/.well-known/oauth-protected-resource""#;
@@ -28,7 +28,7 @@ fn app() -> (TestAuthorizationServer, App) {
     (authority, app)
 }
 
-fn good(authority: &TestAuthorizationServer) -> String {
+fn valid_token(authority: &TestAuthorizationServer) -> String {
     authority.token().scope("orders:read").sign()
 }
 
@@ -46,9 +46,9 @@ fn assert_no_credentials(answer: &Answer) {
     assert_reason!(answer, ValidationError::NoCredentials);
 }
 
-/// One answer of each kind that has a challenge: C0, IR, IT, IS.
+/// Returns one refusal of each kind that has a challenge: C0, IR, IT, IS.
 async fn refusals(authority: &TestAuthorizationServer, app: &App) -> [Answer; 4] {
-    let token = good(authority);
+    let token = valid_token(authority);
     [
         app.send(plain()).await,
         app.send(with_authorizations(&[format!("Bearer {token}").as_bytes(); 2])).await,
@@ -68,9 +68,9 @@ async fn r6750_01_bearer_token_in_the_authorization_header_passes() {
 }
 
 #[tokio::test]
-async fn r6750_02_scheme_compares_without_case() {
+async fn r6750_02_scheme_is_case_insensitive() {
     let (authority, app) = app();
-    let token = good(&authority);
+    let token = valid_token(&authority);
 
     for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
         app.send(with_authorization(&format!("{scheme} {token}"))).await.assert_pass();
@@ -78,9 +78,9 @@ async fn r6750_02_scheme_compares_without_case() {
 }
 
 #[tokio::test]
-async fn r6750_03_credentials_not_in_token68_are_a_malformed_request() {
+async fn r6750_03_credentials_that_are_not_token68_are_a_malformed_request() {
     let (authority, app) = app();
-    let token = good(&authority);
+    let token = valid_token(&authority);
 
     for credentials in [
         format!("{token} {token}"),
@@ -95,15 +95,15 @@ async fn r6750_03_credentials_not_in_token68_are_a_malformed_request() {
         let answer = app.send(with_authorizations(&[format!("Bearer {credentials}").as_bytes()])).await;
         assert_malformed(&answer);
     }
-    // In Latin-1, too, which is no UTF-8.
+    // The same character in Latin-1, which is not UTF-8.
     assert_malformed(&app.send(with_authorizations(&[b"Bearer tok\xe9"])).await);
-    assert!(authority.requests().is_empty(), "nothing was asked about any of them");
+    assert!(authority.requests().is_empty(), "malformed credentials caused a request");
 }
 
 #[tokio::test]
-async fn r6750_04_several_spaces_and_whitespace_around_the_field_pass() {
+async fn r6750_04_several_spaces_and_surrounding_whitespace_are_accepted() {
     let (authority, app) = app();
-    let token = good(&authority);
+    let token = valid_token(&authority);
 
     for field in [format!("Bearer  {token}"), format!("Bearer     {token}"), format!(" \tBearer {token}\t ")]
     {
@@ -112,9 +112,9 @@ async fn r6750_04_several_spaces_and_whitespace_around_the_field_pass() {
 }
 
 #[tokio::test]
-async fn r6750_04_only_spaces_separate_scheme_and_token() {
+async fn r6750_04_only_spaces_may_separate_scheme_and_token() {
     let (authority, app) = app();
-    let token = good(&authority);
+    let token = valid_token(&authority);
 
     for field in [
         format!("Bearer\t{token}"),
@@ -139,7 +139,7 @@ async fn r6750_05_scheme_without_a_token_is_a_malformed_request() {
 #[tokio::test]
 async fn r6750_07_two_authorization_headers_are_refused() {
     let (authority, app) = app();
-    let bearer = format!("Bearer {}", good(&authority));
+    let bearer = format!("Bearer {}", valid_token(&authority));
 
     for (fields, found) in [
         (&[&*bearer, &*bearer][..], 2),
@@ -158,9 +158,9 @@ async fn r6750_07_two_authorization_headers_are_refused() {
 }
 
 #[tokio::test]
-async fn r6750_07_credentials_that_a_hop_joined_by_a_comma_are_refused() {
+async fn r6750_07_credentials_joined_with_a_comma_are_refused() {
     let (authority, app) = app();
-    let bearer = format!("Bearer {}", good(&authority));
+    let bearer = format!("Bearer {}", valid_token(&authority));
 
     for field in
         [format!("{bearer}, {bearer}"), format!("{bearer},{bearer}"), format!("{bearer}, Basic YTpi")]
@@ -172,7 +172,7 @@ async fn r6750_07_credentials_that_a_hop_joined_by_a_comma_are_refused() {
 #[tokio::test]
 async fn r6750_08_token_in_the_query_is_never_read() {
     let (authority, app) = app();
-    let token = good(&authority);
+    let token = valid_token(&authority);
     let request = Request::get(format!("/orders?access_token={token}")).body(Full::default()).unwrap();
 
     assert_no_credentials(&app.send(request).await);
@@ -184,7 +184,7 @@ async fn r6750_08_token_in_a_form_is_never_read() {
     let (authority, app) = app();
     let request = Request::post("/orders")
         .header("content-type", "application/x-www-form-urlencoded")
-        .body(Full::from(format!("access_token={}", good(&authority))))
+        .body(Full::from(format!("access_token={}", valid_token(&authority))))
         .unwrap();
 
     assert_no_credentials(&app.send(request).await);
@@ -192,7 +192,7 @@ async fn r6750_08_token_in_a_form_is_never_read() {
 }
 
 #[tokio::test]
-async fn r6750_11_challenge_has_at_least_one_parameter() {
+async fn r6750_11_challenge_always_has_a_parameter() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = || authority.jwt_validator(RESOURCE).build().unwrap();
     let metadata = ProtectedResourceMetadata::new(RESOURCE);
@@ -217,7 +217,7 @@ async fn r6750_11_challenge_has_at_least_one_parameter() {
 }
 
 #[tokio::test]
-async fn r6750_12_challenge_without_credentials_names_no_error() {
+async fn r6750_12_challenge_for_missing_credentials_has_no_error() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
     let server = authority.resource_server_with(validator);
@@ -233,7 +233,7 @@ async fn r6750_12_challenge_without_credentials_names_no_error() {
 #[tokio::test]
 async fn r6750_13_another_scheme_is_not_a_bearer_credential() {
     let (authority, app) = app();
-    let token = good(&authority);
+    let token = valid_token(&authority);
 
     for field in [
         "Basic YTpi".to_owned(),
@@ -252,7 +252,7 @@ async fn r6750_13_another_scheme_is_not_a_bearer_credential() {
 #[tokio::test]
 async fn r6750_14_expired_token_is_an_invalid_token() {
     let (authority, app) = app();
-    let token = good(&authority);
+    let token = valid_token(&authority);
     app.present(&token).await.assert_pass();
     authority.clock().advance(Duration::from_secs(11 * 60));
 
@@ -283,7 +283,7 @@ async fn r6750_14_revoked_token_is_an_invalid_token() {
 #[tokio::test]
 async fn r6750_14_token68_that_is_not_a_token_is_an_invalid_token() {
     let (authority, app) = app();
-    let token = good(&authority);
+    let token = valid_token(&authority);
     let (_, unsigned) = token.rsplit_once('.').map(|(signed, signature)| (signature, signed)).unwrap();
 
     for text in ["null", "undefined", "abc", "a.b", "a.b.c", "..", unsigned, &format!("{token}=")] {
@@ -309,7 +309,7 @@ async fn r6750_15_token_without_the_scope_is_forbidden() {
 }
 
 #[tokio::test]
-async fn r6750_15_invalid_token_is_401_and_never_403() {
+async fn r6750_15_invalid_token_without_the_scope_is_401() {
     let (authority, app) = app();
     let without_scope = authority.token().scope("orders:list");
 
@@ -323,7 +323,7 @@ async fn r6750_15_invalid_token_is_401_and_never_403() {
 }
 
 #[tokio::test]
-async fn r6750_16_403_names_all_needed_scopes_once_in_the_order_of_the_guard() {
+async fn r6750_16_403_names_each_required_scope_once_in_order() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = authority.resource_server(RESOURCE);
 
@@ -334,7 +334,7 @@ async fn r6750_16_403_names_all_needed_scopes_once_in_the_order_of_the_guard() {
         (ScopeRequirement::from(WRITE).and([READ, WRITE]), "orders:write orders:read"),
     ] {
         let app = App::new(server.require_scopes(requirement));
-        // The scopes that a token has already are named as well.
+        // Scopes that the token already has are named as well.
         for granted in ["", "orders:read", "orders:read"] {
             app.present(&authority.token().scope(granted).sign()).await.assert_insufficient_scope(named);
         }
@@ -357,7 +357,7 @@ async fn r6750_17_no_parameter_appears_twice() {
 
     let refusals = refusals(&authority, &App::new(server.require_scopes(READ))).await;
 
-    // That none stands twice is asserted by the parser.
+    // The parser asserts that no parameter appears twice.
     let with_error = ["error", "error_description", "error_uri", "realm", "resource_metadata", "scope"];
     for (answer, names) in refusals.iter().zip([
         &["realm", "resource_metadata", "scope"][..],
@@ -371,7 +371,7 @@ async fn r6750_17_no_parameter_appears_twice() {
 }
 
 #[tokio::test]
-async fn r6750_18_error_and_description_are_of_the_allowed_characters() {
+async fn r6750_18_error_and_description_contain_only_allowed_characters() {
     let (authority, app) = app();
     let is_allowed = |byte| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
 
@@ -386,17 +386,17 @@ async fn r6750_18_error_and_description_are_of_the_allowed_characters() {
 }
 
 #[tokio::test]
-async fn r6750_18_nothing_of_the_token_gets_into_the_challenge() {
+async fn r6750_18_challenge_contains_nothing_from_the_token() {
     let (authority, app) = app();
-    let good = authority.token().scope("orders:read");
+    let valid = authority.token().scope("orders:read");
     let canary = "canary\"\\\r\n\u{e9}";
 
     for token in [
-        good.clone().header("kid", canary).sign(),
-        good.clone().header("typ", canary).sign(),
-        good.clone().header("alg", canary).sign(),
-        good.clone().claim("iss", canary).sign(),
-        good.claim("aud", canary).sign(),
+        valid.clone().header("kid", canary).sign(),
+        valid.clone().header("typ", canary).sign(),
+        valid.clone().header("alg", canary).sign(),
+        valid.clone().claim("iss", canary).sign(),
+        valid.claim("aud", canary).sign(),
     ] {
         let answer = app.present(&token).await;
 
@@ -408,7 +408,7 @@ async fn r6750_18_nothing_of_the_token_gets_into_the_challenge() {
 }
 
 #[test]
-fn r6750_19_scope_that_a_challenge_cannot_name_is_refused() {
+fn r6750_19_scope_with_invalid_characters_is_refused() {
     for text in
         ["", "orders read", " orders", "orders\"read", "orders\\read", "orders\tread", "ordres:lire\u{e9}"]
     {
@@ -439,7 +439,7 @@ async fn r6750_20_realm_appears_once_and_in_quotes() {
 }
 
 #[test]
-fn r6750_20_realm_that_no_header_can_hold_is_refused() {
+fn r6750_20_realm_with_invalid_header_characters_is_refused() {
     for realm in ["orders\r\n", "orders\t", "bestellungen\u{e4}", "\u{0}", "\u{7f}"] {
         let error = ResourceServer::builder(AnyToken).realm(realm).build().unwrap_err();
 
@@ -450,7 +450,7 @@ fn r6750_20_realm_that_no_header_can_hold_is_refused() {
 #[tokio::test]
 async fn r6750_21_malformed_request_is_400_with_the_full_challenge() {
     let (authority, app) = app();
-    let bearer = format!("Bearer {}", good(&authority));
+    let bearer = format!("Bearer {}", valid_token(&authority));
 
     for fields in
         [&["Bearer a b".as_bytes()][..], &[b"Bearer"], &[b"Bearer "], &[bearer.as_bytes(), bearer.as_bytes()]]
@@ -460,19 +460,19 @@ async fn r6750_21_malformed_request_is_400_with_the_full_challenge() {
         assert_eq!(answer.status, StatusCode::BAD_REQUEST);
         answer.assert_challenge(INVALID_REQUEST);
     }
-    // Every token68 gets 401, whatever it is.
+    // Every token68 gets 401.
     assert_eq!(app.present("-").await.status, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
-async fn r6750_23_credential_does_not_reach_the_inner_service() {
+async fn r6750_23_credentials_do_not_reach_the_inner_service() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = authority.resource_server(RESOURCE);
-    let token = good(&authority);
+    let token = valid_token(&authority);
 
     for layer in [server.require_scopes(READ), server.require_token(), server.allow_anonymous()] {
         let app = App::new(layer);
-        // Validated, and found in the cache.
+        // The first token is validated, the second is found in the cache.
         for _ in 0..2 {
             let mut request = with_authorization(&format!("Bearer {token}"));
             request.headers_mut().insert("dpop", "a.b.c".parse().unwrap());
@@ -487,7 +487,7 @@ async fn r6750_23_credential_does_not_reach_the_inner_service() {
 }
 
 #[tokio::test]
-async fn r6750_23_credential_is_forwarded_if_configured() {
+async fn r6750_23_credentials_are_forwarded_if_configured() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
     let app = App::new(
@@ -498,7 +498,7 @@ async fn r6750_23_credential_is_forwarded_if_configured() {
             .unwrap()
             .require_scopes(READ),
     );
-    let token = good(&authority);
+    let token = valid_token(&authority);
 
     for _ in 0..2 {
         app.present(&token).await.assert_pass();
@@ -510,9 +510,9 @@ async fn r6750_23_credential_is_forwarded_if_configured() {
 }
 
 #[tokio::test]
-async fn r6750_24_token_of_more_than_16_kib_is_not_looked_at() {
+async fn r6750_24_token_longer_than_16_kib_is_refused_unparsed() {
     let (authority, app) = app();
-    // A good token but for its length: a claim of its own fills it up.
+    // A token that is valid except for its length.
     let padded = authority.token().scope("orders:read").claim("x", "a".repeat(16 * 1024 * 3 / 4)).sign();
 
     for token in [padded, "a".repeat(16_385), "a".repeat(1 << 20)] {
@@ -525,13 +525,13 @@ async fn r6750_24_token_of_more_than_16_kib_is_not_looked_at() {
             ValidationError::TokenTooLong { length, limit: 16_384, .. } if *length == token.len()
         );
     }
-    assert!(authority.requests().is_empty(), "no fetch");
-    // One byte less is looked at.
+    assert!(authority.requests().is_empty(), "keys were fetched for a token that is too long");
+    // A token of exactly 16 KiB is parsed.
     assert_reason!(app.present(&"a".repeat(16_384)).await, ValidationError::MalformedToken(_));
 }
 
 #[test]
-fn r6750_25_resource_without_tls_is_refused() {
+fn r6750_25_resource_without_https_is_refused() {
     for resource in ["http://api", "http://api.example.com/orders", "http://127.0.0.1.example.com"] {
         for refused in [
             ProtectedResourceMetadata::new(resource),
@@ -542,12 +542,12 @@ fn r6750_25_resource_without_tls_is_refused() {
     }
     let loopback = "http://127.0.0.1:3000";
     let error = assert_names("resource", check_metadata(ProtectedResourceMetadata::new(loopback)));
-    assert!(error.to_string().contains("allow_http_on_loopback()"), "the knob is named: {error}");
+    assert!(error.to_string().contains("allow_http_on_loopback()"), "the setting is not named: {error}");
     assert!(check_metadata(ProtectedResourceMetadata::new(loopback).allow_http_on_loopback()).is_ok());
 }
 
 #[test]
-fn r6750_25_addresses_of_the_authorization_server_need_tls_too() {
+fn r6750_25_authorization_server_urls_without_https_are_refused() {
     let server = AuthorizationServer::with_endpoints(ISSUER);
 
     assert_names("issuer", check_server(AuthorizationServer::discover("http://as.example.com")));
@@ -568,7 +568,7 @@ fn assert_names<T: std::fmt::Debug>(setting: &str, refused: Result<T, ConfigErro
 #[tokio::test]
 async fn r6750_26_proxy_authorization_and_cookies_are_never_read() {
     let (authority, app) = app();
-    let token = good(&authority);
+    let token = valid_token(&authority);
 
     for (name, value) in [
         ("proxy-authorization", format!("Bearer {token}")),
@@ -600,7 +600,7 @@ async fn r6750_27_error_uri_is_in_every_challenge_with_an_error() {
 }
 
 #[test]
-fn r6750_27_error_uri_outside_the_grammar_is_refused() {
+fn r6750_27_error_uri_with_invalid_characters_is_refused() {
     for uri in ["", "https://h/a b", "https://h/\"", "https://h/\\", "https://h/\u{e9}", "https://h/\r\n"] {
         let error = ResourceServer::builder(AnyToken).error_uri(uri).build().unwrap_err();
 
@@ -609,7 +609,7 @@ fn r6750_27_error_uri_outside_the_grammar_is_refused() {
 }
 
 #[tokio::test]
-async fn r6750_28_400_and_403_carry_the_challenge_too() {
+async fn r6750_28_400_and_403_have_a_challenge() {
     let (authority, app) = app();
 
     let [_, malformed, _, forbidden] = refusals(&authority, &app).await;
@@ -623,7 +623,7 @@ async fn r6750_28_400_and_403_carry_the_challenge_too() {
     }
 }
 
-/// Finds every token good, and without scopes.
+/// Accepts every token, without scopes.
 #[derive(Debug)]
 struct AnyToken;
 
@@ -635,7 +635,7 @@ impl TokenValidator for AnyToken {
 
 proptest! {
     #[test]
-    fn r6750_20_client_reads_exactly_the_configured_values(
+    fn r6750_20_challenge_parses_to_the_configured_values(
         realm in proptest::option::of("[ -~]{0,40}"),
         scopes in prop::collection::vec("[!#-\\[\\]-~]{1,12}", 0..6),
         error_uri in proptest::option::of("[!#-\\[\\]-~]{1,40}"),
@@ -683,10 +683,10 @@ proptest! {
 }
 
 #[tokio::test]
-async fn r6750_13_token_under_the_scheme_dpop_is_refused_where_anonymous_requests_pass() {
+async fn r6750_13_dpop_credentials_are_refused_even_if_anonymous_requests_pass() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let app = App::new(authority.resource_server(RESOURCE).allow_anonymous());
-    let token = good(&authority);
+    let token = valid_token(&authority);
 
     for field in [format!("DPoP {token}"), format!("dpop {token}"), "DPOP junk".to_owned(), "DPoP".to_owned()]
     {
@@ -703,10 +703,10 @@ async fn r6750_13_token_under_the_scheme_dpop_is_refused_where_anonymous_request
 }
 
 #[tokio::test]
-async fn r6750_07_bearer_credentials_joined_after_others_are_refused_even_if_optional() {
+async fn r6750_07_bearer_credentials_after_a_comma_are_refused_even_if_optional() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = authority.resource_server(RESOURCE);
-    let token = good(&authority);
+    let token = valid_token(&authority);
 
     for layer in [server.require_scopes(READ), server.allow_anonymous()] {
         let app = App::new(layer);

@@ -1,4 +1,4 @@
-//! RFC 7515: JSON Web Signature, in its compact form; and RFC 7797 section 7.
+//! Proves how a JWS in compact form is parsed and verified (RFC 7515, RFC 7797 section 7).
 
 use std::net::TcpListener;
 
@@ -9,43 +9,43 @@ use tower_bearer::{
     testing::{SigningKey, TestAuthorizationServer, TokenBuilder},
 };
 
-use crate::support::{App, assert_invalid, base64url, from_base64url, good};
+use crate::support::{App, assert_invalid, base64url, from_base64url, server_and_app};
 
 const HEADER_NOT_BASE64URL: &str = "header not in base64url, or too long";
 const PAYLOAD_NOT_BASE64URL: &str = "payload not in base64url, or too long";
 const SIGNATURE_NOT_BASE64URL: &str = "signature not in base64url";
-const NO_JSON_OBJECT: &str = "header is not a JSON object, or has a duplicate member";
+const HEADER_NOT_OBJECT: &str = "header is not a JSON object, or has a duplicate member";
 const CRITICAL: &str = "crit is present, and no critical parameter is supported";
 const B64: &str = "b64 is not allowed in a JWT";
 
-/// Presents a token that must be refused as malformed, with these words.
-async fn assert_malformed(app: &App, token: &str, words: &str) {
+/// Presents a token and asserts that it is refused as malformed with this message.
+async fn assert_malformed(app: &App, token: &str, message: &str) {
     let answer = app.present(token).await;
 
-    assert_invalid!(answer, ValidationError::MalformedToken(found) if *found == words, "{token:.80}");
+    assert_invalid!(answer, ValidationError::MalformedToken(found) if *found == message, "{token:.80}");
 }
 
 fn parts(token: &str) -> [&str; 3] {
     token.split('.').collect::<Vec<_>>().try_into().unwrap()
 }
 
-/// A good header, to be changed as text.
+/// Returns the token's header as JSON text.
 fn header_json(token: &TokenBuilder) -> String {
     serde_json::Value::from(token.header_parameters().clone()).to_string()
 }
 
-/// A good header with members put behind the others.
+/// Returns the token's header as JSON text, with these members appended.
 fn header_and(token: &TokenBuilder, members: &str) -> String {
     format!("{},{members}}}", header_json(token).strip_suffix('}').unwrap())
 }
 
 #[tokio::test]
-async fn r7515_01_token_not_of_three_parts_is_refused() {
-    let (authority, app) = good().await;
+async fn r7515_01_token_without_exactly_three_parts_is_refused() {
+    let (authority, app) = server_and_app().await;
     let token = authority.token().sign();
     let [header, payload, signature] = parts(&token);
 
-    for (token, words) in [
+    for (token, message) in [
         (header.to_owned(), "does not have three parts"),
         (format!("{header}.{payload}"), "does not have three parts"),
         (format!("{token}.{signature}"), "does not have three parts"),
@@ -53,18 +53,18 @@ async fn r7515_01_token_not_of_three_parts_is_refused() {
         (format!(".{token}"), "does not have three parts"),
         (format!("{token}.{payload}.{signature}"), "five parts: encrypted tokens are not supported"),
         (format!("{token}.a.b.c"), "does not have three parts"),
-        (format!(".{payload}.{signature}"), NO_JSON_OBJECT),
-        ("..".to_owned(), NO_JSON_OBJECT),
+        (format!(".{payload}.{signature}"), HEADER_NOT_OBJECT),
+        ("..".to_owned(), HEADER_NOT_OBJECT),
         (".".repeat(16_000), "does not have three parts"),
     ] {
-        assert_malformed(&app, &token, words).await;
+        assert_malformed(&app, &token, message).await;
     }
 }
 
 #[tokio::test]
-async fn r7515_01_base64_that_is_not_base64url_without_padding_is_refused() {
-    let (authority, app) = good().await;
-    // Whatever its alignment, a run of question marks holds a sextet of ones: `_` in one alphabet, `/` in the other.
+async fn r7515_01_standard_alphabet_or_padding_is_refused() {
+    let (authority, app) = server_and_app().await;
+    // At any alignment, a run of `?` encodes to `_` in base64url and to `/` in standard base64.
     let builder = authority.token().header("foo", "?????").claim("foo", "?????");
     let token = loop {
         let token = builder.clone().sign();
@@ -76,30 +76,30 @@ async fn r7515_01_base64_that_is_not_base64url_without_padding_is_refused() {
     let [header, payload, signature] = parts(&token);
     let other_alphabet = |part: &str| part.replace('_', "/").replace('-', "+");
 
-    for (token, words) in [
+    for (token, message) in [
         (format!("{}.{payload}.{signature}", other_alphabet(header)), HEADER_NOT_BASE64URL),
         (format!("{header}.{}.{signature}", other_alphabet(payload)), PAYLOAD_NOT_BASE64URL),
         (format!("{header}.{payload}.{}", other_alphabet(signature)), SIGNATURE_NOT_BASE64URL),
         (format!("{token}=="), SIGNATURE_NOT_BASE64URL),
         (format!("{token}="), SIGNATURE_NOT_BASE64URL),
     ] {
-        assert_malformed(&app, &token, words).await;
+        assert_malformed(&app, &token, message).await;
     }
-    // In the middle of a token padding is no token68 any more: a malformed request (R6750-03).
+    // With padding in the middle it is not even token68, so the request is malformed (R6750-03).
     app.present(&format!("{header}=.{payload}.{signature}")).await.assert_invalid_request();
 }
 
 #[tokio::test]
-async fn r7515_02_other_spellings_of_the_same_bytes_are_refused() {
-    /// Sets a bit behind the last byte that a part encodes.
-    fn respell(part: &str) -> String {
+async fn r7515_02_non_canonical_base64url_is_refused() {
+    /// Changes an unused bit in the last character, so that the decoded bytes stay the same.
+    fn with_trailing_bit(part: &str) -> String {
         const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        assert_ne!(part.len() % 4, 0, "every bit of the last character counts");
+        assert_ne!(part.len() % 4, 0, "the last character has no unused bits");
         let (rest, last) = part.split_at(part.len() - 1);
         let value = ALPHABET.find(last).unwrap();
         format!("{rest}{}", &ALPHABET[value + 1..value + 2])
     }
-    let (authority, app) = good().await;
+    let (authority, app) = server_and_app().await;
     let with_spare_bits = |name: &str| {
         let fits = |filler: &String| {
             let token = match name {
@@ -117,21 +117,21 @@ async fn r7515_02_other_spellings_of_the_same_bytes_are_refused() {
     let token = with_spare_bits("header");
     app.present(&token).await.assert_pass();
     let [header, payload, signature] = parts(&token);
-    let respelled = format!("{}.{payload}.{signature}", respell(header));
-    assert_malformed(&app, &respelled, HEADER_NOT_BASE64URL).await;
+    let changed = format!("{}.{payload}.{signature}", with_trailing_bit(header));
+    assert_malformed(&app, &changed, HEADER_NOT_BASE64URL).await;
 
     let token = with_spare_bits("payload");
     app.present(&token).await.assert_pass();
     let [header, payload, signature] = parts(&token);
-    let respelled = format!("{header}.{}.{signature}", respell(payload));
-    assert_malformed(&app, &respelled, PAYLOAD_NOT_BASE64URL).await;
-    let respelled = format!("{header}.{payload}.{}", respell(signature));
-    assert_malformed(&app, &respelled, SIGNATURE_NOT_BASE64URL).await;
+    let changed = format!("{header}.{}.{signature}", with_trailing_bit(payload));
+    assert_malformed(&app, &changed, PAYLOAD_NOT_BASE64URL).await;
+    let changed = format!("{header}.{payload}.{}", with_trailing_bit(signature));
+    assert_malformed(&app, &changed, SIGNATURE_NOT_BASE64URL).await;
 }
 
 #[tokio::test]
 async fn r7515_03_header_that_is_not_one_json_object_is_refused() {
-    let (authority, app) = good().await;
+    let (authority, app) = server_and_app().await;
     let header = header_json(&authority.token());
     let utf16: Vec<u8> = header.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let mut latin1 = header_and(&authority.token(), r#""foo":"?""#).into_bytes();
@@ -146,23 +146,23 @@ async fn r7515_03_header_that_is_not_one_json_object_is_refused() {
         ("trailing NUL", format!("{header}\0").into_bytes()),
         ("string", serde_json::to_vec(&header).unwrap()),
         ("null", b"null".to_vec()),
-        ("nothing", Vec::new()),
-        ("cut", header.as_bytes()[..header.len() - 1].to_vec()),
+        ("empty", Vec::new()),
+        ("truncated", header.as_bytes()[..header.len() - 1].to_vec()),
         ("UTF-16", utf16),
         ("Latin-1", latin1),
         ("lone surrogate", header_and(&authority.token(), r#""foo":"\ud800""#).into_bytes()),
     ] {
         let answer = app.present(&authority.token().raw_header(text).sign()).await;
 
-        assert_invalid!(answer, ValidationError::MalformedToken(words) if *words == NO_JSON_OBJECT, "{case}");
+        assert_invalid!(answer, ValidationError::MalformedToken(message) if *message == HEADER_NOT_OBJECT, "{case}");
     }
-    // White space around the object is JSON.
+    // Whitespace around the object is valid JSON.
     app.present(&authority.token().raw_header(format!(" {header}\r\n")).sign()).await.assert_pass();
 }
 
 #[tokio::test]
 async fn r7515_04_duplicate_header_member_is_refused() {
-    let (authority, app) = good().await;
+    let (authority, app) = server_and_app().await;
 
     for member in [
         r#""alg":"ES256""#,
@@ -175,37 +175,37 @@ async fn r7515_04_duplicate_header_member_is_refused() {
         let header = header_and(&authority.token(), member);
         let answer = app.present(&authority.token().raw_header(header).sign()).await;
 
-        assert_invalid!(answer, ValidationError::MalformedToken(words) if *words == NO_JSON_OBJECT, "{member}");
+        assert_invalid!(answer, ValidationError::MalformedToken(message) if *message == HEADER_NOT_OBJECT, "{member}");
     }
-    // The name alone in escapes is that name.
+    // An escaped name that appears once is the same parameter.
     let header = header_json(&authority.token()).replace("\"alg\"", r#""\u0061lg""#);
     app.present(&authority.token().raw_header(header).sign()).await.assert_pass();
 }
 
 #[tokio::test]
-async fn r7515_05_crit_is_refused_whatever_it_names() {
-    let (authority, app) = good().await;
+async fn r7515_05_any_crit_is_refused() {
+    let (authority, app) = server_and_app().await;
 
     for (case, members) in [
         ("unknown name", r#""crit":["foo"],"foo":1"#),
         ("empty list", r#""crit":[]"#),
-        ("no array", r#""crit":"foo","foo":1"#),
+        ("not an array", r#""crit":"foo","foo":1"#),
         ("name not in the header", r#""crit":["foo"]"#),
         ("name of a standard parameter", r#""crit":["alg"]"#),
         ("name of a claim", r#""crit":["exp"],"exp":1"#),
-        ("the same name twice", r#""crit":["foo","foo"],"foo":1"#),
+        ("duplicate name", r#""crit":["foo","foo"],"foo":1"#),
         ("null", r#""crit":null"#),
     ] {
         let header = header_and(&authority.token(), members);
         let answer = app.present(&authority.token().raw_header(header).sign()).await;
 
-        assert_invalid!(answer, ValidationError::MalformedToken(words) if *words == CRITICAL, "{case}");
+        assert_invalid!(answer, ValidationError::MalformedToken(message) if *message == CRITICAL, "{case}");
     }
 }
 
 #[tokio::test]
-async fn r7515_06_b64_is_refused_with_crit_and_without() {
-    let (authority, app) = good().await;
+async fn r7515_06_b64_is_refused_with_and_without_crit() {
+    let (authority, app) = server_and_app().await;
 
     for (members, expected) in [
         (r#""crit":["b64"],"b64":false"#, CRITICAL),
@@ -216,13 +216,13 @@ async fn r7515_06_b64_is_refused_with_crit_and_without() {
         let header = header_and(&authority.token(), members);
         let answer = app.present(&authority.token().raw_header(header).sign()).await;
 
-        assert_invalid!(answer, ValidationError::MalformedToken(words) if *words == expected, "{members}");
+        assert_invalid!(answer, ValidationError::MalformedToken(message) if *message == expected, "{members}");
     }
 }
 
 #[tokio::test]
-async fn r7515_07_one_bit_flipped_in_header_payload_or_signature_is_refused() {
-    let (authority, app) = good().await;
+async fn r7515_07_token_with_any_flipped_bit_is_refused() {
+    let (authority, app) = server_and_app().await;
     let token = authority.token().header("foo", "a").sign();
     app.present(&token).await.assert_pass();
     let decoded: Vec<_> = parts(&token).into_iter().map(from_base64url).collect();
@@ -232,7 +232,7 @@ async fn r7515_07_one_bit_flipped_in_header_payload_or_signature_is_refused() {
         changed.iter().map(base64url).collect::<Vec<_>>().join(".")
     };
 
-    // Where header and payload stay what they should be, it is the signature that tells.
+    // Header and payload stay valid here, so that only the signature check can fail.
     let position = |part: usize, text: &str| {
         String::from_utf8(decoded[part].clone()).unwrap().find(text).unwrap() + text.len()
     };
@@ -259,7 +259,7 @@ async fn r7515_07_one_bit_flipped_in_header_payload_or_signature_is_refused() {
 
 #[tokio::test]
 async fn r7515_08_keys_in_the_header_are_ignored() {
-    let (authority, app) = good().await;
+    let (authority, app) = server_and_app().await;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let url = format!("http://{}/jwks", listener.local_addr().unwrap());
@@ -274,7 +274,7 @@ async fn r7515_08_keys_in_the_header_are_ignored() {
     ];
 
     for (name, value) in &parameters {
-        // Its own key brought along, under a new name or that of the server's key.
+        // Signed with the attacker's key, under its own `kid`, the server's `kid`, and no `kid`.
         let answer = app.present(&authority.token().key(&attacker).header(name, value).sign()).await;
         assert_invalid!(
             answer,
@@ -289,27 +289,31 @@ async fn r7515_08_keys_in_the_header_are_ignored() {
             .await;
         assert_invalid!(answer, ValidationError::BadSignature, "{name}");
 
-        // Beside a signature that is good it says nothing, as in Entra's tokens.
+        // With a valid signature the parameter is ignored. Entra sends some of them.
         app.present(&authority.token().header(name, value).sign()).await.assert_pass();
     }
 
     let all = parameters.iter().fold(authority.token(), |token, (name, value)| token.header(name, value));
     app.present(&all.sign()).await.assert_pass();
-    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "no connection");
+    assert_eq!(
+        listener.accept().unwrap_err().kind(),
+        std::io::ErrorKind::WouldBlock,
+        "the URL in the token was fetched"
+    );
     let urls = [authority.metadata_url(), authority.jwks_uri()];
     assert!(authority.requests().iter().all(|request| urls.contains(&request.uri().to_string())));
 }
 
 #[tokio::test]
 async fn r7515_09_empty_signature_is_refused() {
-    let (authority, app) = good().await;
+    let (authority, app) = server_and_app().await;
 
     assert_malformed(&app, &authority.token().signature([]).sign(), "empty signature").await;
 }
 
 #[tokio::test]
 async fn r7515_10_unknown_header_parameters_are_ignored() {
-    let (authority, app) = good().await;
+    let (authority, app) = server_and_app().await;
 
     for value in [json!(1), json!(null), json!({"a": [{"b": "c"}]}), json!("none")] {
         let token = authority.token().header("foo", &value).header("http://example.com/alg", "none").sign();
@@ -319,8 +323,8 @@ async fn r7515_10_unknown_header_parameters_are_ignored() {
 }
 
 #[tokio::test]
-async fn json_serialization_is_not_token68() {
-    let (authority, app) = good().await;
+async fn jws_in_json_serialization_is_a_malformed_request() {
+    let (authority, app) = server_and_app().await;
     let token = authority.token().sign();
     let [header, payload, signature] = parts(&token);
 
@@ -336,7 +340,7 @@ async fn json_serialization_is_not_token68() {
 }
 
 #[tokio::test]
-async fn nothing_malformed_causes_a_request() {
+async fn malformed_tokens_cause_no_request() {
     let authority = TestAuthorizationServer::new("https://as.example.com");
     let app = App::new(authority.resource_server("https://orders.example.com").require_token());
 
@@ -356,13 +360,13 @@ async fn nothing_malformed_causes_a_request() {
 }
 
 #[tokio::test]
-async fn header_with_very_many_parameters_is_refused() {
-    let (authority, app) = good().await;
+async fn header_with_more_than_32_parameters_is_refused() {
+    let (authority, app) = server_and_app().await;
     let wide = |count: usize| {
         (0..count).fold(authority.token(), |token, index| token.header(&format!("x{index}"), 0))
     };
 
-    // With typ, alg and kid.
+    // Plus `typ`, `alg` and `kid`.
     app.present(&wide(29).sign()).await.assert_pass();
     assert_invalid!(app.present(&wide(30).sign()).await, ValidationError::MalformedToken(_));
 }

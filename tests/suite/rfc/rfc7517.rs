@@ -1,4 +1,4 @@
-//! RFC 7517: JSON Web Keys and sets of them; and the keys that are configured instead.
+//! Proves which keys of a JWK Set (RFC 7517) are used, and how keys can be configured instead.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use tower_bearer::{
 };
 
 use crate::support::{
-    Answer, App, ISSUER, RESOURCE, app_with, assert_invalid, base64url, good, publish_jwks, rsa_key,
+    Answer, App, ISSUER, RESOURCE, app_with, assert_invalid, base64url, publish_jwks, rsa_key, server_and_app,
 };
 
-/// A server whose key set is this one, and its service.
+/// Returns a server that publishes this key set, and an app that requires its tokens.
 fn serving(jwks: &Value) -> (TestAuthorizationServer, App) {
     let authority = TestAuthorizationServer::new(ISSUER);
     publish_jwks(&authority, jwks.to_string());
@@ -25,7 +25,7 @@ fn serving(jwks: &Value) -> (TestAuthorizationServer, App) {
     (authority, app)
 }
 
-/// A key for `ES256` with its JWK.
+/// Returns an `ES256` key and its JWK.
 fn key(kid: &str) -> (SigningKey, Value) {
     let key = SigningKey::generate(kid, Algorithm::ES256);
     let jwk = key.jwk();
@@ -44,62 +44,62 @@ fn without(jwk: &Value, member: &str) -> Value {
     jwk
 }
 
-/// Asserts that the set has the key `good`, and none that the header of a token of `skipped` names.
-async fn assert_skipped(jwks: &Value, good: &SigningKey, skipped: &SigningKey, case: &str) {
+/// Asserts that the set contains the key `usable`, and none with the `kid` of `skipped`.
+async fn assert_skipped(jwks: &Value, usable: &SigningKey, skipped: &SigningKey, case: &str) {
     let (authority, app) = serving(jwks);
-    app.present(&authority.token().key(good).sign()).await.assert_pass();
+    app.present(&authority.token().key(usable).sign()).await.assert_pass();
     let answer = app.present(&authority.token().key(skipped).sign()).await;
 
     assert_invalid!(answer, ValidationError::UnknownKey { kid: Some(_), .. }, "{case}");
 }
 
 #[tokio::test]
-async fn r7517_01_keys_of_unknown_kind_or_incomplete_are_ignored_and_others_kept() {
-    let (good, good_jwk) = key("good");
-    let (bad, jwk) = key("bad");
-    let rsa = rsa_key().with_kid("bad");
+async fn r7517_01_unknown_and_incomplete_keys_are_skipped_and_others_used() {
+    let (usable, usable_jwk) = key("usable");
+    let (unusable, jwk) = key("unusable");
+    let rsa = rsa_key().with_kid("unusable");
     let rsa_jwk = rsa.jwk();
-    let ed25519 = SigningKey::generate("bad", Algorithm::EdDSA);
+    let ed25519 = SigningKey::generate("unusable", Algorithm::EdDSA);
     let ed25519_jwk = ed25519.jwk();
 
-    for (case, signer, bad_jwk) in [
-        ("kty unknown", &bad, with(&jwk, "kty", "AKP")),
-        ("kty of another case", &bad, with(&jwk, "kty", "ec")),
-        ("kty missing", &bad, without(&jwk, "kty")),
-        ("kty no string", &bad, with(&jwk, "kty", json!(["EC"]))),
-        ("kty an object", &bad, with(&jwk, "kty", json!({"EC": null}))),
-        ("crv unknown", &bad, with(&jwk, "crv", "secp256k1")),
-        ("crv an object", &bad, with(&jwk, "crv", json!({"P-256": null}))),
-        ("crv of another case", &bad, with(&jwk, "crv", "p-256")),
-        ("crv missing", &bad, without(&jwk, "crv")),
-        ("crv of another type of key", &bad, with(&jwk, "crv", "Ed25519")),
-        ("x missing", &bad, without(&jwk, "x")),
-        ("y missing", &bad, without(&jwk, "y")),
-        ("y null", &bad, with(&jwk, "y", Value::Null)),
-        ("x not base64url", &bad, with(&jwk, "x", "+".repeat(43))),
-        ("kid no string", &bad, with(&jwk, "kid", 1)),
-        ("alg null", &bad, with(&jwk, "alg", Value::Null)),
-        ("alg no string", &bad, with(&jwk, "alg", json!(["ES256"]))),
-        ("alg of encryption", &bad, with(&jwk, "alg", "ECDH-ES")),
-        ("alg unknown", &bad, with(&jwk, "alg", "ES256K")),
+    for (case, signer, unusable_jwk) in [
+        ("kty unknown", &unusable, with(&jwk, "kty", "AKP")),
+        ("kty in lower case", &unusable, with(&jwk, "kty", "ec")),
+        ("kty missing", &unusable, without(&jwk, "kty")),
+        ("kty not a string", &unusable, with(&jwk, "kty", json!(["EC"]))),
+        ("kty an object", &unusable, with(&jwk, "kty", json!({"EC": null}))),
+        ("crv unknown", &unusable, with(&jwk, "crv", "secp256k1")),
+        ("crv an object", &unusable, with(&jwk, "crv", json!({"P-256": null}))),
+        ("crv in lower case", &unusable, with(&jwk, "crv", "p-256")),
+        ("crv missing", &unusable, without(&jwk, "crv")),
+        ("crv of another type of key", &unusable, with(&jwk, "crv", "Ed25519")),
+        ("x missing", &unusable, without(&jwk, "x")),
+        ("y missing", &unusable, without(&jwk, "y")),
+        ("y null", &unusable, with(&jwk, "y", Value::Null)),
+        ("x not base64url", &unusable, with(&jwk, "x", "+".repeat(43))),
+        ("kid not a string", &unusable, with(&jwk, "kid", 1)),
+        ("alg null", &unusable, with(&jwk, "alg", Value::Null)),
+        ("alg not a string", &unusable, with(&jwk, "alg", json!(["ES256"]))),
+        ("alg for encryption", &unusable, with(&jwk, "alg", "ECDH-ES")),
+        ("alg unknown", &unusable, with(&jwk, "alg", "ES256K")),
         ("n missing", &rsa, without(&rsa_jwk, "n")),
         ("e missing", &rsa, without(&rsa_jwk, "e")),
-        ("n no string", &rsa, with(&rsa_jwk, "n", 3)),
+        ("n not a string", &rsa, with(&rsa_jwk, "n", 3)),
         ("n padded", &rsa, with(&rsa_jwk, "n", format!("{}==", rsa_jwk["n"].as_str().unwrap()))),
         ("OKP crv missing", &ed25519, without(&ed25519_jwk, "crv")),
         ("OKP x missing", &ed25519, without(&ed25519_jwk, "x")),
         ("OKP crv unknown", &ed25519, with(&ed25519_jwk, "crv", "Ed448")),
     ] {
-        assert_skipped(&json!({"keys": [bad_jwk, good_jwk]}), &good, signer, case).await;
+        assert_skipped(&json!({"keys": [unusable_jwk, usable_jwk]}), &usable, signer, case).await;
     }
 
-    // What is no object at all stands in nobody's way either.
-    let (authority, app) = serving(&json!({"keys": [1, null, "x", [], {}, good_jwk]}));
-    app.present(&authority.token().key(&good).sign()).await.assert_pass();
+    // Elements that are not objects are skipped as well.
+    let (authority, app) = serving(&json!({"keys": [1, null, "x", [], {}, usable_jwk]}));
+    app.present(&authority.token().key(&usable).sign()).await.assert_pass();
 }
 
 #[tokio::test]
-async fn r7517_01_members_that_are_not_used_make_no_key_unusable() {
+async fn r7517_01_unused_members_do_not_make_a_key_unusable() {
     let (key, jwk) = key("1");
 
     for (member, value) in [
@@ -120,30 +120,30 @@ async fn r7517_01_members_that_are_not_used_make_no_key_unusable() {
 }
 
 #[tokio::test]
-async fn r7517_02_keys_that_are_not_for_verification_are_not_used() {
-    let (good, good_jwk) = key("good");
-    let (bad, jwk) = key("bad");
+async fn r7517_02_keys_not_meant_for_verification_are_skipped() {
+    let (usable, usable_jwk) = key("usable");
+    let (unusable, jwk) = key("unusable");
 
-    for (case, bad_jwk) in [
-        ("use enc", with(&jwk, "use", "enc")),
-        ("use of another case", with(&jwk, "use", "SIG")),
-        ("use no string", with(&jwk, "use", json!(["sig"]))),
+    for (case, unusable_jwk) in [
+        ("use is enc", with(&jwk, "use", "enc")),
+        ("use in upper case", with(&jwk, "use", "SIG")),
+        ("use not a string", with(&jwk, "use", json!(["sig"]))),
         ("use null", with(&jwk, "use", Value::Null)),
         ("key_ops null", with(&without(&jwk, "use"), "key_ops", Value::Null)),
-        ("key_ops of numbers", with(&without(&jwk, "use"), "key_ops", json!(["verify", 1]))),
-        ("key_ops encrypt", with(&without(&jwk, "use"), "key_ops", json!(["encrypt"]))),
-        ("key_ops sign", with(&without(&jwk, "use"), "key_ops", json!(["sign"]))),
+        ("key_ops with a number", with(&without(&jwk, "use"), "key_ops", json!(["verify", 1]))),
+        ("key_ops is encrypt", with(&without(&jwk, "use"), "key_ops", json!(["encrypt"]))),
+        ("key_ops is sign", with(&without(&jwk, "use"), "key_ops", json!(["sign"]))),
         ("key_ops empty", with(&without(&jwk, "use"), "key_ops", json!([]))),
-        ("key_ops no array", with(&without(&jwk, "use"), "key_ops", "verify")),
+        ("key_ops not an array", with(&without(&jwk, "use"), "key_ops", "verify")),
     ] {
-        assert_skipped(&json!({"keys": [bad_jwk, good_jwk]}), &good, &bad, case).await;
+        assert_skipped(&json!({"keys": [unusable_jwk, usable_jwk]}), &usable, &unusable, case).await;
     }
 
-    // A key for encryption with the same name is not tried.
+    // An encryption key with the same `kid` is not tried.
     let (authority, app) =
-        serving(&json!({"keys": [with(&with(&jwk, "use", "enc"), "kid", "good"), good_jwk]}));
-    app.present(&authority.token().key(&good).sign()).await.assert_pass();
-    let answer = app.present(&authority.token().key(&bad.with_kid("good")).sign()).await;
+        serving(&json!({"keys": [with(&with(&jwk, "use", "enc"), "kid", "usable"), usable_jwk]}));
+    app.present(&authority.token().key(&usable).sign()).await.assert_pass();
+    let answer = app.present(&authority.token().key(&unusable.with_kid("usable")).sign()).await;
     assert_invalid!(answer, ValidationError::BadSignature);
 }
 
@@ -163,19 +163,25 @@ async fn r7517_02_keys_without_use_or_key_ops_are_used() {
 }
 
 #[tokio::test]
-async fn r7517_03_use_and_key_ops_that_contradict_each_other_skip_the_key() {
-    let (good, good_jwk) = key("good");
-    let (bad, jwk) = key("bad");
+async fn r7517_03_key_with_contradicting_use_and_key_ops_is_skipped() {
+    let (usable, usable_jwk) = key("usable");
+    let (unusable, jwk) = key("unusable");
 
     for (used, operations) in [("sig", json!(["encrypt"])), ("enc", json!(["verify"]))] {
-        let bad_jwk = with(&with(&jwk, "use", used), "key_ops", operations.clone());
+        let unusable_jwk = with(&with(&jwk, "use", used), "key_ops", operations.clone());
 
-        assert_skipped(&json!({"keys": [bad_jwk, good_jwk]}), &good, &bad, &operations.to_string()).await;
+        assert_skipped(
+            &json!({"keys": [unusable_jwk, usable_jwk]}),
+            &usable,
+            &unusable,
+            &operations.to_string(),
+        )
+        .await;
     }
 }
 
 #[tokio::test]
-async fn r7517_04_alg_of_the_key_must_be_that_of_the_token() {
+async fn r7517_04_alg_of_the_key_must_match_the_token() {
     let rsa = rsa_key();
     let (authority, app) = serving(&json!({"keys": [rsa.jwk()]}));
 
@@ -188,7 +194,7 @@ async fn r7517_04_alg_of_the_key_must_be_that_of_the_token() {
 }
 
 #[tokio::test]
-async fn r7517_04_key_without_alg_is_used_with_what_its_type_allows() {
+async fn r7517_04_key_without_alg_is_used_with_each_algorithm_of_its_type() {
     let rsa = rsa_key();
     let (ec, ec_jwk) = key("ec");
     let (authority, app) = serving(&json!({"keys": [without(&rsa.jwk(), "alg"), without(&ec_jwk, "alg")]}));
@@ -205,11 +211,11 @@ async fn r7517_04_key_without_alg_is_used_with_what_its_type_allows() {
 }
 
 #[tokio::test]
-async fn r7517_05_up_to_four_keys_of_one_name_are_tried() {
+async fn r7517_05_up_to_four_keys_with_the_same_kid_are_tried() {
     let keys: Vec<_> = (0..5).map(|_| key("same")).collect();
     let other_type = SigningKey::generate("same", Algorithm::EdDSA);
     let mut jwks: Vec<_> = keys.iter().map(|(_, jwk)| jwk.clone()).collect();
-    // Of another type: neither tried nor counted.
+    // A key of another type is neither tried nor counted.
     jwks.insert(0, other_type.jwk());
     let (authority, app) = serving(&json!({"keys": jwks}));
 
@@ -222,7 +228,7 @@ async fn r7517_05_up_to_four_keys_of_one_name_are_tried() {
 }
 
 #[tokio::test]
-async fn r7517_06_token_without_kid_needs_exactly_one_key_that_fits() {
+async fn r7517_06_token_without_kid_needs_exactly_one_matching_key() {
     let ((one, one_jwk), (_, other_jwk)) = (key("1"), key("2"));
     let ed25519 = SigningKey::generate("3", Algorithm::EdDSA);
     let present = async |jwks: Value, key: &SigningKey| -> Answer {
@@ -243,31 +249,31 @@ async fn r7517_06_token_without_kid_needs_exactly_one_key_that_fits() {
 
 #[tokio::test]
 async fn r7517_07_symmetric_and_private_keys_are_skipped() {
-    let (good, good_jwk) = key("good");
-    let (bad, jwk) = key("bad");
+    let (usable, usable_jwk) = key("usable");
+    let (unusable, jwk) = key("unusable");
 
     for member in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
         for value in [json!("AQAB"), json!(null)] {
-            let jwks = json!({"keys": [with(&jwk, member, value), good_jwk]});
+            let jwks = json!({"keys": [with(&jwk, member, value), usable_jwk]});
 
-            assert_skipped(&jwks, &good, &bad, member).await;
+            assert_skipped(&jwks, &usable, &unusable, member).await;
         }
     }
-    let oct = json!({"kty": "oct", "kid": "bad", "alg": "HS256", "k": base64url("password")});
-    assert_skipped(&json!({"keys": [oct, good_jwk]}), &good, &bad, "oct").await;
-    // Not even as the only key, or when it calls itself another type.
+    let oct = json!({"kty": "oct", "kid": "unusable", "alg": "HS256", "k": base64url("password")});
+    assert_skipped(&json!({"keys": [oct, usable_jwk]}), &usable, &unusable, "oct").await;
+    // Such a key cannot be configured either, even with another `kty`.
     for jwk in [oct.clone(), with(&oct, "kty", "EC"), without(&oct, "k"), with(&jwk, "d", "AQAB")] {
         assert!(KeySet::from_jwk(&jwk.to_string()).is_err(), "{jwk}");
         assert!(KeySet::from_jwks(&json!({"keys": [jwk]}).to_string()).is_err(), "{jwk}");
     }
 }
 
-/// A service that has its first keys, and a key set that it is to fetch next.
+/// Asserts that keys fetched earlier stay in use if the next fetch returns this key set.
 async fn assert_old_set_is_kept(jwks: String, newer: &SigningKey, case: &str) {
-    let (authority, app) = good().await;
+    let (authority, app) = server_and_app().await;
     publish_jwks(&authority, jwks);
 
-    // An unknown key asks for a fetch, which fails: it is not known whether there is such a key.
+    // An unknown key causes a fetch. Since the fetch fails, the key may still exist: 503, not 401.
     authority.clock().advance(Duration::from_secs(11));
     let answer = app.present(&authority.token().key(newer).sign()).await;
     assert!(
@@ -281,13 +287,13 @@ async fn assert_old_set_is_kept(jwks: String, newer: &SigningKey, case: &str) {
     app.present(&authority.token().sign()).await.assert_pass();
 }
 
-/// A set with a key more than the given ones, filled up with some that are like it.
+/// Returns a set of this many keys: copies of `jwk` with other `kid`s, then `jwk` itself.
 fn set_of(keys: usize, jwk: &Value) -> Value {
     let others = (1..keys).map(|number| with(jwk, "kid", number.to_string()));
     json!({"keys": others.chain([jwk.clone()]).collect::<Vec<_>>()})
 }
 
-/// A set of this many bytes.
+/// Returns a set of exactly this many bytes.
 fn set_of_bytes(length: usize, jwk: &Value) -> String {
     let filled = |filler: usize| json!({"keys": [jwk], "filler": "x".repeat(filler)}).to_string();
     let set = filled(length - filled(0).len());
@@ -296,7 +302,7 @@ fn set_of_bytes(length: usize, jwk: &Value) -> String {
 }
 
 #[tokio::test]
-async fn r7517_08_set_within_the_limits_is_read() {
+async fn r7517_08_set_within_the_limits_is_accepted() {
     let (key, jwk) = key("key");
 
     for set in [set_of(64, &jwk).to_string(), set_of_bytes(256 * 1024, &jwk)] {
@@ -309,18 +315,18 @@ async fn r7517_08_set_within_the_limits_is_read() {
 }
 
 #[tokio::test]
-async fn r7517_08_set_beyond_the_limits_is_refused_and_the_old_one_kept() {
+async fn r7517_08_set_above_the_limits_is_refused_and_the_old_one_kept() {
     let (key, jwk) = key("key");
 
     assert_old_set_is_kept(set_of(65, &jwk).to_string(), &key, "65 keys").await;
-    assert_old_set_is_kept(set_of_bytes(256 * 1024 + 1, &jwk), &key, "256 KiB and a byte").await;
-    // Keys that would be skipped count as well: the bound is on work.
+    assert_old_set_is_kept(set_of_bytes(256 * 1024 + 1, &jwk), &key, "256 KiB and one byte").await;
+    // Keys that would be skipped count as well, because the limit bounds the work.
     let many = vec![json!({}); 64].into_iter().chain([jwk]).collect::<Vec<_>>();
-    assert_old_set_is_kept(json!({"keys": many}).to_string(), &key, "64 empty keys and one").await;
+    assert_old_set_is_kept(json!({"keys": many}).to_string(), &key, "64 empty keys and a usable one").await;
 }
 
 #[tokio::test]
-async fn r7517_08_set_that_does_not_arrive_in_time_is_given_up() {
+async fn r7517_08_set_that_misses_the_deadline_is_503() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let app = app_with(&authority, |validator| validator.key_fetch_timeout(Duration::from_millis(100)));
     authority.hold(&authority.jwks_uri());
@@ -332,24 +338,24 @@ async fn r7517_08_set_that_does_not_arrive_in_time_is_given_up() {
 }
 
 #[tokio::test]
-async fn r7517_09_member_twice_in_a_key_skips_that_key() {
-    let (good, good_jwk) = key("good");
-    let (bad, jwk) = key("bad");
-    let rsa = rsa_key().with_kid("bad");
+async fn r7517_09_key_with_a_duplicate_member_is_skipped() {
+    let (usable, usable_jwk) = key("usable");
+    let (unusable, jwk) = key("unusable");
+    let rsa = rsa_key().with_kid("unusable");
 
     for (signer, jwk, member) in [
         (&rsa, rsa.jwk(), format!("\"n\":{}", rsa.jwk()["n"])),
         (&rsa, rsa.jwk(), r#""e":"AQ""#.to_owned()),
-        (&bad, jwk.clone(), r#""kid":"bad""#.to_owned()),
-        (&bad, jwk.clone(), r#""\u0078":"AQ""#.to_owned()),
-        (&bad, jwk.clone(), r#""foo":1,"foo":1"#.to_owned()),
+        (&unusable, jwk.clone(), r#""kid":"unusable""#.to_owned()),
+        (&unusable, jwk.clone(), r#""\u0078":"AQ""#.to_owned()),
+        (&unusable, jwk.clone(), r#""foo":1,"foo":1"#.to_owned()),
     ] {
         let twice = format!("{},{member}}}", jwk.to_string().strip_suffix('}').unwrap());
         let authority = TestAuthorizationServer::new(ISSUER);
-        publish_jwks(&authority, format!(r#"{{"keys":[{twice},{good_jwk}]}}"#));
+        publish_jwks(&authority, format!(r#"{{"keys":[{twice},{usable_jwk}]}}"#));
         let app = app_with(&authority, |validator| validator);
 
-        app.present(&authority.token().key(&good).sign()).await.assert_pass();
+        app.present(&authority.token().key(&usable).sign()).await.assert_pass();
         let answer = app.present(&authority.token().key(signer).sign()).await;
         assert_invalid!(answer, ValidationError::UnknownKey { kid: Some(_), .. }, "{member}");
     }
@@ -390,8 +396,8 @@ async fn r7517_10_unknown_members_of_keys_and_sets_are_ignored() {
     app.present(&authority.token().key(&key).sign()).await.assert_pass();
 }
 
-/// A service whose keys are given, and a server that signs tokens for it and is never asked.
-fn given(keys: KeySet) -> (TestAuthorizationServer, App) {
+/// Returns a server that signs tokens, and an app that has the keys configured and fetches nothing.
+fn app_with_keys(keys: KeySet) -> (TestAuthorizationServer, App) {
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = AuthorizationServer::with_endpoints(ISSUER).http_client(authority.clone()).keys(keys);
     let validator = JwtValidator::builder(server, RESOURCE).clock(authority.clock().clone()).build().unwrap();
@@ -399,24 +405,24 @@ fn given(keys: KeySet) -> (TestAuthorizationServer, App) {
     (authority, app)
 }
 
-/// A token of the audience that [`given`] asks for.
+/// Returns a token with the audience that the app of [`app_with_keys`] requires.
 fn token(authority: &TestAuthorizationServer, key: &SigningKey) -> TokenBuilder {
     authority.token().audience(RESOURCE).key(key)
 }
 
 #[tokio::test]
-async fn given_jwk_verifies_and_nothing_is_fetched() {
+async fn configured_jwk_verifies_without_a_fetch() {
     for key in [rsa_key(), key("ec").0, SigningKey::generate("ed", Algorithm::EdDSA)] {
         let named = KeySet::from_jwk(&key.jwk().to_string()).unwrap();
-        let (authority, app) = given(named);
+        let (authority, app) = app_with_keys(named);
         app.present(&token(&authority, &key).sign()).await.assert_pass();
         app.present(&token(&authority, &key).without_header("kid").sign()).await.assert_pass();
         let answer = app.present(&token(&authority, &key.with_kid("other")).sign()).await;
         assert_invalid!(answer, ValidationError::UnknownKey { kid: Some(_), .. });
 
-        // Without a name it is good for every name.
+        // A configured key without `kid` matches every `kid`.
         let unnamed = KeySet::from_jwk(&without(&key.jwk(), "kid").to_string()).unwrap();
-        let (authority, app) = given(unnamed);
+        let (authority, app) = app_with_keys(unnamed);
         app.present(&token(&authority, &key.with_kid("any")).sign()).await.assert_pass();
 
         assert_eq!(authority.requests().len(), 0);
@@ -424,19 +430,19 @@ async fn given_jwk_verifies_and_nothing_is_fetched() {
 }
 
 #[tokio::test]
-async fn given_sets_are_joined() {
+async fn configured_key_sets_are_combined() {
     let ((one, one_jwk), (other, other_jwk)) = (key("1"), key("2"));
     let set = KeySet::from_jwk(&one_jwk.to_string())
         .unwrap()
         .and(KeySet::from_jwks(&json!({"keys": [other_jwk]}).to_string()).unwrap());
-    let (authority, app) = given(set);
+    let (authority, app) = app_with_keys(set);
 
     app.present(&token(&authority, &one).sign()).await.assert_pass();
     app.present(&token(&authority, &other).sign()).await.assert_pass();
 }
 
 #[test]
-fn unusable_given_jwk_is_a_config_error() {
+fn unusable_configured_jwk_is_a_config_error() {
     let jwk = key("1").1;
 
     for (text, reason) in [
@@ -457,14 +463,14 @@ fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
-/// A `SubjectPublicKeyInfo` in PEM, with a JWS signature of `message` in the algorithm.
+/// Returns a generated `SubjectPublicKeyInfo` in PEM, and its key pair.
 fn ecdsa_pem(signing: &'static signature::EcdsaSigningAlgorithm) -> (String, EcdsaKeyPair) {
     let pair = EcdsaKeyPair::generate(signing).unwrap();
     let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
     (pem("PUBLIC KEY", der.as_ref()), pair)
 }
 
-/// A token signed by a key that the kit does not know.
+/// Signs a token with a key that is not a `SigningKey`.
 fn token_signed_by(
     authority: &TestAuthorizationServer,
     alg: &str,
@@ -476,7 +482,7 @@ fn token_signed_by(
 }
 
 #[tokio::test]
-async fn given_pem_of_an_ec_key_verifies_for_its_curve() {
+async fn configured_ec_pem_verifies_for_its_curve() {
     let random = aws_lc_rs::rand::SystemRandom::new();
 
     for (algorithm, signing) in [
@@ -485,7 +491,7 @@ async fn given_pem_of_an_ec_key_verifies_for_its_curve() {
         (Algorithm::ES512, &signature::ECDSA_P521_SHA512_FIXED_SIGNING),
     ] {
         let (pem, pair) = ecdsa_pem(signing);
-        let (authority, app) = given(KeySet::from_pem(&pem, algorithm).unwrap());
+        let (authority, app) = app_with_keys(KeySet::from_pem(&pem, algorithm).unwrap());
         let sign = |message: &[u8]| pair.sign(&random, message).unwrap().as_ref().to_vec();
 
         app.present(&token_signed_by(&authority, algorithm.as_str(), sign)).await.assert_pass();
@@ -502,11 +508,11 @@ async fn given_pem_of_an_ec_key_verifies_for_its_curve() {
 }
 
 #[tokio::test]
-async fn given_pem_of_an_ed25519_key_verifies() {
+async fn configured_ed25519_pem_verifies() {
     let pair = Ed25519KeyPair::generate().unwrap();
     let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
     let pem = pem("PUBLIC KEY", der.as_ref());
-    let (authority, app) = given(KeySet::from_pem(&pem, Algorithm::EdDSA).unwrap());
+    let (authority, app) = app_with_keys(KeySet::from_pem(&pem, Algorithm::EdDSA).unwrap());
 
     for name in ["EdDSA", "Ed25519"] {
         let token = token_signed_by(&authority, name, |message| pair.sign(message).as_ref().to_vec());
@@ -518,11 +524,11 @@ async fn given_pem_of_an_ed25519_key_verifies() {
 }
 
 #[tokio::test]
-async fn given_pem_of_an_rsa_key_verifies_for_one_algorithm() {
+async fn configured_rsa_pem_verifies_for_one_algorithm() {
     let rsa = rsa_key();
     let der = spki_of(&rsa);
     let pem = pem("PUBLIC KEY", &der);
-    let (authority, app) = given(KeySet::from_pem(&pem, Algorithm::PS256).unwrap());
+    let (authority, app) = app_with_keys(KeySet::from_pem(&pem, Algorithm::PS256).unwrap());
 
     app.present(&token(&authority, &rsa.with_algorithm(Algorithm::PS256)).sign()).await.assert_pass();
     let answer = app.present(&token(&authority, &rsa).sign()).await;
@@ -532,7 +538,7 @@ async fn given_pem_of_an_rsa_key_verifies_for_one_algorithm() {
     }
 }
 
-/// Writes the `SubjectPublicKeyInfo` of an RSA key (RFC 8017 appendix A.1).
+/// Encodes the `SubjectPublicKeyInfo` of an RSA key (RFC 8017 appendix A.1).
 fn spki_of(key: &SigningKey) -> Vec<u8> {
     fn element(tag: u8, content: &[u8]) -> Vec<u8> {
         let length = u16::try_from(content.len()).unwrap().to_be_bytes();
@@ -556,7 +562,7 @@ fn spki_of(key: &SigningKey) -> Vec<u8> {
 }
 
 #[test]
-fn unusable_given_pem_is_a_config_error() {
+fn unusable_configured_pem_is_a_config_error() {
     const EXPECTED: &str = "key: expected one PEM block BEGIN PUBLIC KEY; to extract the key of a certificate: \
                             openssl x509 -pubkey -noout";
     let (public, pair) = ecdsa_pem(&signature::ECDSA_P256_SHA256_FIXED_SIGNING);
@@ -592,6 +598,6 @@ fn unusable_given_pem_is_a_config_error() {
         "key: expected an Ed25519 public key for this algorithm"
     );
     assert!(KeySet::from_pem(&public, Algorithm::ES384).is_err(), "a key of another curve");
-    // RFC 7468 section 2: words around the block are no part of it.
+    // RFC 7468 section 2: text around the block is ignored.
     assert!(KeySet::from_pem(&format!("the key of 2026\n{public}as published\n"), Algorithm::ES256).is_ok());
 }

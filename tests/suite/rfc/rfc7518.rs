@@ -1,4 +1,4 @@
-//! RFC 7518: the algorithms and the numbers of keys, with RFC 8037 and RFC 9864 for Ed25519.
+//! Proves which algorithms, keys and signatures are accepted (RFC 7518, and RFC 8037 and RFC 9864 for Ed25519).
 
 use aws_lc_rs::digest;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::support::{
     App, ISSUER, app_with, assert_invalid, base64url, from_base64url, publish_jwks, rsa_key,
 };
 
-/// A server whose key set has `jwk` and a good key beside it, and its service.
+/// Returns a server that publishes `jwk` next to a valid key, and an app that requires its tokens.
 async fn serving(jwk: &Value) -> (TestAuthorizationServer, App) {
     let authority = TestAuthorizationServer::new(ISSUER);
     publish_jwks(&authority, json!({"keys": [jwk, authority.keys()[0].jwk()]}).to_string());
@@ -20,8 +20,8 @@ async fn serving(jwk: &Value) -> (TestAuthorizationServer, App) {
     (authority, app)
 }
 
-/// Asserts that a key is refused with this reason where it is configured, and skipped where it is fetched; `signer` signs
-/// in its name.
+/// Asserts that a key is refused with this reason if it is configured, and skipped if it is fetched. `signer` signs a
+/// token with the key's `kid`.
 async fn assert_unusable(jwk: &Value, signer: &SigningKey, reason: &str) {
     let error = KeySet::from_jwk(&jwk.to_string()).unwrap_err();
     assert_eq!(error.to_string(), format!("key: {reason}"), "{jwk}");
@@ -35,7 +35,7 @@ fn rsa_jwk(modulus: &[u8], exponent: &[u8]) -> Value {
     json!({"kty": "RSA", "kid": "unusable", "n": base64url(modulus), "e": base64url(exponent)})
 }
 
-/// An odd number of this many bits; whether anybody knows its factors does not show.
+/// Returns an odd number of exactly this many bits.
 fn modulus_of(bits: usize) -> Vec<u8> {
     let mut modulus = vec![0xa5; bits.div_ceil(8)];
     let highest_bit = 1 << ((bits - 1) % 8);
@@ -48,13 +48,13 @@ const AQAB: [u8; 3] = [1, 0, 1];
 #[tokio::test]
 async fn tokens_of_all_ten_algorithms_pass() {
     let authority = TestAuthorizationServer::new(ISSUER);
-    let make = |algorithm: &Algorithm| match *algorithm {
+    let generate = |algorithm: &Algorithm| match *algorithm {
         Algorithm::ES256 | Algorithm::ES384 | Algorithm::ES512 | Algorithm::EdDSA => {
             SigningKey::generate(algorithm.as_str(), *algorithm)
         }
         _ => rsa_key().with_algorithm(*algorithm).with_kid(algorithm.as_str()),
     };
-    let keys: Vec<_> = Algorithm::ALL.iter().map(make).collect();
+    let keys: Vec<_> = Algorithm::ALL.iter().map(generate).collect();
     authority.publish_keys(keys.clone());
     let app = app_with(&authority, |validator| validator);
 
@@ -62,7 +62,7 @@ async fn tokens_of_all_ten_algorithms_pass() {
         let token = authority.token().key(key);
         app.present(&token.clone().sign()).await.assert_pass();
 
-        // The same claims signed for any other algorithm do not pass for this one.
+        // A signature made with one algorithm is refused under the name of any other.
         for other in keys.iter().filter(|other| other.algorithm() != key.algorithm()) {
             let confused =
                 authority.token().key(other).header("kid", key.kid()).header("alg", key.algorithm().as_str());
@@ -81,7 +81,7 @@ async fn r7518_01_rsa_key_of_other_than_2048_to_8192_bits_is_skipped() {
     for bits in [512, 1024, 2040, 2047, 8193, 16_384] {
         assert_unusable(&rsa_jwk(&modulus_of(bits), &AQAB), &rsa_key(), REASON).await;
     }
-    // Leading zeros are no bits.
+    // Leading zeros do not count.
     let padded = [vec![0; 128], modulus_of(1024)].concat();
     assert_unusable(&rsa_jwk(&padded, &AQAB), &rsa_key(), REASON).await;
     for nothing in [vec![], vec![0], vec![0; 256]] {
@@ -94,7 +94,7 @@ async fn r7518_01_rsa_key_of_other_than_2048_to_8192_bits_is_skipped() {
 }
 
 #[tokio::test]
-async fn rsa_key_with_a_zero_before_its_modulus_is_used() {
+async fn rsa_key_with_a_leading_zero_in_its_modulus_is_used() {
     let key = rsa_key();
     let mut jwk = key.jwk();
     jwk["n"] = base64url([&[0], from_base64url(jwk["n"].as_str().unwrap()).as_slice()].concat()).into();
@@ -104,7 +104,7 @@ async fn rsa_key_with_a_zero_before_its_modulus_is_used() {
 }
 
 #[tokio::test]
-async fn rsa_key_of_a_weak_modulus_or_exponent_is_skipped() {
+async fn rsa_key_with_a_weak_modulus_or_exponent_is_skipped() {
     const EXPONENT: &str = "RSA exponent is below 3, even, or longer than 33 bits";
     let modulus = from_base64url(rsa_key().jwk()["n"].as_str().unwrap());
     let mut even = modulus.clone();
@@ -130,7 +130,7 @@ async fn rsa_key_of_a_weak_modulus_or_exponent_is_skipped() {
 }
 
 #[tokio::test]
-async fn rsa_key_with_the_exponent_1_does_not_make_every_message_its_own_signature() {
+async fn rsa_key_with_exponent_1_does_not_accept_an_unsigned_message() {
     let modulus = from_base64url(rsa_key().jwk()["n"].as_str().unwrap());
     let jwk = rsa_jwk(&modulus, &[1]);
     let (authority, app) = serving(&jwk).await;
@@ -138,7 +138,7 @@ async fn rsa_key_with_the_exponent_1_does_not_make_every_message_its_own_signatu
     let unsigned = token.clone().signature([0]).sign();
     let (signing_input, _) = unsigned.rsplit_once('.').unwrap();
 
-    // The encoded message of RFC 8017 section 9.2, which the power of one leaves as it is.
+    // The encoded message of RFC 8017 section 9.2. With exponent 1 it would be its own signature.
     const SHA256_INFO: [u8; 19] =
         [0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1, 5, 0, 4, 0x20];
     let hash = digest::digest(&digest::SHA256, signing_input.as_bytes());
@@ -150,7 +150,7 @@ async fn rsa_key_with_the_exponent_1_does_not_make_every_message_its_own_signatu
     assert_invalid!(answer, ValidationError::UnknownKey { kid: Some(_), algorithm: "RS256", .. });
 }
 
-/// The algorithms on a curve, with the length of a coordinate and the order of the group (SEC 2 sections 2.4, 2.5, 2.6).
+/// The ECDSA algorithms, with coordinate length and group order (SEC 2 sections 2.4, 2.5 and 2.6).
 fn ecdsa() -> [(Algorithm, usize, Vec<u8>); 3] {
     let hex = |text: &str| -> Vec<u8> {
         (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
@@ -174,7 +174,7 @@ fn ecdsa() -> [(Algorithm, usize, Vec<u8>); 3] {
     ]
 }
 
-/// The signature of the same numbers as X.509 has it: a sequence of two integers.
+/// Encodes a fixed-length signature in DER, as X.509 does.
 fn der(fixed: &[u8]) -> Vec<u8> {
     let integer = |bytes: &[u8]| {
         let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
@@ -189,7 +189,7 @@ fn der(fixed: &[u8]) -> Vec<u8> {
     [head, content].concat()
 }
 
-/// A service of a server that signs with `algorithm`, a token and its signature.
+/// Returns a server that signs with `algorithm`, an app that requires its tokens, and the signature of a valid token.
 async fn signed(algorithm: Algorithm) -> (TestAuthorizationServer, App, Vec<u8>) {
     let authority = TestAuthorizationServer::new(ISSUER).with_algorithms([algorithm]);
     let app = app_with(&authority, |validator| validator);
@@ -202,19 +202,19 @@ async fn signed(algorithm: Algorithm) -> (TestAuthorizationServer, App, Vec<u8>)
 #[tokio::test]
 async fn r7518_02_ecdsa_signature_of_another_length_is_refused() {
     for (algorithm, coordinate_len, _) in ecdsa() {
-        let (authority, app, good) = signed(algorithm).await;
-        assert_eq!(good.len(), 2 * coordinate_len);
-        let (r, s) = good.split_at(coordinate_len);
+        let (authority, app, valid) = signed(algorithm).await;
+        assert_eq!(valid.len(), 2 * coordinate_len);
+        let (r, s) = valid.split_at(coordinate_len);
 
         for (case, signature) in [
-            ("DER", der(&good)),
-            ("a byte less", good[..good.len() - 1].to_vec()),
-            ("a byte less in front", good[1..].to_vec()),
-            ("a byte more", [good.as_slice(), &[0]].concat()),
-            ("a byte more in front", [&[0], good.as_slice()].concat()),
-            ("a byte more in each number", [&[0], r, &[0], s].concat()),
+            ("DER", der(&valid)),
+            ("last byte missing", valid[..valid.len() - 1].to_vec()),
+            ("first byte missing", valid[1..].to_vec()),
+            ("byte appended", [valid.as_slice(), &[0]].concat()),
+            ("byte prepended", [&[0], valid.as_slice()].concat()),
+            ("byte prepended to r and s", [&[0], r, &[0], s].concat()),
             ("r alone", r.to_vec()),
-            ("twice", [good.as_slice(), &good].concat()),
+            ("repeated", [valid.as_slice(), &valid].concat()),
             ("1 byte", vec![0]),
             ("8 KiB", vec![1; 8 * 1024]),
         ] {
@@ -222,34 +222,34 @@ async fn r7518_02_ecdsa_signature_of_another_length_is_refused() {
 
             assert_invalid!(answer, ValidationError::BadSignature, "{algorithm}: {case}");
         }
-        // The original does, as long as it belongs to these claims.
-        app.present(&authority.token().claim("jti", "1").signature(good).sign()).await.assert_pass();
+        // The unchanged signature is accepted.
+        app.present(&authority.token().claim("jti", "1").signature(valid).sign()).await.assert_pass();
     }
 }
 
 #[tokio::test]
-async fn r7518_03_ecdsa_signature_with_a_number_out_of_range_is_refused() {
+async fn r7518_03_ecdsa_signature_with_r_or_s_out_of_range_is_refused() {
     for (algorithm, coordinate_len, order) in ecdsa() {
-        let (authority, app, good) = signed(algorithm).await;
-        let (r, s) = good.split_at(coordinate_len);
+        let (authority, app, valid) = signed(algorithm).await;
+        let (r, s) = valid.split_at(coordinate_len);
         let zero = vec![0; coordinate_len];
         let one = [&zero[1..], &[1]].concat();
-        let mut beyond = order.clone();
-        *beyond.last_mut().unwrap() += 1;
-        let most = vec![0xff; coordinate_len];
+        let mut above_n = order.clone();
+        *above_n.last_mut().unwrap() += 1;
+        let max = vec![0xff; coordinate_len];
 
         for (case, r, s) in [
-            ("both 0", zero.as_slice(), zero.as_slice()),
-            ("r 0", &zero, s),
-            ("s 0", r, &zero),
-            ("both n", &order, &order),
-            ("r n", &order, s),
-            ("s n", r, &order),
-            ("r n + 1", &beyond, s),
-            ("s n + 1", r, &beyond),
-            ("both at most", &most, &most),
-            ("both 1", &one, &one),
-            ("exchanged", s, r),
+            ("r = s = 0", zero.as_slice(), zero.as_slice()),
+            ("r = 0", &zero, s),
+            ("s = 0", r, &zero),
+            ("r = s = n", &order, &order),
+            ("r = n", &order, s),
+            ("s = n", r, &order),
+            ("r = n + 1", &above_n, s),
+            ("s = n + 1", r, &above_n),
+            ("all bits set", &max, &max),
+            ("r = s = 1", &one, &one),
+            ("r and s swapped", s, r),
         ] {
             let signature = [r, s].concat();
             let answer = app.present(&authority.token().claim("jti", "1").signature(signature).sign()).await;
@@ -260,7 +260,7 @@ async fn r7518_03_ecdsa_signature_with_a_number_out_of_range_is_refused() {
 }
 
 #[tokio::test]
-async fn r7518_04_curve_must_be_that_of_the_algorithm() {
+async fn r7518_04_curve_must_match_the_algorithm() {
     for (algorithm, ..) in ecdsa() {
         let key = SigningKey::generate("unusable", algorithm);
         let mut jwk = key.jwk();
@@ -269,23 +269,23 @@ async fn r7518_04_curve_must_be_that_of_the_algorithm() {
         app.present(&authority.token().key(&key).sign()).await.assert_pass();
 
         for (other, ..) in ecdsa().into_iter().filter(|(other, ..)| *other != algorithm) {
-            // The token says another algorithm than the key's curve is for.
+            // `alg` of the token does not match the curve.
             let answer = app.present(&authority.token().key(&key).header("alg", other.as_str()).sign()).await;
             assert_invalid!(
                 answer,
                 ValidationError::UnknownKey { kid: Some(_), .. },
                 "{algorithm} as {other}"
             );
-            // The key does.
+            // `alg` of the key does not match the curve.
             jwk["alg"] = other.as_str().into();
             assert_unusable(&jwk, &key, "alg does not fit the key's type").await;
         }
     }
 }
 
-// With another length of the salt: vectors, beside the key set's own tests, since nobody here signs so.
+// Other salt lengths are covered by test vectors in the unit tests, because the testing kit cannot sign with them.
 #[tokio::test]
-async fn r7518_05_pss_signature_of_another_hash_is_refused() {
+async fn r7518_05_pss_signature_with_another_hash_is_refused() {
     let rsa = rsa_key();
     let mut jwk = rsa.jwk();
     jwk.as_object_mut().unwrap().remove("alg");
@@ -305,29 +305,29 @@ async fn r7518_05_pss_signature_of_another_hash_is_refused() {
 }
 
 #[test]
-fn r7518_06_symmetric_algorithms_and_none_cannot_be_named() {
+fn r7518_06_symmetric_algorithms_and_none_do_not_exist() {
     let names: Vec<_> = Algorithm::ALL.iter().map(|algorithm| algorithm.as_str()).collect();
 
     assert_eq!(
         names,
         ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
     );
-    // Whoever adds an algorithm comes past here: the list of all is all there is.
+    // If this list grows, check that the new algorithm is asymmetric.
     let is_listed = |name: &str| names.contains(&name);
     for name in ["HS256", "HS384", "HS512", "none"] {
         assert!(!is_listed(name));
-        for jwk in [
-            json!({"kty": "oct", "k": "AQAB", "alg": name}),
-            json!({"kty": "oct", "alg": name}),
-            json!({"kty": "EC", "crv": "P-256", "x": base64url([1; 32]), "y": base64url([1; 32]), "alg": name}),
-        ] {
+        for jwk in [json!({"kty": "oct", "k": "AQAB", "alg": name}), json!({"kty": "oct", "alg": name}), {
+            let mut jwk = SigningKey::generate("ec", Algorithm::ES256).jwk();
+            jwk["alg"] = name.into();
+            jwk
+        }] {
             assert!(KeySet::from_jwk(&jwk.to_string()).is_err(), "{jwk}");
         }
     }
 }
 
 #[tokio::test]
-async fn r7518_07_eddsa_and_ed25519_name_the_same_algorithm() {
+async fn r7518_07_eddsa_and_ed25519_are_the_same_algorithm() {
     let key = SigningKey::generate("ed", Algorithm::EdDSA);
 
     for in_key in [Some("EdDSA"), Some("Ed25519"), None] {
@@ -348,7 +348,7 @@ async fn r7518_07_eddsa_and_ed25519_name_the_same_algorithm() {
 }
 
 #[tokio::test]
-async fn r7518_07_other_curves_of_okp_are_skipped() {
+async fn r7518_07_okp_keys_on_other_curves_are_skipped() {
     let key = SigningKey::generate("unusable", Algorithm::EdDSA);
 
     for (curve, x, alg) in [
@@ -372,8 +372,8 @@ async fn r7518_07_other_curves_of_okp_are_skipped() {
     }
 }
 
-/// The 14 encodings of points whose order divides eight: y is 0, 1, one of two of order eight, or -1; then p and p + 1,
-/// which are 0 and 1 once more; each with and without the sign of x.
+/// Returns the 14 encodings of points whose order divides 8. The values of y are 0, 1, two of order 8, and -1, then the
+/// non-canonical p and p + 1 (equal to 0 and 1). Each appears with both signs of x.
 fn small_order_points() -> [[u8; 32]; 14] {
     let below_p = |lowest: u8| {
         let mut y = [0xff; 32];
@@ -408,7 +408,7 @@ async fn r7518_07_ed25519_keys_of_small_order_are_skipped() {
         let jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": "unusable", "x": base64url(point)});
         assert_unusable(&jwk, &key, "Ed25519 key has small order").await;
 
-        // The signature that the neutral element makes good for every message: R = 1, S = 0.
+        // With the neutral element as the key, R = 1 and S = 0 would verify for every message.
         let (authority, app) = serving(&jwk).await;
         let mut forged = [0; 64];
         forged[0] = 1;
@@ -418,11 +418,11 @@ async fn r7518_07_ed25519_keys_of_small_order_are_skipped() {
 }
 
 #[tokio::test]
-async fn r7518_08_coordinates_must_have_the_full_length_of_the_curve() {
+async fn r7518_08_coordinates_must_have_full_length() {
     const REASON: &str = "a coordinate does not have the full length of the curve";
 
     for (algorithm, ..) in ecdsa() {
-        // A key whose coordinate starts with a zero that some servers leave out; there is one in 256, or in two for P-521.
+        // Find a key whose x starts with a zero byte, which some servers omit: 1 in 256 keys, or 1 in 2 for P-521.
         let (key, x) = loop {
             let key = SigningKey::generate("unusable", algorithm);
             let x = from_base64url(key.jwk()["x"].as_str().unwrap());

@@ -1,4 +1,4 @@
-//! RFC 7662: asking the authorization server, and what its answers are worth.
+//! Proves how tokens are introspected (RFC 7662), and how each kind of response is treated.
 
 use std::{
     pin::{Pin, pin},
@@ -21,7 +21,7 @@ use url::form_urlencoded;
 
 use crate::support::{Answer, App, ISSUER, Log, READ, RESOURCE, assert_reason, settle};
 
-/// Where the metadata of the server is.
+/// The metadata URL of [`ISSUER`].
 const METADATA: &str = "https://as.example.com/.well-known/oauth-authorization-server";
 
 const ENDPOINT: &str = "https://as.example.com/introspect";
@@ -42,19 +42,19 @@ fn app_of(authority: &TestAuthorizationServer, validator: IntrospectionValidator
     App::new(authority.resource_server_with(validator).build().unwrap().require_scopes(READ))
 }
 
-fn good(authority: &TestAuthorizationServer) -> String {
+fn opaque_token(authority: &TestAuthorizationServer) -> String {
     authority.token().scope("orders:read").opaque()
 }
 
-/// The answer for a good token, to break one thing of.
+/// Returns an active response for a valid token, for tests that then change one member.
 fn active(authority: &TestAuthorizationServer) -> Value {
     let mut claims = authority.token().scope("orders:read").claims().clone();
     claims.insert("active".into(), true.into());
     claims.into()
 }
 
-/// The answer for a good token, but for one member.
-fn active_but(authority: &TestAuthorizationServer, name: &str, value: impl Into<Option<Value>>) -> Value {
+/// Returns an active response with one member replaced, or removed if `value` is `None`.
+fn active_with(authority: &TestAuthorizationServer, name: &str, value: impl Into<Option<Value>>) -> Value {
     let mut answer = active(authority);
     let members = answer.as_object_mut().unwrap();
     match value.into() {
@@ -64,7 +64,7 @@ fn active_but(authority: &TestAuthorizationServer, name: &str, value: impl Into<
     answer
 }
 
-/// Lets the endpoint answer 200 with this text as JSON, whatever the token.
+/// Makes the endpoint answer every token with 200 and this body, labeled as JSON.
 fn answer_with(authority: &TestAuthorizationServer, body: impl ToString) {
     let body = Bytes::from(body.to_string());
     authority.answer(ENDPOINT, move |_| response(200, "application/json", body.clone()));
@@ -80,7 +80,7 @@ fn assert_malformed(answer: &Answer) {
     assert_reason!(answer, ValidationError::IntrospectionMalformed { .. });
 }
 
-/// The fields of the form that was sent, in order.
+/// Parses the fields of the posted form, in order.
 fn form(request: &Request<Bytes>) -> Vec<(String, String)> {
     form_urlencoded::parse(request.body()).into_owned().collect()
 }
@@ -92,7 +92,7 @@ fn pair(name: &str, value: &str) -> (String, String) {
 #[tokio::test]
 async fn r7662_01_token_is_posted_in_a_form() {
     let (authority, app) = app();
-    let token = good(&authority);
+    let token = opaque_token(&authority);
 
     app.present(&token).await.assert_pass();
 
@@ -105,7 +105,7 @@ async fn r7662_01_token_is_posted_in_a_form() {
 }
 
 #[tokio::test]
-async fn r7662_01_every_token68_arrives_as_it_was_presented() {
+async fn r7662_01_token68_characters_are_sent_unchanged() {
     let (authority, app) = app();
     let token = "a+b/c~d.e_f-g==";
 
@@ -117,7 +117,7 @@ async fn r7662_01_every_token68_arrives_as_it_was_presented() {
 #[tokio::test]
 async fn r7662_02_token_type_hint_is_sent_if_configured() {
     let (authority, app) = app_with(IntrospectionValidatorBuilder::token_type_hint);
-    let token = good(&authority);
+    let token = opaque_token(&authority);
 
     app.present(&token).await.assert_pass();
 
@@ -126,7 +126,7 @@ async fn r7662_02_token_type_hint_is_sent_if_configured() {
 }
 
 #[tokio::test]
-async fn r7662_03_each_kind_of_credential_is_presented_in_its_one_place() {
+async fn r7662_03_each_kind_of_credential_is_sent_in_one_place_only() {
     let (id, secret) = ("resource-server", "resource-server-secret");
     let basic = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
 
@@ -152,7 +152,7 @@ async fn r7662_03_each_kind_of_credential_is_presented_in_its_one_place() {
         assert_eq!(headers, header.iter().collect::<Vec<_>>());
         assert!(headers.iter().all(|value| value.is_sensitive()));
         assert_eq!(form(&request)[1..], in_form);
-        // Discovery is public: nobody is told who asks.
+        // Discovery is public, so the credential is not sent.
         let discovery = &authority.requests_to(&authority.metadata_url())[0];
         assert!(!discovery.headers().contains_key(AUTHORIZATION));
         assert!(authority.requests().iter().all(|request| !request.uri().to_string().contains(secret)));
@@ -174,7 +174,7 @@ async fn r7662_03_basic_credential_is_form_encoded() {
 }
 
 #[test]
-fn r7662_03_credential_that_no_header_can_hold_is_refused() {
+fn r7662_03_credential_with_invalid_header_characters_is_refused() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let credential = ResourceServerCredential::bearer("s3cret\n");
 
@@ -189,15 +189,15 @@ fn r7662_03_credential_that_no_header_can_hold_is_refused() {
 #[tokio::test]
 async fn r7662_05_active_that_is_not_a_boolean_is_502() {
     let (authority, app) = app();
-    let token = good(&authority);
-    let twice = |active: &str| active_but(&authority, "active", None).to_string().replacen('{', active, 1);
+    let token = opaque_token(&authority);
+    let twice = |active: &str| active_with(&authority, "active", None).to_string().replacen('{', active, 1);
 
     for body in [
-        active_but(&authority, "active", json!("true")).to_string(),
-        active_but(&authority, "active", json!(1)).to_string(),
-        active_but(&authority, "active", json!(null)).to_string(),
-        active_but(&authority, "active", json!([true])).to_string(),
-        active_but(&authority, "active", None).to_string(),
+        active_with(&authority, "active", json!("true")).to_string(),
+        active_with(&authority, "active", json!(1)).to_string(),
+        active_with(&authority, "active", json!(null)).to_string(),
+        active_with(&authority, "active", json!([true])).to_string(),
+        active_with(&authority, "active", None).to_string(),
         twice(r#"{"active":true,"active":true,"#),
         twice(r#"{"active":false,"active":true,"#),
         twice(r#"{"active":true,"\u0061ctive":false,"#),
@@ -206,14 +206,14 @@ async fn r7662_05_active_that_is_not_a_boolean_is_502() {
 
         assert_malformed(&app.present(&token).await);
     }
-    // Nothing of that was remembered.
+    // None of these responses was cached.
     authority.answer_as_usual(ENDPOINT);
     app.present(&token).await.assert_pass();
     assert_eq!(authority.introspections(), 9);
 }
 
 #[tokio::test]
-async fn r7662_06_inactive_token_is_refused_whatever_else_is_said() {
+async fn r7662_06_inactive_token_is_refused_regardless_of_other_members() {
     for body in [
         json!({"active": false}),
         json!({"active": false, "scope": "admin orders:read", "aud": RESOURCE, "iss": ISSUER}),
@@ -222,7 +222,7 @@ async fn r7662_06_inactive_token_is_refused_whatever_else_is_said() {
         let (authority, app) = app();
         answer_with(&authority, body);
 
-        let answer = app.present(&good(&authority)).await;
+        let answer = app.present(&opaque_token(&authority)).await;
 
         answer.assert_invalid_token();
         answer.assert_challenge(
@@ -234,7 +234,7 @@ async fn r7662_06_inactive_token_is_refused_whatever_else_is_said() {
 }
 
 #[tokio::test]
-async fn r7662_06_inactive_token_is_remembered_for_a_few_seconds() {
+async fn r7662_06_inactive_response_is_cached_for_5_seconds() {
     let (authority, app) = app();
 
     for (seconds, introspections) in [(0, 1), (4, 1), (1, 2), (0, 2)] {
@@ -260,7 +260,7 @@ async fn r7662_06_inactive_ttl_of_zero_caches_nothing() {
 }
 
 #[tokio::test]
-async fn r7662_07_times_of_an_active_token_are_checked_again() {
+async fn r7662_07_times_of_an_active_token_are_checked() {
     let (authority, app) = app();
     let now = UnixTime::from_secs(1_800_000_000);
     assert_eq!(tower_bearer::Clock::now(authority.clock()), now);
@@ -275,10 +275,10 @@ async fn r7662_07_times_of_an_active_token_are_checked_again() {
         ("exp", Value::Null, true),
     ] {
         let value = Some(value).filter(|value| !value.is_null());
-        answer_with(&authority, active_but(&authority, claim, value.clone()));
+        answer_with(&authority, active_with(&authority, claim, value.clone()));
 
-        // A token of its own for each, since a verdict may be remembered.
-        let answer = app.present(&good(&authority)).await;
+        // Use a new token for each case, because responses are cached.
+        let answer = app.present(&opaque_token(&authority)).await;
 
         match (passes, claim) {
             (true, _) => answer.assert_pass(),
@@ -298,29 +298,29 @@ async fn r7662_07_time_that_is_not_a_number_is_502() {
     for (claim, value) in
         [("exp", json!("1900000000")), ("exp", json!(-1)), ("nbf", json!("0")), ("iat", json!({}))]
     {
-        answer_with(&authority, active_but(&authority, claim, value));
+        answer_with(&authority, active_with(&authority, claim, value));
 
-        assert_malformed(&app.present(&good(&authority)).await);
+        assert_malformed(&app.present(&opaque_token(&authority)).await);
     }
 }
 
 #[tokio::test]
-async fn member_that_is_null_counts_as_absent() {
+async fn null_member_counts_as_absent() {
     let (authority, app) = app();
 
     for name in ["exp", "nbf", "iat", "sub", "jti", "username", "token_type"] {
-        answer_with(&authority, active_but(&authority, name, json!(null)));
+        answer_with(&authority, active_with(&authority, name, json!(null)));
 
-        app.present(&good(&authority)).await.assert_pass();
+        app.present(&opaque_token(&authority)).await.assert_pass();
     }
-    answer_with(&authority, active_but(&authority, "aud", json!(null)));
-    let answer = app.present(&good(&authority)).await;
+    answer_with(&authority, active_with(&authority, "aud", json!(null)));
+    let answer = app.present(&opaque_token(&authority)).await;
     answer.assert_invalid_token();
     assert_reason!(answer, ValidationError::AudienceMismatch { .. });
 }
 
 #[tokio::test]
-async fn r7662_08_answer_without_our_audience_is_refused() {
+async fn r7662_08_response_without_our_audience_is_refused() {
     let strict = app();
     let trusting = app_with(IntrospectionValidatorBuilder::dangerously_allow_missing_audience);
 
@@ -337,9 +337,9 @@ async fn r7662_08_answer_without_our_audience_is_refused() {
         (Some(json!([])), false, true),
     ] {
         for ((authority, app), passes) in [(&strict, passes_strict), (&trusting, passes_trusting)] {
-            answer_with(authority, active_but(authority, "aud", aud.clone()));
+            answer_with(authority, active_with(authority, "aud", aud.clone()));
 
-            let answer = app.present(&good(authority)).await;
+            let answer = app.present(&opaque_token(authority)).await;
 
             if passes {
                 answer.assert_pass();
@@ -363,31 +363,31 @@ async fn r7662_08_answer_without_our_audience_is_refused() {
 async fn r7662_08_log_names_the_setting_for_a_missing_audience() {
     let (authority, app) = app();
     let (log, _recording) = Log::record();
-    answer_with(&authority, active_but(&authority, "aud", None));
+    answer_with(&authority, active_with(&authority, "aud", None));
 
-    app.present(&good(&authority)).await.assert_invalid_token();
+    app.present(&opaque_token(&authority)).await.assert_invalid_token();
 
     assert!(log.text().contains("dangerously_allow_missing_audience()"), "{}", log.text());
 }
 
 #[tokio::test]
-async fn r7662_09_answer_of_another_issuer_is_refused() {
+async fn r7662_09_response_with_another_issuer_is_refused() {
     let (authority, app) = app();
 
     for iss in ["https://as.example.com/", "https://AS.example.com", "https://other.example.com", ""] {
-        answer_with(&authority, active_but(&authority, "iss", json!(iss)));
+        answer_with(&authority, active_with(&authority, "iss", json!(iss)));
 
-        let answer = app.present(&good(&authority)).await;
+        let answer = app.present(&opaque_token(&authority)).await;
 
         answer.assert_invalid_token();
         assert_reason!(answer, ValidationError::IssuerMismatch { expected, .. } if **expected == *ISSUER);
     }
-    answer_with(&authority, active_but(&authority, "iss", None));
-    app.present(&good(&authority)).await.assert_pass();
+    answer_with(&authority, active_with(&authority, "iss", None));
+    app.present(&opaque_token(&authority)).await.assert_pass();
 }
 
 #[tokio::test]
-async fn r7662_10_scope_is_a_string_or_an_array_if_configured() {
+async fn r7662_10_scope_is_a_string_or_if_configured_an_array() {
     let strict = app();
     let relaxed = app_with(IntrospectionValidatorBuilder::accept_scope_array);
 
@@ -401,9 +401,9 @@ async fn r7662_10_scope_is_a_string_or_an_array_if_configured() {
         (json!([]), false, false),
     ] {
         for ((authority, app), passes) in [(&strict, passes_strict), (&relaxed, passes_relaxed)] {
-            answer_with(authority, active_but(authority, "scope", scope.clone()));
+            answer_with(authority, active_with(authority, "scope", scope.clone()));
 
-            let answer = app.present(&good(authority)).await;
+            let answer = app.present(&opaque_token(authority)).await;
 
             if passes {
                 answer.assert_pass();
@@ -428,7 +428,7 @@ async fn r7662_11_client_identity_is_dropped() {
     body["act"] = json!({"sub": "bob", "client_id": canary, "act": {"azp": canary}});
     answer_with(&authority, body);
 
-    app.present(&good(&authority)).await.assert_pass();
+    app.present(&opaque_token(&authority)).await.assert_pass();
 
     let token = app.last_seen().token.unwrap();
     for name in identifying {
@@ -444,30 +444,30 @@ async fn r7662_11_client_identity_is_dropped() {
 }
 
 #[tokio::test]
-async fn r7662_12_error_of_the_authorization_server_is_not_a_verdict() {
+async fn r7662_12_server_error_is_503_and_not_cached() {
     for status in [500, 502, 503, 504, 429] {
         let (authority, app) = app();
-        let token = good(&authority);
-        // Whatever the body says.
+        let token = opaque_token(&authority);
+        // The body must not be used.
         authority.answer(ENDPOINT, move |_| response(status, "application/json", r#"{"active":false}"#));
 
         let answer = app.present(&token).await;
 
         answer.assert_unavailable();
         assert_reason!(answer, ValidationError::IntrospectionUnavailable { .. });
-        // Nothing was remembered: it passes as soon as the server is well again.
+        // The failure was not cached, so the token passes once the server has recovered.
         authority.answer_as_usual(ENDPOINT);
         app.present(&token).await.assert_pass();
     }
 }
 
 #[tokio::test]
-async fn r7662_12_unreachable_authorization_server_is_not_a_verdict() {
+async fn r7662_12_unreachable_authorization_server_is_503_and_not_cached() {
     let (authority, app) = app();
-    let token = good(&authority);
+    let token = opaque_token(&authority);
     authority.go_down();
 
-    // Not even the metadata, then not the endpoint.
+    // First the metadata is unreachable, then the endpoint.
     for _ in 0..2 {
         let answer = app.present(&token).await;
 
@@ -482,9 +482,9 @@ async fn r7662_12_unreachable_authorization_server_is_not_a_verdict() {
 }
 
 #[tokio::test]
-async fn r7662_12_late_answer_is_not_a_verdict() {
+async fn r7662_12_timeout_is_503_and_not_cached() {
     let (authority, app) = app_with(|builder| builder.timeout(Duration::from_millis(100)));
-    let token = good(&authority);
+    let token = opaque_token(&authority);
     authority.hold(ENDPOINT);
 
     let answer = app.present(&token).await;
@@ -495,22 +495,22 @@ async fn r7662_12_late_answer_is_not_a_verdict() {
     app.present(&token).await.assert_pass();
 }
 
-/// Fails as a client does whose connection breaks.
+/// A client whose connection always fails with this error.
 #[derive(Debug)]
-struct Breaking(&'static str);
+struct FailingClient(&'static str);
 
-impl HttpClient for Breaking {
+impl HttpClient for FailingClient {
     fn send(&self, _: Request<Bytes>, _: usize) -> BoxFuture<'_, Result<Response<Bytes>, HttpError>> {
         Box::pin(async { Err(HttpError::new(self.0)) })
     }
 }
 
 #[tokio::test]
-async fn r7662_12_broken_connection_is_not_a_verdict() {
-    for trouble in ["invalid peer certificate: Expired", "unexpected end of file, 20 bytes of 60 were read"] {
+async fn r7662_12_broken_connection_is_503() {
+    for error in ["invalid peer certificate: Expired", "unexpected end of file, 20 bytes of 60 were read"] {
         let authority = TestAuthorizationServer::new(ISSUER);
         let server = AuthorizationServer::with_endpoints(ISSUER).introspection_endpoint(ENDPOINT);
-        let server = server.http_client(Breaking(trouble));
+        let server = server.http_client(FailingClient(error));
         let credential = ResourceServerCredential::bearer("s3cret");
         let validator = IntrospectionValidator::builder(server, credential, RESOURCE).build().unwrap();
 
@@ -519,30 +519,30 @@ async fn r7662_12_broken_connection_is_not_a_verdict() {
         answer.assert_unavailable();
         assert_reason!(
             answer,
-            ValidationError::IntrospectionUnavailable { reason, .. } if reason.contains(trouble)
+            ValidationError::IntrospectionUnavailable { reason, .. } if reason.contains(error)
         );
     }
 }
 
 #[tokio::test]
-async fn retry_after_of_a_busy_authorization_server_is_passed_on() {
+async fn r7662_13_retry_after_of_a_429_is_passed_on_within_limits() {
     let (authority, app) = app();
 
-    // Some seconds of jitter may follow; a minute is the most that is believed, a date is not read.
-    for (asked, at_least) in
+    // Up to a few seconds of jitter are added. The value is capped at a minute, and dates are ignored.
+    for (sent, at_least) in
         [("7", 7), ("0", 1), ("86400", 60), ("Fri, 31 Dec 1999 23:59:59 GMT", 1), ("-1", 1)]
     {
         authority.answer(ENDPOINT, move |_| {
             let mut busy = response(429, "text/plain", "");
-            busy.headers_mut().insert("retry-after", asked.parse().unwrap());
+            busy.headers_mut().insert("retry-after", sent.parse().unwrap());
             busy
         });
 
-        let answer = app.present(&good(&authority)).await;
+        let answer = app.present(&opaque_token(&authority)).await;
 
         answer.assert_unavailable();
         let seconds: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
-        assert!((at_least..at_least + 5).contains(&seconds), "{asked}: {seconds}");
+        assert!((at_least..at_least + 5).contains(&seconds), "{sent}: {seconds}");
     }
 }
 
@@ -550,7 +550,7 @@ async fn retry_after_of_a_busy_authorization_server_is_passed_on() {
 async fn r7662_14_refused_credential_is_500() {
     for status in [401, 403, 404, 405] {
         let (authority, app) = app();
-        let token = good(&authority);
+        let token = opaque_token(&authority);
         authority.answer(ENDPOINT, move |_| response(status, "application/json", r#"{"active":false}"#));
 
         let answer = app.present(&token).await;
@@ -561,24 +561,24 @@ async fn r7662_14_refused_credential_is_500() {
             ValidationError::IntrospectionRefused { status: found, .. } if *found == status
         );
         assert!(!answer.headers.contains_key("www-authenticate"));
-        // Nothing was remembered about the token.
+        // The failure was not cached.
         authority.answer_as_usual(ENDPOINT);
         app.present(&token).await.assert_pass();
     }
 }
 
 #[tokio::test]
-async fn r7662_14_answer_400_is_502_and_the_log_hints_at_the_credential() {
+async fn r7662_14_response_400_is_502_and_the_log_mentions_the_credential() {
     let (authority, app) = app();
     let (log, _recording) = Log::record();
     authority.answer(ENDPOINT, |_| response(400, "application/json", r#"{"error":"invalid_request"}"#));
 
-    assert_malformed(&app.present(&good(&authority)).await);
+    assert_malformed(&app.present(&opaque_token(&authority)).await);
     assert!(log.text().contains("credential"), "{}", log.text());
 }
 
 #[tokio::test]
-async fn r7662_15_answer_that_is_not_json_is_502() {
+async fn r7662_15_response_that_is_not_json_or_too_long_is_502() {
     let (authority, app) = app();
     let body = active(&authority).to_string();
     let padded = |length: usize| format!("{body}{}", " ".repeat(length - body.len()));
@@ -603,7 +603,7 @@ async fn r7662_15_answer_that_is_not_json_is_502() {
         let length = body.len();
         authority.answer(ENDPOINT, move |_| response(200, content_type, body.clone()));
 
-        let answer = app.present(&good(&authority)).await;
+        let answer = app.present(&opaque_token(&authority)).await;
 
         if passes {
             answer.assert_pass();
@@ -615,9 +615,9 @@ async fn r7662_15_answer_that_is_not_json_is_502() {
 }
 
 #[tokio::test]
-async fn r7662_16_verdict_is_remembered_for_its_time_to_live() {
+async fn r7662_16_response_is_cached_for_the_configured_ttl() {
     let (authority, app) = app_with(|builder| builder.cache_ttl(Duration::from_secs(60)));
-    let token = good(&authority);
+    let token = opaque_token(&authority);
 
     for (seconds, introspections) in [(0, 1), (59, 1), (1, 2), (59, 2), (1, 3)] {
         authority.clock().advance(Duration::from_secs(seconds));
@@ -627,13 +627,13 @@ async fn r7662_16_verdict_is_remembered_for_its_time_to_live() {
 }
 
 // RFC 7662 section 4: "If the response contains the "exp" parameter (expiration), the response MUST NOT be cached beyond
-// the time indicated therein." The clock skew, 30 seconds here, is for judging a token, not for remembering an answer.
+// the time indicated therein." The clock skew of 30 seconds applies to validation, not to caching.
 #[tokio::test]
-async fn r7662_16_verdict_is_not_remembered_beyond_exp() {
+async fn r7662_16_response_is_not_cached_beyond_exp() {
     let (authority, app) = app_with(|builder| builder.cache_ttl(Duration::from_secs(60)));
     let exp = UnixTime::from_secs(1_800_000_005).as_secs();
-    answer_with(&authority, active_but(&authority, "exp", json!(exp)));
-    let token = good(&authority);
+    answer_with(&authority, active_with(&authority, "exp", json!(exp)));
+    let token = opaque_token(&authority);
 
     for (seconds, introspections) in [(0, 1), (4, 1), (1, 2), (1, 3)] {
         authority.clock().advance(Duration::from_secs(seconds));
@@ -642,13 +642,13 @@ async fn r7662_16_verdict_is_not_remembered_beyond_exp() {
     }
 }
 
-// The wall clock may be set forward while no time passes.
+// The wall clock can be set forward while the monotonic clock does not move.
 #[tokio::test]
-async fn r7662_16_clock_set_beyond_exp_ends_a_verdict() {
+async fn r7662_16_cached_response_is_dropped_if_the_clock_is_set_beyond_exp() {
     let (authority, app) = app();
     let exp = UnixTime::from_secs(1_800_000_005);
-    answer_with(&authority, active_but(&authority, "exp", json!(exp.as_secs())));
-    let token = good(&authority);
+    answer_with(&authority, active_with(&authority, "exp", json!(exp.as_secs())));
+    let token = opaque_token(&authority);
     app.present(&token).await.assert_pass();
     authority.clock().set(exp);
 
@@ -660,7 +660,7 @@ async fn r7662_16_clock_set_beyond_exp_ends_a_verdict() {
 #[tokio::test]
 async fn r7662_16_cache_ttl_of_zero_caches_nothing() {
     let (authority, app) = app_with(|builder| builder.cache_ttl(Duration::ZERO));
-    let token = good(&authority);
+    let token = opaque_token(&authority);
 
     for introspections in 1..=3 {
         app.present(&token).await.assert_pass();
@@ -671,12 +671,12 @@ async fn r7662_16_cache_ttl_of_zero_caches_nothing() {
 }
 
 #[tokio::test]
-async fn r7662_17_remembered_verdict_ends_with_the_token() {
+async fn r7662_17_cached_token_is_refused_once_it_has_expired() {
     let (authority, app) = app_with(|builder| builder.cache_ttl(Duration::from_secs(3_600)));
     let exp = UnixTime::from_secs(1_800_000_600);
-    // A server that calls it active for ever.
-    answer_with(&authority, active_but(&authority, "exp", json!(exp.as_secs())));
-    let token = good(&authority);
+    // The server keeps reporting the token as active.
+    answer_with(&authority, active_with(&authority, "exp", json!(exp.as_secs())));
+    let token = opaque_token(&authority);
     app.present(&token).await.assert_pass();
     authority.clock().advance(Duration::from_secs(599));
     app.present(&token).await.assert_pass();
@@ -691,19 +691,19 @@ async fn r7662_17_remembered_verdict_ends_with_the_token() {
 
 const CALLERS: usize = 1_000;
 
-/// Lets a caller go as far as it gets, to where it waits.
+/// Polls a future once.
 fn poll_once<F: Future>(caller: Pin<&mut F>) -> Poll<F::Output> {
     caller.poll(&mut Context::from_waker(Waker::noop()))
 }
 
 #[tokio::test]
-async fn r7662_18_thousand_callers_cause_one_call_and_the_first_may_leave() {
+async fn r7662_18_thousand_callers_share_one_call_even_if_the_first_is_cancelled() {
     let (authority, app) = app();
-    let token = good(&authority);
+    let token = opaque_token(&authority);
     authority.hold(ENDPOINT);
     let mut callers: Vec<_> = (0..CALLERS).map(|_| Box::pin(app.present(&token))).collect();
     for caller in &mut callers {
-        // All of them wait now, the first for the call that it started.
+        // Each of them now waits for the call that the first one started.
         assert!(poll_once(caller.as_mut()).is_pending());
     }
     drop(callers.remove(0));
@@ -718,9 +718,9 @@ async fn r7662_18_thousand_callers_cause_one_call_and_the_first_may_leave() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r7662_18_thousand_callers_on_several_threads_cause_one_call() {
+async fn r7662_18_thousand_callers_on_several_threads_share_one_call() {
     let (authority, app) = app();
-    let token: Arc<str> = good(&authority).into();
+    let token: Arc<str> = opaque_token(&authority).into();
     authority.hold(ENDPOINT);
     let mut first = Box::pin(app.present(&token));
     assert!(poll_once(first.as_mut()).is_pending());
@@ -746,7 +746,7 @@ async fn r7662_18_thousand_callers_on_several_threads_cause_one_call() {
 }
 
 #[tokio::test]
-async fn r7662_18_callers_of_an_inactive_token_share_the_call_too() {
+async fn r7662_18_callers_with_an_inactive_token_share_one_call() {
     let (authority, app) = app_with(|builder| builder.inactive_ttl(Duration::ZERO));
     authority.hold(ENDPOINT);
     let mut callers: Vec<_> = (0..10).map(|_| Box::pin(app.present("junk"))).collect();
@@ -763,12 +763,12 @@ async fn r7662_18_callers_of_an_inactive_token_share_the_call_too() {
 }
 
 #[tokio::test]
-async fn r7662_19_two_resource_servers_do_not_share_a_verdict() {
+async fn r7662_19_two_resource_servers_do_not_share_cached_responses() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.introspection_validator(RESOURCE).build().unwrap();
     let one = app_of(&authority, validator.clone());
     let other = app_of(&authority, validator);
-    let token = good(&authority);
+    let token = opaque_token(&authority);
 
     for (app, introspections) in [(&one, 1), (&other, 2), (&one, 2), (&other, 2)] {
         app.present(&token).await.assert_pass();
@@ -777,13 +777,13 @@ async fn r7662_19_two_resource_servers_do_not_share_a_verdict() {
 }
 
 #[tokio::test]
-async fn r7662_19_neither_the_token_nor_our_credential_can_be_seen() {
+async fn r7662_19_debug_output_and_logs_show_neither_token_nor_credential() {
     let (log, _recording) = Log::record();
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.introspection_validator(RESOURCE).build().unwrap();
     let server = authority.resource_server_with(validator.clone()).build().unwrap();
     let app = App::new(server.require_scopes(READ));
-    let token = good(&authority);
+    let token = opaque_token(&authority);
     app.present(&token).await.assert_pass();
     app.present("opaque-junk").await.assert_invalid_token();
     authority.go_down();
@@ -799,17 +799,17 @@ async fn r7662_19_neither_the_token_nor_our_credential_can_be_seen() {
     }
 }
 
-/// More than are remembered as not active, which are 10 000.
+/// More than the 10 000 inactive tokens that are cached.
 const JUNK: usize = 11_000;
 
 #[tokio::test]
-async fn r7662_20_junk_evicts_no_good_verdict() {
-    // Holds a handful of verdicts, so that one entry of junk among them would be seen soon.
+async fn r7662_20_inactive_tokens_do_not_evict_active_ones() {
+    // The cache holds only a few tokens, so a single inactive one in it would soon evict the active one.
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.introspection_validator(RESOURCE).build().unwrap();
     let server = authority.resource_server_with(validator).verdict_cache_bytes(16 * 1024).build().unwrap();
     let app = App::new(server.require_scopes(READ));
-    let token = good(&authority);
+    let token = opaque_token(&authority);
     app.present(&token).await.assert_pass();
 
     for number in 0..JUNK {
@@ -817,17 +817,17 @@ async fn r7662_20_junk_evicts_no_good_verdict() {
     }
 
     app.present(&token).await.assert_pass();
-    let about_it = authority
+    let introspections_of_token = authority
         .requests_to(ENDPOINT)
         .iter()
         .filter(|request| request.body().ends_with(token.as_bytes()))
         .count();
-    assert_eq!(about_it, 1, "the verdict was kept");
+    assert_eq!(introspections_of_token, 1, "the active token was evicted");
     assert_eq!(authority.introspections(), 1 + JUNK);
 }
 
 #[tokio::test]
-async fn r7662_23_endpoint_without_tls_is_refused() {
+async fn r7662_23_configured_endpoint_without_https_is_refused() {
     let server = || AuthorizationServer::with_endpoints(ISSUER);
     let build = |server| {
         let credential = ResourceServerCredential::secret_basic("orders", "secret");
@@ -845,7 +845,7 @@ async fn r7662_23_endpoint_without_tls_is_refused() {
 }
 
 #[tokio::test]
-async fn r7662_23_endpoint_without_tls_in_the_metadata_is_never_asked() {
+async fn r7662_23_endpoint_without_https_in_the_metadata_is_never_called() {
     let (authority, app) = app();
     let endpoint = "http://as.example.com/introspect";
     authority.answer(&authority.metadata_url(), move |_| {
@@ -853,7 +853,7 @@ async fn r7662_23_endpoint_without_tls_in_the_metadata_is_never_asked() {
         response(200, "application/json", metadata.to_string())
     });
 
-    let answer = app.present(&good(&authority)).await;
+    let answer = app.present(&opaque_token(&authority)).await;
 
     answer.assert_unavailable();
     assert_reason!(answer, ValidationError::IntrospectionUnavailable { .. });
@@ -874,7 +874,7 @@ async fn r7662_24_redirects_are_not_followed() {
             redirect
         });
 
-        assert_malformed(&app.present(&good(&authority)).await);
+        assert_malformed(&app.present(&opaque_token(&authority)).await);
     }
     assert!(authority.requests_to(elsewhere).is_empty());
 }
@@ -891,10 +891,10 @@ async fn r7662_25_token_bound_to_a_key_is_refused_as_a_bearer_token() {
         json!({"foo": 1}),
         json!("x"),
     ] {
-        answer_with(&authority, active_but(&authority, "cnf", cnf));
-        let token = good(&authority);
+        answer_with(&authority, active_with(&authority, "cnf", cnf));
+        let token = opaque_token(&authority);
 
-        // Remembered or not.
+        // Uncached, then cached.
         for _ in 0..2 {
             let answer = app.present(&token).await;
 
@@ -917,9 +917,9 @@ async fn r7662_26_token_of_another_scheme_is_refused_as_a_bearer_token() {
         (Some(json!(7)), true),
         (None, true),
     ] {
-        answer_with(&authority, active_but(&authority, "token_type", token_type));
+        answer_with(&authority, active_with(&authority, "token_type", token_type));
 
-        let answer = app.present(&good(&authority)).await;
+        let answer = app.present(&opaque_token(&authority)).await;
 
         if passes {
             answer.assert_pass();
@@ -931,7 +931,7 @@ async fn r7662_26_token_of_another_scheme_is_refused_as_a_bearer_token() {
 }
 
 #[tokio::test]
-async fn r7662_27_another_kind_of_token_is_refused() {
+async fn r7662_27_refresh_and_id_tokens_are_refused() {
     let (authority, app) = app();
 
     for (name, value, passes) in [
@@ -948,9 +948,9 @@ async fn r7662_27_another_kind_of_token_is_refused() {
         ("token_use", "access", true),
         ("token_use", "access_token", true),
     ] {
-        answer_with(&authority, active_but(&authority, name, json!(value)));
+        answer_with(&authority, active_with(&authority, name, json!(value)));
 
-        let answer = app.present(&good(&authority)).await;
+        let answer = app.present(&opaque_token(&authority)).await;
 
         if passes {
             answer.assert_pass();
@@ -962,14 +962,14 @@ async fn r7662_27_another_kind_of_token_is_refused() {
 }
 
 #[tokio::test]
-async fn r7662_28_other_members_are_carried_as_claims() {
+async fn r7662_28_unknown_members_are_kept_as_claims() {
     let (authority, app) = app();
     let mut body = active(&authority);
     body["tenant"] = "north".into();
     body["https://example.com/roles"] = json!(["picker", {"level": 2}]);
     answer_with(&authority, body);
 
-    app.present(&good(&authority)).await.assert_pass();
+    app.present(&opaque_token(&authority)).await.assert_pass();
 
     let token = app.last_seen().token.unwrap();
     assert_eq!(token.claim::<String>("tenant").unwrap().as_deref(), Some("north"));
@@ -978,7 +978,7 @@ async fn r7662_28_other_members_are_carried_as_claims() {
 }
 
 #[test]
-fn introspection_validator_is_built_without_any_request() {
+fn building_an_introspection_validator_sends_no_request() {
     let authority = TestAuthorizationServer::new(ISSUER);
     authority.go_down();
 
@@ -989,7 +989,7 @@ fn introspection_validator_is_built_without_any_request() {
 }
 
 #[tokio::test]
-async fn failed_endpoint_discovery_is_not_repeated_with_every_token() {
+async fn r7662_29_failed_endpoint_discovery_is_not_repeated_for_every_token() {
     let (authority, app) = app();
     authority.answer(METADATA, |_| {
         let mut response = Response::new(Bytes::new());
@@ -1004,13 +1004,13 @@ async fn failed_endpoint_discovery_is_not_repeated_with_every_token() {
     assert_eq!(authority.requests_to(METADATA).len(), 1);
     authority.answer_as_usual(METADATA);
     authority.clock().advance(Duration::from_secs(1));
-    app.present(&good(&authority)).await.assert_pass();
+    app.present(&opaque_token(&authority)).await.assert_pass();
 }
 
 #[tokio::test]
-async fn answer_404_causes_no_discovery_with_every_request() {
+async fn r7662_29_response_404_does_not_cause_discovery_on_every_request() {
     let (authority, app) = app_with(|builder| builder.cache_ttl(Duration::ZERO));
-    app.present(&good(&authority)).await.assert_pass();
+    app.present(&opaque_token(&authority)).await.assert_pass();
     authority.answer(ENDPOINT, |_| {
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = StatusCode::NOT_FOUND;
@@ -1024,9 +1024,9 @@ async fn answer_404_causes_no_discovery_with_every_request() {
 
     authority.clock().advance(Duration::from_secs(10));
     app.present("x").await.assert_internal();
-    // In the background.
+    // Let the background discovery finish.
     settle().await;
     authority.answer_as_usual(ENDPOINT);
-    app.present(&good(&authority)).await.assert_pass();
+    app.present(&opaque_token(&authority)).await.assert_pass();
     assert_eq!(authority.requests_to(METADATA).len(), 2);
 }

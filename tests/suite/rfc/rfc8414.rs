@@ -1,4 +1,4 @@
-//! RFC 8414: metadata of the authorization server, and the keys it leads to.
+//! Proves how authorization server metadata (RFC 8414) and the keys it points to are fetched, checked and refreshed.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use crate::support::{Answer, App, ISSUER, RESOURCE, check_server, settle, until}
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Time between two fetches for unknown keys, by default.
+/// Default time between two fetches for unknown keys.
 const COOL_DOWN: Duration = Duration::from_secs(10);
 
-/// Fetches for unknown keys that may follow each other at once.
+/// Number of fetches for unknown keys that need no cool-down in between.
 const BURST: usize = 3;
 
-/// Age at which keys are fetched anew, by default.
+/// Default age at which keys are refreshed.
 const REFRESH: Duration = Duration::from_secs(5 * 60);
 
 fn app() -> (TestAuthorizationServer, App) {
@@ -33,7 +33,7 @@ fn app_of(issuer: &str) -> (TestAuthorizationServer, App) {
     (authority, app)
 }
 
-/// An app that has fetched the keys.
+/// Returns an app that has already fetched the keys.
 async fn app_with_keys() -> (TestAuthorizationServer, App) {
     let (authority, app) = app();
     app.present(&authority.token().sign()).await.assert_pass();
@@ -41,7 +41,7 @@ async fn app_with_keys() -> (TestAuthorizationServer, App) {
     (authority, app)
 }
 
-/// A token that names a key which nobody has.
+/// Signs a token whose `kid` is not in the key set.
 fn with_unknown_kid(authority: &TestAuthorizationServer, kid: &str) -> String {
     authority.token().header("kid", kid).sign()
 }
@@ -61,13 +61,13 @@ fn metadata_of(authority: &TestAuthorizationServer) -> Response<Bytes> {
     response(200, "application/json", metadata(authority).to_string())
 }
 
-fn asked(authority: &TestAuthorizationServer) -> Vec<String> {
+fn requested_urls(authority: &TestAuthorizationServer) -> Vec<String> {
     authority.requests().iter().map(|request| request.uri().to_string()).collect()
 }
 
-/// Asserts 503 because there are no keys, and returns why there are none.
+/// Asserts 503 because no keys are available, and returns the reason.
 #[track_caller]
-fn reason_of_unavailable(answer: &Answer) -> String {
+fn assert_keys_unavailable(answer: &Answer) -> String {
     answer.assert_unavailable();
     match &answer.reason {
         Some(ValidationError::KeysUnavailable { reason, .. }) => reason.to_string(),
@@ -84,7 +84,7 @@ fn assert_unknown_key(answer: &Answer) {
 const JWKS: &str = "https://as.example.com/jwks";
 
 #[test]
-fn r8414_01_issuer_is_an_https_url_without_query_and_fragment() {
+fn r8414_01_issuer_must_be_an_https_url_without_query_or_fragment() {
     for (issuer, is_accepted) in [
         ("https://as.example.com", true),
         ("https://as.example.com/", true),
@@ -110,7 +110,7 @@ fn r8414_01_issuer_is_an_https_url_without_query_and_fragment() {
 }
 
 #[test]
-fn r8414_01_http_is_accepted_on_this_machine_by_a_named_call_only() {
+fn r8414_01_http_is_accepted_only_on_loopback_and_only_if_allowed() {
     for (issuer, is_accepted) in [
         ("http://127.0.0.1:9797", true),
         ("http://[::1]:9797", true),
@@ -135,7 +135,7 @@ fn r8414_01_http_is_accepted_on_this_machine_by_a_named_call_only() {
 }
 
 #[tokio::test]
-async fn r8414_02_well_known_is_inserted_between_host_and_path() {
+async fn r8414_02_well_known_path_is_inserted_between_host_and_path() {
     for (issuer, first) in [
         ("https://h", "https://h/.well-known/oauth-authorization-server"),
         ("https://h/", "https://h/.well-known/oauth-authorization-server"),
@@ -147,12 +147,12 @@ async fn r8414_02_well_known_is_inserted_between_host_and_path() {
 
         app.present(&authority.token().sign()).await.assert_pass();
 
-        assert_eq!(asked(&authority), [first.to_owned(), authority.jwks_uri()], "{issuer}");
+        assert_eq!(requested_urls(&authority), [first.to_owned(), authority.jwks_uri()], "{issuer}");
     }
 }
 
 #[tokio::test]
-async fn r8414_03_openid_documents_are_tried_next_inserted_then_appended() {
+async fn r8414_03_openid_documents_are_tried_next_first_inserted_then_appended() {
     let (authority, app) = app_of("https://h/t/");
     let inserted = "https://h/.well-known/openid-configuration/t";
     let appended = "https://h/t/.well-known/openid-configuration";
@@ -164,19 +164,19 @@ async fn r8414_03_openid_documents_are_tried_next_inserted_then_appended() {
     app.present(&authority.token().sign()).await.assert_pass();
 
     let first = authority.metadata_url();
-    assert_eq!(asked(&authority), [first, inserted.into(), appended.into(), authority.jwks_uri()]);
+    assert_eq!(requested_urls(&authority), [first, inserted.into(), appended.into(), authority.jwks_uri()]);
 }
 
 #[tokio::test]
-async fn r8414_03_next_document_is_tried_if_one_is_missing() {
+async fn r8414_03_unusable_document_is_followed_by_the_next_one() {
     for (what, status, content_type, body) in [
         ("not found", 404, "application/json", "{}".to_owned()),
         ("an error", 500, "application/json", "{}".to_owned()),
         ("no content", 204, "", String::new()),
         ("a catch-all page", 200, "text/html; charset=utf-8", "<html></html>".to_owned()),
-        ("a page that calls itself JSON", 200, "application/json", "<html></html>".to_owned()),
+        ("HTML labeled as JSON", 200, "application/json", "<html></html>".to_owned()),
         ("an array", 200, "application/json", "[]".to_owned()),
-        ("half an object", 200, "application/json", "{\"issuer\":\"https:".to_owned()),
+        ("a truncated object", 200, "application/json", "{\"issuer\":\"https:".to_owned()),
         ("a redirect", 302, "", String::new()),
         ("a long page", 200, "text/html", "x".repeat(300 * 1024)),
     ] {
@@ -188,14 +188,14 @@ async fn r8414_03_next_document_is_tried_if_one_is_missing() {
 
         let answer = app.present(&authority.token().sign()).await;
 
-        let asked = asked(&authority);
-        assert_eq!((answer.status, asked.len()), (StatusCode::OK, 3), "{what}: {:?}", answer.reason);
-        assert_eq!(asked[1], openid, "{what}");
+        let requested_urls = requested_urls(&authority);
+        assert_eq!((answer.status, requested_urls.len()), (StatusCode::OK, 3), "{what}: {:?}", answer.reason);
+        assert_eq!(requested_urls[1], openid, "{what}");
     }
 }
 
 #[tokio::test]
-async fn r8414_03_document_of_another_issuer_ends_the_search() {
+async fn r8414_03_document_of_another_issuer_stops_discovery() {
     let (authority, app) = app_of("https://as.example.com/tenant");
     authority.answer(&authority.metadata_url(), |_| {
         response(
@@ -204,30 +204,31 @@ async fn r8414_03_document_of_another_issuer_ends_the_search() {
             r#"{"issuer":"https://evil.example","jwks_uri":"https://evil.example/jwks"}"#,
         )
     });
-    let good = metadata_of(&authority);
-    authority.answer("https://as.example.com/.well-known/openid-configuration/tenant", move |_| good.clone());
+    let valid = metadata_of(&authority);
+    authority
+        .answer("https://as.example.com/.well-known/openid-configuration/tenant", move |_| valid.clone());
 
     let answer = app.present(&authority.token().sign()).await;
 
-    let reason = reason_of_unavailable(&answer);
+    let reason = assert_keys_unavailable(&answer);
     assert!(reason.contains("https://evil.example") && reason.contains("RFC 8414 section 3.3"), "{reason}");
-    assert_eq!(asked(&authority), [authority.metadata_url()]);
+    assert_eq!(requested_urls(&authority), [authority.metadata_url()]);
 }
 
 #[tokio::test]
-async fn r8414_03_missing_metadata_is_503_after_one_request_to_each_address() {
+async fn r8414_03_missing_metadata_is_503_after_one_request_to_each_url() {
     let (authority, app) = app_of("https://as.example.com/tenant");
     authority.answer(&authority.metadata_url(), |_| response(404, "", ""));
 
     let answer = app.present(&authority.token().sign()).await;
 
-    let reason = reason_of_unavailable(&answer);
+    let reason = assert_keys_unavailable(&answer);
     assert!(reason.contains("status 404"), "{reason}");
     assert_eq!(authority.requests().len(), 3);
     assert_eq!(authority.key_fetches(), 0);
 }
 
-/// What metadata may not say about the issuer, for [`ISSUER`].
+/// Values of `issuer` that do not match [`ISSUER`].
 fn other_issuers() -> [Value; 9] {
     [
         json!("https://as.example.com/"),
@@ -243,7 +244,7 @@ fn other_issuers() -> [Value; 9] {
 }
 
 #[tokio::test]
-async fn r8414_04_document_whose_issuer_differs_is_not_used() {
+async fn r8414_04_document_with_another_issuer_is_not_used() {
     for other in other_issuers() {
         let (authority, app) = app();
         let document = json!({"issuer": other, "jwks_uri": authority.jwks_uri()}).to_string();
@@ -252,13 +253,13 @@ async fn r8414_04_document_whose_issuer_differs_is_not_used() {
 
         let answer = app.present(&authority.token().sign()).await;
 
-        reason_of_unavailable(&answer);
+        assert_keys_unavailable(&answer);
         assert_eq!(authority.key_fetches(), 0, "{other}");
     }
 }
 
 #[tokio::test]
-async fn r8414_04_document_without_issuer_or_with_two_is_not_used() {
+async fn r8414_04_document_missing_or_repeating_a_required_member_is_not_used() {
     for document in [
         r#"{"jwks_uri":"https://as.example.com/jwks"}"#,
         r#"{"issuer":"https://as.example.com","issuer":"https://as.example.com","jwks_uri":"https://as.example.com/jwks"}"#,
@@ -268,14 +269,14 @@ async fn r8414_04_document_without_issuer_or_with_two_is_not_used() {
         let (authority, app) = app();
         authority.answer(&authority.metadata_url(), move |_| response(200, "application/json", document));
 
-        reason_of_unavailable(&app.present(&authority.token().sign()).await);
+        assert_keys_unavailable(&app.present(&authority.token().sign()).await);
 
         assert_eq!(authority.key_fetches(), 0, "{document}");
     }
 }
 
 #[tokio::test]
-async fn r8414_04_keys_are_kept_when_metadata_names_another_issuer_later() {
+async fn r8414_04_keys_are_kept_if_metadata_later_names_another_issuer() {
     let (authority, app) = app_with_keys().await;
     authority.answer(&authority.jwks_uri(), |_| response(404, "", ""));
     app.present(&with_unknown_kid(&authority, "none")).await;
@@ -298,7 +299,7 @@ async fn r8414_04_keys_are_kept_when_metadata_names_another_issuer_later() {
 }
 
 #[tokio::test]
-async fn r8414_05_metadata_is_json_and_says_so() {
+async fn r8414_05_metadata_must_have_content_type_json() {
     for (content_type, is_accepted) in [
         ("application/json", true),
         ("application/json; charset=utf-8", true),
@@ -323,7 +324,7 @@ async fn r8414_05_metadata_is_json_and_says_so() {
 }
 
 #[tokio::test]
-async fn r8414_05_key_set_is_read_whatever_its_content_type() {
+async fn r8414_05_key_set_is_accepted_with_any_content_type() {
     for content_type in ["application/jwk-set+json", "application/json", "text/plain", "text/html", ""] {
         let (authority, app) = app();
         let keys = authority.jwks().to_string();
@@ -334,7 +335,7 @@ async fn r8414_05_key_set_is_read_whatever_its_content_type() {
 }
 
 #[tokio::test]
-async fn r8414_05_metadata_and_keys_come_with_status_200_only() {
+async fn r8414_05_metadata_and_keys_are_accepted_only_with_status_200() {
     for status in [201, 202, 203, 206, 301, 304, 400, 404, 500, 503] {
         for is_metadata in [true, false] {
             let (authority, app) = app();
@@ -344,13 +345,13 @@ async fn r8414_05_metadata_and_keys_come_with_status_200_only() {
             };
             authority.answer(&url, move |_| response(status, "application/json", document.clone()));
 
-            reason_of_unavailable(&app.present(&authority.token().sign()).await);
+            assert_keys_unavailable(&app.present(&authority.token().sign()).await);
         }
     }
 }
 
 #[tokio::test]
-async fn r8414_06_addresses_without_tls_are_refused_where_the_issuer_has_tls() {
+async fn r8414_06_jwks_uri_without_https_is_refused_if_the_issuer_uses_https() {
     for jwks_uri in [
         "http://as.example.com/jwks",
         "http://127.0.0.1/jwks",
@@ -366,15 +367,15 @@ async fn r8414_06_addresses_without_tls_are_refused_where_the_issuer_has_tls() {
         authority
             .answer(&authority.metadata_url(), move |_| response(200, "application/json", document.clone()));
 
-        let reason = reason_of_unavailable(&app.present(&authority.token().sign()).await);
+        let reason = assert_keys_unavailable(&app.present(&authority.token().sign()).await);
 
         assert!(reason.contains("jwks_uri"), "{reason}");
-        assert_eq!(asked(&authority), [authority.metadata_url()], "{jwks_uri}");
+        assert_eq!(requested_urls(&authority), [authority.metadata_url()], "{jwks_uri}");
     }
 }
 
 #[tokio::test]
-async fn r8414_06_insecure_address_that_is_not_needed_is_ignored() {
+async fn r8414_06_insecure_endpoint_matters_only_if_it_is_used() {
     let unusable = "http://keycloak.internal:8080/introspect";
     let (authority, app) = app();
     let document = json!({
@@ -394,18 +395,18 @@ async fn r8414_06_insecure_address_that_is_not_needed_is_ignored() {
 }
 
 #[tokio::test]
-async fn r8414_06_issuer_written_in_upper_case_has_tls_too() {
+async fn r8414_06_uppercase_https_issuer_also_requires_an_https_jwks_uri() {
     let (authority, app) = app_of("HTTPS://as.example.com");
     let document = json!({"issuer": authority.issuer(), "jwks_uri": "http://127.0.0.1/jwks"}).to_string();
     authority.answer(&authority.metadata_url(), move |_| response(200, "application/json", document.clone()));
 
-    reason_of_unavailable(&app.present(&authority.token().sign()).await);
+    assert_keys_unavailable(&app.present(&authority.token().sign()).await);
 
     assert_eq!(authority.requests_to("http://127.0.0.1/jwks").len(), 0);
 }
 
 #[tokio::test]
-async fn r8414_06_redirect_of_the_keys_is_not_followed_and_the_log_says_where_to() {
+async fn r8414_06_jwks_redirect_is_not_followed_and_its_target_is_in_the_error() {
     for status in [301, 302, 303, 307, 308] {
         let (authority, app) = app();
         authority.answer(&authority.jwks_uri(), move |_| {
@@ -414,7 +415,7 @@ async fn r8414_06_redirect_of_the_keys_is_not_followed_and_the_log_says_where_to
             answer
         });
 
-        let reason = reason_of_unavailable(&app.present(&authority.token().sign()).await);
+        let reason = assert_keys_unavailable(&app.present(&authority.token().sign()).await);
 
         assert!(reason.contains(&format!("status {status} to \"http://169.254.169.254/keys\"")), "{reason}");
         assert_eq!(authority.requests().len(), 2);
@@ -422,7 +423,7 @@ async fn r8414_06_redirect_of_the_keys_is_not_followed_and_the_log_says_where_to
 }
 
 #[tokio::test]
-async fn r8414_07_token_of_an_issuer_that_is_not_configured_causes_no_request() {
+async fn r8414_07_token_of_an_unconfigured_issuer_causes_no_request() {
     for issuer in [
         json!("https://evil.example"),
         json!("https://as.example.com/"),
@@ -450,7 +451,7 @@ async fn r8414_07_token_of_an_issuer_that_is_not_configured_causes_no_request() 
         let answer = app.present(&authority.token().claim("iss", &issuer).sign()).await;
 
         answer.assert_invalid_token();
-        assert_eq!(asked(&authority), [] as [&str; 0], "{issuer}");
+        assert_eq!(requested_urls(&authority), [] as [&str; 0], "{issuer}");
     }
 }
 
@@ -476,7 +477,7 @@ async fn r8414_07_token_of_another_issuer_is_refused_while_the_server_is_down() 
 }
 
 #[tokio::test]
-async fn r8414_08_build_sends_no_request() {
+async fn r8414_08_building_sends_no_request() {
     let (authority, _app) = app();
 
     settle().await;
@@ -485,7 +486,7 @@ async fn r8414_08_build_sends_no_request() {
 }
 
 #[tokio::test]
-async fn r8414_08_service_starts_while_its_authorization_server_is_down() {
+async fn r8414_08_service_starts_while_its_authorization_server_is_down_and_recovers() {
     let authority = TestAuthorizationServer::new(ISSUER);
     authority.go_down();
     let app = App::new(authority.resource_server(RESOURCE).require_token());
@@ -494,11 +495,11 @@ async fn r8414_08_service_starts_while_its_authorization_server_is_down() {
     let refused = app.present(&token).await;
     authority.come_back();
     authority.clock().advance(SECOND);
-    let healed = app.present(&token).await;
+    let recovered = app.present(&token).await;
 
-    let reason = reason_of_unavailable(&refused);
+    let reason = assert_keys_unavailable(&refused);
     assert!(reason.contains("connection refused"), "{reason}");
-    healed.assert_pass();
+    recovered.assert_pass();
 }
 
 #[tokio::test]
@@ -519,7 +520,7 @@ async fn r8414_08_first_requests_wait_for_the_first_keys() {
 }
 
 #[tokio::test]
-async fn r8414_08_first_requests_wait_no_longer_than_the_deadline_of_metadata_and_keys_together() {
+async fn r8414_08_one_deadline_covers_metadata_and_keys() {
     const SHORT: Duration = Duration::from_millis(100);
     for is_metadata in [true, false] {
         let authority = TestAuthorizationServer::new(ISSUER);
@@ -530,14 +531,14 @@ async fn r8414_08_first_requests_wait_no_longer_than_the_deadline_of_metadata_an
 
         let answer = app.present(&authority.token().sign()).await;
 
-        let reason = reason_of_unavailable(&answer);
+        let reason = assert_keys_unavailable(&answer);
         assert!(reason.contains("within 100ms"), "{reason}");
         assert!(started.elapsed() >= SHORT);
     }
 }
 
 #[tokio::test]
-async fn r8414_08_outage_is_probed_with_back_off_at_least_every_4_seconds() {
+async fn r8414_08_retries_during_an_outage_back_off_to_every_4_seconds() {
     let (authority, app) = app();
     authority.go_down();
     let token = authority.token().expires_in(Duration::from_secs(3_600)).sign();
@@ -545,7 +546,7 @@ async fn r8414_08_outage_is_probed_with_back_off_at_least_every_4_seconds() {
 
     for second in 0..60 {
         let before = authority.requests().len();
-        // Whoever asks more often causes no more.
+        // More requests in the same second cause no more attempts.
         for _ in 0..20 {
             app.present(&token).await.assert_unavailable();
         }
@@ -558,7 +559,7 @@ async fn r8414_08_outage_is_probed_with_back_off_at_least_every_4_seconds() {
 }
 
 #[tokio::test]
-async fn r8414_08_outage_says_when_to_retry() {
+async fn r8414_08_retry_after_covers_the_back_off() {
     let (authority, app) = app();
     authority.go_down();
     let token = authority.token().sign();
@@ -574,7 +575,7 @@ async fn r8414_08_outage_says_when_to_retry() {
 }
 
 #[tokio::test]
-async fn r8414_09_keys_that_moved_are_found_by_metadata() {
+async fn r8414_09_moved_keys_are_found_through_the_metadata() {
     let (authority, app) = app_with_keys().await;
     authority.rotate_keys();
     let (moved, keys) = ("https://keys.example.com/v2", authority.jwks().to_string());
@@ -593,7 +594,7 @@ async fn r8414_09_keys_that_moved_are_found_by_metadata() {
 }
 
 #[tokio::test]
-async fn r8414_09_metadata_is_fetched_again_after_a_day_though_the_old_address_answers() {
+async fn r8414_09_metadata_is_fetched_again_after_a_day_even_if_the_old_jwks_uri_works() {
     let (authority, app) = app_with_keys().await;
     let old = authority.jwks().to_string();
     authority.answer(&authority.jwks_uri(), move |_| response(200, "application/json", old.clone()));
@@ -611,9 +612,9 @@ async fn r8414_09_metadata_is_fetched_again_after_a_day_though_the_old_address_a
 }
 
 #[tokio::test]
-async fn r8414_10_panic_of_the_http_client_is_followed_by_back_off() {
+async fn r8414_10_panic_in_the_http_client_triggers_back_off() {
     let authority = TestAuthorizationServer::new(ISSUER);
-    authority.answer(&authority.metadata_url(), |_| panic!("on purpose"));
+    authority.answer(&authority.metadata_url(), |_| panic!("simulated panic"));
     let app = App::new(authority.resource_server(RESOURCE).require_token());
     let token = authority.token().sign();
 
@@ -644,7 +645,7 @@ async fn r8414_10_old_keys_are_refreshed_in_the_background() {
 }
 
 #[tokio::test]
-async fn r8414_10_keys_are_not_refreshed_before_their_age() {
+async fn r8414_10_keys_are_not_refreshed_before_the_refresh_age() {
     let (authority, app) = app_with_keys().await;
     authority.clock().advance(REFRESH - SECOND);
 
@@ -655,7 +656,7 @@ async fn r8414_10_keys_are_not_refreshed_before_their_age() {
 }
 
 #[tokio::test]
-async fn r8414_10_refresh_is_one_fetch_however_many_requests_arrive_meanwhile() {
+async fn r8414_10_requests_during_a_refresh_share_one_fetch() {
     let (authority, app) = app_with_keys().await;
     authority.clock().advance(REFRESH);
     authority.hold(&authority.jwks_uri());
@@ -664,7 +665,7 @@ async fn r8414_10_refresh_is_one_fetch_however_many_requests_arrive_meanwhile() 
     }
     until(|| authority.key_fetches() == 2).await;
 
-    // The answer is on its way, and others arrive before anybody has read it.
+    // The response is sent, but more requests arrive before it has been processed.
     authority.release(&authority.jwks_uri());
     for _ in 0..100 {
         app.present(&authority.token().sign()).await.assert_pass();
@@ -675,7 +676,7 @@ async fn r8414_10_refresh_is_one_fetch_however_many_requests_arrive_meanwhile() 
 }
 
 #[tokio::test]
-async fn r8414_10_requests_during_a_refresh_leave_no_tasks_behind() {
+async fn r8414_10_requests_during_a_refresh_spawn_no_tasks() {
     let (authority, app) = app_with_keys().await;
     authority.clock().advance(REFRESH);
     authority.hold(&authority.jwks_uri());
@@ -692,7 +693,7 @@ async fn r8414_10_requests_during_a_refresh_leave_no_tasks_behind() {
 }
 
 #[tokio::test]
-async fn r8414_10_failed_refresh_is_repeated_with_back_off() {
+async fn r8414_10_failed_refresh_is_retried_with_back_off() {
     let (authority, app) = app_with_keys().await;
     authority.go_down();
     authority.clock().advance(REFRESH);
@@ -704,13 +705,13 @@ async fn r8414_10_failed_refresh_is_repeated_with_back_off() {
         authority.clock().advance(SECOND);
     }
 
-    // After 1, 2, 4, 8, 16, 32 and then every 60 seconds.
+    // After 1, 2, 4, 8, 16 and 32 seconds, then every 60 seconds.
     let attempts = authority.requests().len() - before;
     assert!((10..=16).contains(&attempts), "{attempts}");
 }
 
 #[tokio::test]
-async fn r8414_11_known_keys_serve_through_an_outage() {
+async fn r8414_11_known_keys_stay_valid_during_an_outage() {
     let (authority, app) = app_with_keys().await;
     authority.go_down();
 
@@ -730,11 +731,11 @@ async fn r8414_11_unknown_key_during_an_outage_is_503() {
 
     let answer = app.present(&authority.token().sign()).await;
 
-    reason_of_unavailable(&answer);
+    assert_keys_unavailable(&answer);
 }
 
 #[tokio::test]
-async fn r8414_13_request_that_brings_a_new_key_passes() {
+async fn r8414_13_first_token_signed_with_a_new_key_passes() {
     let (authority, app) = app_with_keys().await;
     authority.publish_keys([SigningKey::generate("new", Algorithm::ES256)]);
     authority.clock().advance(COOL_DOWN);
@@ -745,7 +746,7 @@ async fn r8414_13_request_that_brings_a_new_key_passes() {
 }
 
 #[tokio::test]
-async fn r8414_13_unknown_kids_cause_no_more_fetches_than_the_burst() {
+async fn r8414_13_unknown_kids_cause_at_most_a_burst_of_fetches() {
     let (authority, app) = app_with_keys().await;
     authority.clock().advance(COOL_DOWN);
 
@@ -757,7 +758,7 @@ async fn r8414_13_unknown_kids_cause_no_more_fetches_than_the_burst() {
 }
 
 #[tokio::test]
-async fn r8414_13_unknown_kids_that_arrive_together_cause_one_fetch() {
+async fn r8414_13_concurrent_unknown_kids_share_one_fetch() {
     let (authority, app) = app_with_keys().await;
     authority.clock().advance(COOL_DOWN);
     authority.hold(&authority.jwks_uri());
@@ -778,7 +779,7 @@ async fn r8414_13_unknown_kids_that_arrive_together_cause_one_fetch() {
 }
 
 #[tokio::test]
-async fn r8414_13_kid_that_was_absent_causes_no_further_fetch_for_30_seconds() {
+async fn r8414_13_missing_kid_causes_no_further_fetch_for_30_seconds() {
     let (authority, app) = app_with_keys().await;
     authority.clock().advance(COOL_DOWN);
     assert_unknown_key(&app.present(&with_unknown_kid(&authority, "absent")).await);
@@ -796,7 +797,7 @@ async fn r8414_13_kid_that_was_absent_causes_no_further_fetch_for_30_seconds() {
 }
 
 #[tokio::test]
-async fn r8414_13_kid_that_was_absent_is_found_as_soon_as_any_fetch_brings_it() {
+async fn r8414_13_missing_kid_is_found_once_any_fetch_returns_it() {
     let (authority, app) = app_with_keys().await;
     let key = SigningKey::generate("announced", Algorithm::ES256);
     let token = authority.token().key(&key).sign();
@@ -822,7 +823,7 @@ async fn r8414_13_kid_requested_during_a_fetch_is_not_marked_absent() {
         async move { app.present(&token).await }
     });
     until(|| authority.key_fetches() == 2).await;
-    // That fetch started before the key was published, so its answer says nothing about the key.
+    // The fetch started before the key was published, so its response does not prove that the key is missing.
     authority.clock().advance(SECOND);
     authority.rotate_keys();
     let token = authority.token().sign();
@@ -842,7 +843,7 @@ async fn r8414_13_kid_requested_during_a_fetch_is_not_marked_absent() {
 }
 
 #[tokio::test]
-async fn r8414_13_flood_of_10_000_kids_causes_the_burst_and_one_fetch_a_cool_down() {
+async fn r8414_13_flood_of_10_000_kids_causes_the_burst_and_one_fetch_per_cool_down() {
     let (authority, app) = app_with_keys().await;
     let junk = authority.token().expires_in(Duration::from_secs(3_600));
 
@@ -852,7 +853,7 @@ async fn r8414_13_flood_of_10_000_kids_causes_the_burst_and_one_fetch_a_cool_dow
         authority.clock().advance(Duration::from_millis(10));
     }
 
-    // The first keys, the burst, and one more each cool-down in 100 seconds.
+    // The first fetch, the burst, and one per cool-down during 100 seconds.
     let fetches = authority.key_fetches();
     assert!((10..=1 + BURST + 10).contains(&fetches), "{fetches}");
 }
@@ -885,7 +886,7 @@ async fn r8414_13_new_key_is_accepted_during_a_flood_within_one_cool_down() {
 }
 
 #[tokio::test]
-async fn r8414_13_cancelled_callers_cancel_no_fetch() {
+async fn r8414_13_cancelled_callers_do_not_cancel_the_fetch() {
     let (authority, app) = app_with_keys().await;
     authority.publish_keys([SigningKey::generate("new", Algorithm::ES256)]);
     authority.clock().advance(COOL_DOWN);
@@ -908,7 +909,7 @@ async fn r8414_13_cancelled_callers_cancel_no_fetch() {
 }
 
 #[tokio::test]
-async fn r8414_13_unknown_kid_during_an_outage_obeys_the_back_off() {
+async fn r8414_13_unknown_kids_during_an_outage_respect_the_back_off() {
     let (authority, app) = app_with_keys().await;
     authority.go_down();
     authority.clock().advance(COOL_DOWN);
@@ -924,7 +925,7 @@ async fn r8414_13_unknown_kid_during_an_outage_obeys_the_back_off() {
 }
 
 #[tokio::test]
-async fn thousand_first_callers_cause_one_fetch() {
+async fn thousand_concurrent_first_callers_share_one_fetch() {
     let (authority, app) = app();
     authority.hold(&authority.metadata_url());
     let waiting: Vec<_> = (0..1_000)
@@ -942,11 +943,11 @@ async fn thousand_first_callers_cause_one_fetch() {
         passed += usize::from(answer.await.unwrap().status == StatusCode::OK);
     }
     assert_eq!(passed, 1_000);
-    assert_eq!(asked(&authority), [authority.metadata_url(), authority.jwks_uri()]);
+    assert_eq!(requested_urls(&authority), [authority.metadata_url(), authority.jwks_uri()]);
 }
 
 #[tokio::test]
-async fn cancelled_first_caller_cancels_no_fetch() {
+async fn cancelled_first_caller_does_not_cancel_the_fetch() {
     let (authority, app) = app();
     authority.hold(&authority.jwks_uri());
     let first = tokio::spawn({
@@ -968,8 +969,8 @@ async fn cancelled_first_caller_cancels_no_fetch() {
     assert_eq!(authority.key_fetches(), 1);
 }
 
-/// What a key server may answer when it is out of its mind.
-fn no_key_sets(authority: &TestAuthorizationServer) -> Vec<(&'static str, Response<Bytes>)> {
+/// Returns responses that are not an acceptable key set.
+fn unacceptable_key_sets(authority: &TestAuthorizationServer) -> Vec<(&'static str, Response<Bytes>)> {
     let json = |body: Value| response(200, "application/json", body.to_string());
     let jwk = authority.keys()[0].jwk();
     let many: Vec<_> = (0..65)
@@ -985,27 +986,30 @@ fn no_key_sets(authority: &TestAuthorizationServer) -> Vec<(&'static str, Respon
         ("nothing", response(200, "application/json", "")),
         ("an empty object", json(json!({}))),
         ("an empty set", json(json!({"keys": []}))),
-        ("keys that are no array", json(json!({"keys": {"kid": jwk}}))),
+        ("keys is not an array", json(json!({"keys": {"kid": jwk}}))),
         ("a bare array", json(keys.clone())),
         ("65 keys", json(json!({"keys": many}))),
         ("300 KiB", json(json!({"keys": keys, "filler": "x".repeat(300 * 1024)}))),
-        ("keys twice", response(200, "application/json", format!(r#"{{"keys":{keys},"keys":{keys}}}"#))),
+        (
+            "duplicate keys member",
+            response(200, "application/json", format!(r#"{{"keys":{keys},"keys":{keys}}}"#)),
+        ),
         ("a symmetric key", json(json!({"keys": [{"kty": "oct", "kid": "key-1", "k": "c2VjcmV0"}]}))),
         ("null", json(json!({"keys": null}))),
-        ("an error of the server", response(500, "application/json", authority.jwks().to_string())),
-        ("an error of a gateway", response(502, "text/html", "<html>bad gateway</html>")),
-        ("a server in trouble", response(503, "", "")),
+        ("internal server error", response(500, "application/json", authority.jwks().to_string())),
+        ("bad gateway", response(502, "text/html", "<html>bad gateway</html>")),
+        ("service unavailable", response(503, "", "")),
         ("too many requests", response(429, "", "")),
         ("not found", response(404, "", "")),
     ]
 }
 
 #[tokio::test]
-async fn last_good_set_is_kept_when_the_key_server_answers_badly() {
-    let cases = no_key_sets(&TestAuthorizationServer::new(ISSUER)).len();
+async fn previous_key_set_is_kept_after_an_unacceptable_response() {
+    let cases = unacceptable_key_sets(&TestAuthorizationServer::new(ISSUER)).len();
     for index in 0..cases {
         let (authority, app) = app_with_keys().await;
-        let (what, answer) = no_key_sets(&authority).swap_remove(index);
+        let (what, answer) = unacceptable_key_sets(&authority).swap_remove(index);
         authority.answer(&authority.jwks_uri(), move |_| answer.clone());
         authority.clock().advance(COOL_DOWN);
 
@@ -1019,7 +1023,7 @@ async fn last_good_set_is_kept_when_the_key_server_answers_badly() {
 }
 
 #[tokio::test]
-async fn service_recovers_when_the_key_server_does() {
+async fn service_recovers_once_the_jwks_uri_works_again() {
     let (authority, app) = app_with_keys().await;
     authority.answer(&authority.jwks_uri(), |_| response(200, "text/html", "<html>maintenance</html>"));
     authority.clock().advance(COOL_DOWN);
@@ -1034,16 +1038,16 @@ async fn service_recovers_when_the_key_server_does() {
 }
 
 #[tokio::test]
-async fn bad_keys_are_left_out_one_by_one() {
+async fn unusable_keys_are_skipped_and_the_rest_of_the_set_is_used() {
     let (authority, app) = app();
-    let good = authority.keys()[0].jwk();
+    let valid = authority.keys()[0].jwk();
     let keys = json!({"keys": [
         {"kty": "oct", "kid": "a", "k": "c2VjcmV0"},
         {"kty": "EC", "crv": "P-256", "kid": "b", "x": "AA", "y": "AA"},
         {"kty": "RSA", "kid": "c", "n": "AQAB", "e": "AQ"},
-        "no key",
+        "not a key",
         null,
-        good,
+        valid,
     ]});
     authority.answer(&authority.jwks_uri(), move |_| response(200, "application/json", keys.to_string()));
 
@@ -1051,7 +1055,7 @@ async fn bad_keys_are_left_out_one_by_one() {
 }
 
 #[tokio::test]
-async fn given_jwks_uri_needs_no_metadata() {
+async fn configured_jwks_uri_needs_no_metadata() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = AuthorizationServer::with_endpoints(ISSUER)
         .jwks_uri(authority.jwks_uri())
@@ -1061,10 +1065,10 @@ async fn given_jwks_uri_needs_no_metadata() {
 
     app.present(&authority.token().audience(RESOURCE).sign()).await.assert_pass();
 
-    assert_eq!(asked(&authority), [authority.jwks_uri()]);
+    assert_eq!(requested_urls(&authority), [authority.jwks_uri()]);
 }
 
-/// The client that ships with the crate, over real sockets.
+/// Tests of `ReqwestClient` over sockets.
 #[cfg(feature = "reqwest")]
 mod over_loopback {
     use std::{
@@ -1083,24 +1087,24 @@ mod over_loopback {
 
     use super::*;
 
-    /// What a fetch may take by default.
+    /// Default time limit of a fetch.
     const TIMEOUT: Duration = Duration::from_secs(5);
 
-    /// A server on a free port that answers by path, and remembers which paths it was asked.
+    /// A server on a free port that answers by path and records the requested paths.
     struct Listener {
         address: SocketAddr,
         answers: Arc<Mutex<HashMap<String, Script>>>,
-        asked: Arc<Mutex<Vec<String>>>,
-        /// How the writing of an endless answer ended.
+        requested_paths: Arc<Mutex<Vec<String>>>,
+        /// The result of writing each endless response.
         endless: mpsc::UnboundedReceiver<io::Result<()>>,
     }
 
     #[derive(Clone)]
     enum Script {
         Answer(String),
-        /// Body without end.
+        /// A response whose body does not end.
         Endless,
-        /// The connection is accepted, the request read, and that is all.
+        /// Accepts the connection, reads the request and never responds.
         Silence,
     }
 
@@ -1108,14 +1112,15 @@ mod over_loopback {
         async fn start() -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            let (answers, asked) = (Arc::default(), Arc::default());
+            let (answers, requested_paths) = (Arc::default(), Arc::default());
             let (report, endless) = mpsc::unbounded_channel();
-            let this = Self { address, answers, asked, endless };
-            let (answers, asked) = (Arc::clone(&this.answers), Arc::clone(&this.asked));
+            let this = Self { address, answers, requested_paths, endless };
+            let (answers, requested_paths) = (Arc::clone(&this.answers), Arc::clone(&this.requested_paths));
             tokio::spawn(async move {
                 while let Ok((stream, _)) = listener.accept().await {
-                    let (answers, asked, report) = (Arc::clone(&answers), Arc::clone(&asked), report.clone());
-                    tokio::spawn(async move { serve(stream, &answers, &asked, &report).await });
+                    let (answers, requested_paths, report) =
+                        (Arc::clone(&answers), Arc::clone(&requested_paths), report.clone());
+                    tokio::spawn(async move { serve(stream, &answers, &requested_paths, &report).await });
                 }
             });
             this
@@ -1146,11 +1151,11 @@ mod over_loopback {
             self.answer_json("/.well-known/oauth-authorization-server", &document);
         }
 
-        fn asked(&self) -> Vec<String> {
-            self.asked.lock().unwrap().clone()
+        fn requested_paths(&self) -> Vec<String> {
+            self.requested_paths.lock().unwrap().clone()
         }
 
-        /// An app that finds its keys here, and a token of this issuer.
+        /// Returns an app that fetches its keys from this server, and a token of this issuer.
         fn app(&self, timeout: Duration) -> (App, TestAuthorizationServer, TokenBuilder) {
             let authority = TestAuthorizationServer::new(&self.issuer());
             let server = AuthorizationServer::discover(self.issuer())
@@ -1171,7 +1176,7 @@ mod over_loopback {
     async fn serve(
         mut stream: TcpStream,
         answers: &Mutex<HashMap<String, Script>>,
-        asked: &Mutex<Vec<String>>,
+        requested_paths: &Mutex<Vec<String>>,
         report: &mpsc::UnboundedSender<io::Result<()>>,
     ) {
         let mut request = Vec::new();
@@ -1183,7 +1188,7 @@ mod over_loopback {
         }
         let request = String::from_utf8(request).unwrap();
         let path = request.split(' ').nth(1).unwrap().to_owned();
-        asked.lock().unwrap().push(path.clone());
+        requested_paths.lock().unwrap().push(path.clone());
         let script = answers.lock().unwrap().get(&path).cloned();
         let script = script
             .unwrap_or_else(|| Script::Answer("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".into()));
@@ -1193,7 +1198,7 @@ mod over_loopback {
                 let head =
                     "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n{\"a\":\"";
                 let mut written = stream.write_all(head.as_bytes()).await;
-                // A gigabyte at most, so that a client without a limit fails the test instead of the machine.
+                // At most 1 GiB, so that a client without a limit fails the test instead of filling the memory.
                 for _ in 0..16 * 1024 {
                     if written.is_ok() {
                         written = stream.write_all(&[b'x'; 64 * 1024]).await;
@@ -1201,7 +1206,7 @@ mod over_loopback {
                 }
                 report.send(written).unwrap();
             }
-            // Until the other side has had enough.
+            // Waits until the client disconnects.
             Script::Silence => drop(stream.read_u8().await),
         }
     }
@@ -1215,11 +1220,11 @@ mod over_loopback {
 
         app.present(&token.sign()).await.assert_pass();
 
-        assert_eq!(listener.asked(), ["/.well-known/oauth-authorization-server", "/jwks"]);
+        assert_eq!(listener.requested_paths(), ["/.well-known/oauth-authorization-server", "/jwks"]);
     }
 
     #[tokio::test]
-    async fn r8414_06_redirects_over_a_socket_are_not_followed() {
+    async fn r8414_06_reqwest_client_does_not_follow_redirects() {
         for status in
             ["301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"]
         {
@@ -1229,15 +1234,19 @@ mod over_loopback {
             listener.answer("/jwks", &format!("{status}\r\nlocation: {}/elsewhere", listener.issuer()), "");
             listener.answer_json("/elsewhere", &authority.jwks());
 
-            let reason = reason_of_unavailable(&app.present(&token.sign()).await);
+            let reason = assert_keys_unavailable(&app.present(&token.sign()).await);
 
             assert!(reason.contains("/elsewhere") && reason.contains("not followed"), "{reason}");
-            assert_eq!(listener.asked(), ["/.well-known/oauth-authorization-server", "/jwks"], "{status}");
+            assert_eq!(
+                listener.requested_paths(),
+                ["/.well-known/oauth-authorization-server", "/jwks"],
+                "{status}"
+            );
         }
     }
 
     #[tokio::test]
-    async fn r8414_06_client_configured_to_follow_redirects_follows_none() {
+    async fn r8414_06_redirect_policy_of_the_reqwest_builder_is_ignored() {
         let listener = Listener::start().await;
         let builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::limited(10));
         let client = ReqwestClient::from_builder(builder).unwrap();
@@ -1247,35 +1256,35 @@ mod over_loopback {
         let response = tower_bearer::HttpClient::send(&client, request, 1_024).await.unwrap();
 
         assert_eq!(response.status(), StatusCode::FOUND);
-        assert_eq!(listener.asked(), ["/jwks"]);
+        assert_eq!(listener.requested_paths(), ["/jwks"]);
     }
 
     #[tokio::test]
-    async fn endless_key_set_is_read_only_to_the_limit() {
+    async fn endless_key_set_is_read_only_up_to_the_limit() {
         let mut listener = Listener::start().await;
         let (app, _authority, token) = listener.app(TIMEOUT);
         listener.answer_metadata();
         listener.script("/jwks", Script::Endless);
 
-        let reason = reason_of_unavailable(&app.present(&token.sign()).await);
+        let reason = assert_keys_unavailable(&app.present(&token.sign()).await);
 
         assert!(reason.contains("longer than 262144 bytes"), "{reason}");
         let written = listener.endless.recv().await.unwrap();
-        assert!(written.is_err(), "the client closes the connection before a gigabyte is written");
+        assert!(written.is_err(), "the client read the whole body instead of disconnecting");
     }
 
     #[tokio::test]
-    async fn server_that_never_answers_is_abandoned_at_the_deadline() {
+    async fn server_that_never_responds_is_abandoned_at_the_deadline() {
         for path in ["/.well-known/oauth-authorization-server", "/jwks"] {
             let listener = Listener::start().await;
             let (app, _authority, token) = listener.app(Duration::from_millis(100));
             listener.answer_metadata();
             listener.script(path, Script::Silence);
 
-            let reason = reason_of_unavailable(&app.present(&token.sign()).await);
+            let reason = assert_keys_unavailable(&app.present(&token.sign()).await);
 
             assert!(reason.contains("within 100ms"), "{reason}");
-            assert_eq!(listener.asked().last().map(String::as_str), Some(path));
+            assert_eq!(listener.requested_paths().last().map(String::as_str), Some(path));
         }
     }
 
@@ -1293,6 +1302,6 @@ mod over_loopback {
 
         let answer = app.present(&authority.token().audience(RESOURCE).sign()).await;
 
-        reason_of_unavailable(&answer);
+        assert_keys_unavailable(&answer);
     }
 }

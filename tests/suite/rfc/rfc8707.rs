@@ -1,11 +1,11 @@
-//! RFC 8707: resource indicators, where a resource server meets them: in `aud`.
+//! Proves which values of `aud` are accepted for a resource identifier (RFC 8707).
 
 use serde_json::json;
 use tower_bearer::{Audience, JwtValidator, ValidationError, testing::TestAuthorizationServer};
 
-use crate::support::{App, ISSUER, RESOURCE, assert_invalid, good};
+use crate::support::{App, ISSUER, RESOURCE, assert_invalid, server_and_app};
 
-/// A server and a service for this audience; tokens say for themselves for whom they are.
+/// Returns a server and an app that requires this audience. Tokens of the server have no default audience.
 fn app_for(audience: impl Into<Audience>) -> (TestAuthorizationServer, App) {
     let authority = TestAuthorizationServer::new(ISSUER);
     let app = app_of(&authority, audience);
@@ -28,7 +28,7 @@ async fn assert_refused(authority: &TestAuthorizationServer, app: &App, audience
 
 #[tokio::test]
 async fn r8707_01_token_for_another_resource_is_refused() {
-    let (authority, app) = good().await;
+    let (authority, app) = server_and_app().await;
 
     for other in [
         "https://billing.example.com",
@@ -57,7 +57,7 @@ async fn r8707_01_token_for_another_resource_is_refused() {
 }
 
 #[tokio::test]
-async fn r8707_02_bare_host_has_exactly_two_spellings() {
+async fn r8707_02_identifier_without_a_path_matches_with_and_without_slash() {
     for identifier in ["https://h.example", "https://h.example/"] {
         let (authority, app) = app_for(identifier);
 
@@ -82,7 +82,7 @@ async fn r8707_02_bare_host_has_exactly_two_spellings() {
 }
 
 #[tokio::test]
-async fn r8707_02_with_a_path_the_slash_counts_unless_listed() {
+async fn r8707_02_trailing_slash_of_a_path_is_significant_unless_both_are_listed() {
     let (authority, app) = app_for("https://h.example/a");
     app.present(&authority.token().audience("https://h.example/a").sign()).await.assert_pass();
     for other in
@@ -124,7 +124,10 @@ fn r8707_03_identifier_with_fragment_or_without_scheme_is_a_config_error() {
             build(identifier.into()).unwrap_err().to_string(),
             format!("audience {identifier:?}: {expected}")
         );
-        assert!(build(Audience::from(RESOURCE).or(identifier)).is_err(), "beside a good one: {identifier}");
+        assert!(
+            build(Audience::from(RESOURCE).or(identifier)).is_err(),
+            "next to a valid identifier: {identifier}"
+        );
     }
     assert_eq!(
         build(Audience::from_iter(Vec::<String>::new())).unwrap_err().to_string(),
@@ -136,7 +139,7 @@ fn r8707_03_identifier_with_fragment_or_without_scheme_is_a_config_error() {
 }
 
 #[tokio::test]
-async fn r8707_03_opaque_audience_is_declared_and_compared_as_it_is() {
+async fn r8707_03_opaque_audience_is_compared_exactly() {
     let (authority, app) = app_for(Audience::opaque("https://h.example#orders"));
 
     app.present(&authority.token().audience("https://h.example#orders").sign()).await.assert_pass();
@@ -144,7 +147,7 @@ async fn r8707_03_opaque_audience_is_declared_and_compared_as_it_is() {
         assert_refused(&authority, &app, other).await;
     }
 
-    // Declared opaque, a bare host has one spelling.
+    // An opaque audience does not match with an added slash.
     let (authority, app) = app_for(Audience::opaque("https://h.example"));
     app.present(&authority.token().audience("https://h.example").sign()).await.assert_pass();
     assert_refused(&authority, &app, "https://h.example/").await;
@@ -174,7 +177,7 @@ async fn r8707_05_token_for_one_path_is_refused_on_another() {
     let (at_a, at_b) = (app_of(&authority, a), app_of(&authority, b));
     let (for_a, for_b) = (authority.token().audience(a).sign(), authority.token().audience(b).sign());
 
-    // Each twice: what one has found good is nothing to the other.
+    // Repeat with cached tokens: one app's cache must not affect the other.
     for _ in 0..2 {
         at_a.present(&for_a).await.assert_pass();
         at_b.present(&for_b).await.assert_pass();

@@ -1,4 +1,4 @@
-//! RFC 8725: best current practice for JWTs, with what its revision (draft-ietf-oauth-rfc8725bis) adds.
+//! Proves the best current practices for JWTs (RFC 8725 and draft-ietf-oauth-rfc8725bis).
 
 use std::net::TcpListener;
 
@@ -12,12 +12,13 @@ use tower_bearer::{
 };
 
 use crate::support::{
-    App, ISSUER, RESOURCE, app_with, assert_invalid, base64url, good, good_with, publish_jwks, rsa_key,
+    App, ISSUER, RESOURCE, app_with, assert_invalid, base64url, publish_jwks, rsa_key, server_and_app,
+    server_and_app_with,
 };
 
 const FIVE_PARTS: &str = "five parts: encrypted tokens are not supported";
 
-/// An encrypted token by its form (RFC 7516 section 7.1); what is inside is nobody's to know.
+/// Returns a token in the form of an encrypted one (RFC 7516 section 7.1), with arbitrary content.
 fn encrypted(header: &Value) -> String {
     let parts = [header.to_string().into_bytes(), vec![1; 32], vec![2; 12], vec![3; 64], vec![4; 16]];
     parts.map(base64url).join(".")
@@ -58,7 +59,7 @@ fn r8725_01_empty_algorithm_list_is_a_config_error() {
 }
 
 #[tokio::test]
-async fn r8725_02_algorithm_names_compare_exactly() {
+async fn r8725_02_algorithm_names_are_compared_exactly() {
     let authority = TestAuthorizationServer::new(ISSUER);
     authority.publish_keys([rsa_key()]);
     let app = app_with(&authority, |validator| validator);
@@ -99,19 +100,19 @@ async fn r8725_02_algorithm_names_compare_exactly() {
             assert_invalid!(answer, ValidationError::AlgorithmNotAccepted { .. }, "{name:?}");
         }
     }
-    for (value, words) in [
+    for (value, message) in [
         (json!(null), "alg is not a string"),
         (json!(256), "alg is not a string"),
         (json!(["RS256"]), "alg is not a string"),
         (json!({"name": "RS256"}), "alg is not a string"),
     ] {
         let answer = app.present(&authority.token().header("alg", &value).sign()).await;
-        assert_invalid!(answer, ValidationError::MalformedToken(found) if *found == words, "{value}");
+        assert_invalid!(answer, ValidationError::MalformedToken(found) if *found == message, "{value}");
     }
     let answer = app.present(&authority.token().without_header("alg").sign()).await;
     assert_invalid!(answer, ValidationError::MalformedToken("missing alg"));
 
-    assert_eq!(authority.requests().len(), 0, "nothing is fetched for them");
+    assert_eq!(authority.requests().len(), 0, "a refused algorithm caused a request");
 }
 
 #[tokio::test]
@@ -132,7 +133,7 @@ async fn r8725_03_rsa_key_without_alg_is_pinned_to_the_configured_algorithm() {
 }
 
 #[tokio::test]
-async fn r8725_03_key_that_declares_an_algorithm_is_used_with_no_other() {
+async fn r8725_03_key_with_alg_is_used_only_with_that_algorithm() {
     let rsa = rsa_key();
     let authority = TestAuthorizationServer::new(ISSUER);
     authority.publish_keys([rsa.clone()]);
@@ -142,7 +143,7 @@ async fn r8725_03_key_that_declares_an_algorithm_is_used_with_no_other() {
     for other in [Algorithm::PS256, Algorithm::PS512, Algorithm::RS512] {
         let token = authority.token().key(&rsa.with_algorithm(other));
 
-        // The mathematics would verify, by name and without one.
+        // The signature itself would verify. Try with and without `kid`.
         let answer = app.present(&token.clone().sign()).await;
         assert_invalid!(answer, ValidationError::UnknownKey { kid: Some(_), .. }, "{other}");
         let answer = app.present(&token.without_header("kid").sign()).await;
@@ -151,11 +152,11 @@ async fn r8725_03_key_that_declares_an_algorithm_is_used_with_no_other() {
 }
 
 #[tokio::test]
-async fn r8725_04_token_is_refused_whole_when_its_signature_does_not_verify() {
-    let (authority, app) = good().await;
+async fn r8725_04_token_with_a_bad_signature_is_refused() {
+    let (authority, app) = server_and_app().await;
     let kid = authority.keys()[0].kid().to_owned();
     let other = SigningKey::generate(&kid, Algorithm::ES256);
-    let of_another_token = {
+    let signature_of_another_token = {
         let token = authority.token().scope("orders:write").sign();
         let (_, signature) = token.rsplit_once('.').unwrap();
         crate::support::from_base64url(signature)
@@ -165,7 +166,7 @@ async fn r8725_04_token_is_refused_whole_when_its_signature_does_not_verify() {
         authority.token().key(&other),
         authority.token().signature([0; 64]),
         authority.token().signature([7]),
-        authority.token().signature(of_another_token),
+        authority.token().signature(signature_of_another_token),
     ] {
         let answer = app.present(&token.sign()).await;
 
@@ -174,15 +175,15 @@ async fn r8725_04_token_is_refused_whole_when_its_signature_does_not_verify() {
 }
 
 #[tokio::test]
-async fn r8725_04_signature_is_verified_before_any_claim_is_judged() {
-    let (authority, app) = good().await;
+async fn r8725_04_signature_is_verified_before_any_claim_is_checked() {
+    let (authority, app) = server_and_app().await;
 
-    // Expired, for somebody else, of another server, of no type at all: with a bad signature none of it shows.
+    // Each of these claims is invalid as well, but the bad signature must be reported first.
     for token in [
         authority.token().claim("exp", 1),
         authority.token().audience("https://other.example.com"),
         authority.token().issuer("https://other.example.com"),
-        authority.token().raw_payload("no JSON"),
+        authority.token().raw_payload("not JSON"),
         authority.token().claim("cnf", json!({})),
     ] {
         let answer = app.present(&token.signature([1; 64]).sign()).await;
@@ -192,9 +193,9 @@ async fn r8725_04_signature_is_verified_before_any_claim_is_judged() {
 }
 
 #[tokio::test]
-async fn r8725_05_point_that_is_not_on_the_curve_is_skipped() {
+async fn r8725_05_key_that_is_not_on_its_curve_is_skipped() {
     const REASON: &str = "key: not a valid public key";
-    /// The prime of P-256's field (SEC 2 section 2.4.2).
+    /// The field prime of P-256 (SEC 2 section 2.4.2).
     const PRIME: [u8; 32] = [
         0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff,
         0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
@@ -209,15 +210,15 @@ async fn r8725_05_point_that_is_not_on_the_curve_is_skipped() {
             base64url(bytes)
         };
         let mut cases = vec![
-            ("x flipped", "x", flipped("x")),
-            ("y flipped", "y", flipped("y")),
+            ("one bit of x flipped", "x", flipped("x")),
+            ("one bit of y flipped", "y", flipped("y")),
             ("x zero", "x", base64url(vec![0; length])),
-            ("x beyond the field", "x", base64url(vec![0xff; length])),
-            ("y beyond the field", "y", base64url(vec![0xff; length])),
+            ("x above the prime", "x", base64url(vec![0xff; length])),
+            ("y above the prime", "y", base64url(vec![0xff; length])),
         ];
         if algorithm == Algorithm::ES256 {
-            cases.push(("x the prime", "x", base64url(PRIME)));
-            cases.push(("y the prime", "y", base64url(PRIME)));
+            cases.push(("x equal to the prime", "x", base64url(PRIME)));
+            cases.push(("y equal to the prime", "y", base64url(PRIME)));
         }
         for (case, member, value) in cases {
             let mut bad = jwk.clone();
@@ -235,7 +236,7 @@ async fn r8725_05_point_that_is_not_on_the_curve_is_skipped() {
             let answer = app.present(&authority.token().key(&key).sign()).await;
             assert_invalid!(answer, ValidationError::UnknownKey { kid: Some(_), .. }, "{algorithm} {case}");
         }
-        // The point at infinity has no coordinates; zeros are not on the curves.
+        // The point (0, 0) is not on any of the curves.
         let mut zeros = jwk.clone();
         (zeros["x"], zeros["y"]) = (base64url(vec![0; length]).into(), base64url(vec![0; length]).into());
         assert_eq!(KeySet::from_jwk(&zeros.to_string()).unwrap_err().to_string(), REASON);
@@ -258,7 +259,7 @@ async fn r8725_06_symmetric_keys_are_never_used() {
     let app = app_with(&authority, |validator| validator);
     app.present(&authority.token().key(&rsa).sign()).await.assert_pass();
 
-    // The published secret; and the public key as a secret, in any of the forms in which it is published.
+    // Sign with the published secret, and with the public key as the secret in each form it is published in.
     let modulus = crate::support::from_base64url(rsa.jwk()["n"].as_str().unwrap());
     let text = rsa.jwk().to_string();
     for (kid, secret) in [
@@ -280,22 +281,22 @@ async fn r8725_06_symmetric_keys_are_never_used() {
 }
 
 #[tokio::test]
-async fn r8725_07_compressed_token_is_refused_unread() {
+async fn r8725_07_compressed_token_is_refused_without_decompression() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let app = app_with(&authority, |validator| validator);
     let header = json!({"typ": "at+jwt", "alg": "RSA-OAEP-256", "enc": "A256GCM", "zip": "DEF"});
 
     let answer = app.present(&encrypted(&header)).await;
 
-    assert_invalid!(answer, ValidationError::MalformedToken(words) if *words == FIVE_PARTS);
+    assert_invalid!(answer, ValidationError::MalformedToken(message) if *message == FIVE_PARTS);
     assert_eq!(authority.requests().len(), 0);
 
-    // A JWS knows no compression: the parameter is one of those that are not understood, and nothing is inflated.
+    // JWS has no compression, so `zip` is ignored like any unknown parameter.
     app.present(&authority.token().header("zip", "DEF").sign()).await.assert_pass();
 }
 
 #[tokio::test]
-async fn r8725_08_password_based_encryption_costs_nothing() {
+async fn r8725_08_password_based_encryption_is_refused_without_computation() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let app = app_with(&authority, |validator| validator);
 
@@ -303,7 +304,7 @@ async fn r8725_08_password_based_encryption_costs_nothing() {
         let header =
             json!({"typ": "at+jwt", "alg": alg, "enc": "A256GCM", "p2c": 2_147_483_648_u32, "p2s": "AAAA"});
         let answer = app.present(&encrypted(&header)).await;
-        assert_invalid!(answer, ValidationError::MalformedToken(words) if *words == FIVE_PARTS, "{alg}");
+        assert_invalid!(answer, ValidationError::MalformedToken(message) if *message == FIVE_PARTS, "{alg}");
 
         let token =
             authority.token().header("alg", alg).header("p2c", 2_147_483_648_u32).header("p2s", "AAAA");
@@ -314,8 +315,8 @@ async fn r8725_08_password_based_encryption_costs_nothing() {
 }
 
 #[tokio::test]
-async fn r8725_09_json_in_another_encoding_than_utf_8_is_refused() {
-    let (authority, app) = good().await;
+async fn r8725_09_json_not_encoded_in_utf_8_is_refused() {
+    let (authority, app) = server_and_app().await;
     let token = authority.token();
     let header = Value::from(token.header_parameters().clone()).to_string();
     let claims = Value::from(token.claims().clone()).to_string();
@@ -345,14 +346,14 @@ async fn r8725_09_json_in_another_encoding_than_utf_8_is_refused() {
     }
 }
 
-/// Two servers, of which the first signs with RSA and the second on a curve, and one service for both.
-struct Two {
+/// An app that accepts tokens of two authorization servers: `a` signs with RSA, `b` with ECDSA.
+struct TwoIssuers {
     a: TestAuthorizationServer,
     b: TestAuthorizationServer,
     app: App,
 }
 
-impl Two {
+impl TwoIssuers {
     fn new() -> Self {
         let (a, b) = (
             TestAuthorizationServer::new("https://a.example.com"),
@@ -369,7 +370,7 @@ impl Two {
 }
 
 #[tokio::test]
-async fn r8725_10_key_must_belong_to_the_issuer_that_the_token_names() {
+async fn r8725_10_key_must_belong_to_the_issuer_of_the_token() {
     let (a, b) = (
         TestAuthorizationServer::new("https://a.example.com"),
         TestAuthorizationServer::new("https://b.example.com"),
@@ -393,7 +394,7 @@ async fn r8725_10_key_must_belong_to_the_issuer_that_the_token_names() {
             } else {
                 assert_invalid!(answer, ValidationError::UnknownKey { kid: Some(_), .. });
             }
-            // The other server's key by its own name, in a token that the first is said to have issued.
+            // A token of the first issuer, signed with the other server's key under its own `kid`.
             let key = &named.keys()[0];
             let answer = app.present(&signs.token().key(key).sign()).await;
             answer.assert_invalid_token();
@@ -402,8 +403,8 @@ async fn r8725_10_key_must_belong_to_the_issuer_that_the_token_names() {
 }
 
 #[tokio::test]
-async fn r8725_10_issuer_without_a_validator_is_refused_and_nothing_fetched() {
-    let two = Two::new();
+async fn r8725_10_issuer_without_a_validator_is_refused_without_a_fetch() {
+    let issuers = TwoIssuers::new();
 
     for issuer in [
         json!("https://c.example.com"),
@@ -416,7 +417,7 @@ async fn r8725_10_issuer_without_a_validator_is_refused_and_nothing_fetched() {
         json!(null),
         json!(["https://a.example.com"]),
     ] {
-        let answer = two.app.present(&two.a.token().claim("iss", &issuer).sign()).await;
+        let answer = issuers.app.present(&issuers.a.token().claim("iss", &issuer).sign()).await;
 
         assert_invalid!(
             answer,
@@ -424,31 +425,32 @@ async fn r8725_10_issuer_without_a_validator_is_refused_and_nothing_fetched() {
             "{issuer}"
         );
     }
-    let answer = two.app.present(&two.a.token().without_claim("iss").sign()).await;
+    let answer = issuers.app.present(&issuers.a.token().without_claim("iss").sign()).await;
     assert_invalid!(answer, ValidationError::UnknownIssuer { found: None, .. });
-    assert_eq!(two.a.requests().len() + two.b.requests().len(), 0);
+    assert_eq!(issuers.a.requests().len() + issuers.b.requests().len(), 0);
 }
 
 #[tokio::test]
-async fn r8725_11_subjects_come_with_their_issuer_and_are_not_compared() {
-    let two = Two::new();
+async fn r8725_11_subject_is_available_with_its_issuer_and_may_have_any_value() {
+    let issuers = TwoIssuers::new();
 
-    for (authority, issuer) in [(&two.a, "https://a.example.com"), (&two.b, "https://b.example.com")] {
-        // A subject that is somebody's client identifier, or an audience, is a subject like any other.
+    for (authority, issuer) in [(&issuers.a, "https://a.example.com"), (&issuers.b, "https://b.example.com")]
+    {
+        // A subject may equal a client identifier, an audience or an issuer.
         for subject in ["alice", "client-1", RESOURCE, issuer] {
             let token =
                 authority.token().subject(subject).claim("client_id", "client-1").claim("azp", subject);
-            two.app.present(&token.sign()).await.assert_pass();
+            issuers.app.present(&token.sign()).await.assert_pass();
 
-            let seen = two.app.last_seen().token.unwrap();
+            let seen = issuers.app.last_seen().token.unwrap();
             assert_eq!((seen.issuer(), seen.subject()), (Some(issuer), Some(subject)));
         }
     }
 }
 
 #[tokio::test]
-async fn r8725_12_token_for_another_audience_or_for_none_is_refused() {
-    let (authority, app) = good().await;
+async fn r8725_12_token_with_another_audience_or_without_one_is_refused() {
+    let (authority, app) = server_and_app().await;
 
     let answer = app.present(&authority.token().audience("https://other.example.com").sign()).await;
     assert_invalid!(
@@ -461,8 +463,8 @@ async fn r8725_12_token_for_another_audience_or_for_none_is_refused() {
 }
 
 #[tokio::test]
-async fn r8725_13_received_kid_is_looked_up_and_nothing_else() {
-    let (authority, app) = good().await;
+async fn r8725_13_received_kid_is_used_only_to_look_up_a_key() {
+    let (authority, app) = server_and_app().await;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let url = format!("http://{}/key", listener.local_addr().unwrap());
@@ -501,13 +503,17 @@ async fn r8725_13_received_kid_is_looked_up_and_nothing_else() {
         ValidationError::MalformedToken("header not in base64url, or too long")
     );
 
-    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "no connection");
+    assert_eq!(
+        listener.accept().unwrap_err().kind(),
+        std::io::ErrorKind::WouldBlock,
+        "the URL in the token was fetched"
+    );
     let urls = [authority.metadata_url(), authority.jwks_uri()];
     assert!(authority.requests().iter().all(|request| urls.contains(&request.uri().to_string())));
-    assert_eq!(authority.key_fetches(), 1 + 3, "the first fetch and the burst that unknown keys may cause");
+    assert_eq!(authority.key_fetches(), 1 + 3, "expected the first fetch and the burst for unknown keys");
 }
 
-/// What other kinds of JWT call themselves.
+/// Values of `typ` that other kinds of JWT use.
 const FOREIGN_TYPES: [&str; 14] = [
     "id_token+jwt",
     "logout+jwt",
@@ -528,11 +534,11 @@ const FOREIGN_TYPES: [&str; 14] = [
 #[tokio::test]
 async fn r8725_14_token_of_another_explicit_type_is_refused() {
     let rule = AccessTokenRule::audience_is_only_in_access_tokens();
-    let strict = good().await;
-    let relaxed = good_with(|validator| validator.accept_typ_jwt(rule)).await;
+    let strict = server_and_app().await;
+    let lenient = server_and_app_with(|validator| validator.accept_typ_jwt(rule)).await;
 
     for (authority, app, accepted) in
-        [(&strict.0, &strict.1, "at+jwt"), (&relaxed.0, &relaxed.1, "at+jwt, JWT or no typ")]
+        [(&strict.0, &strict.1, "at+jwt"), (&lenient.0, &lenient.1, "at+jwt, JWT or no typ")]
     {
         for typ in FOREIGN_TYPES {
             let answer = app.present(&authority.token().header("typ", typ).sign()).await;
@@ -545,24 +551,24 @@ async fn r8725_14_token_of_another_explicit_type_is_refused() {
             );
         }
     }
-    // `JWT` and silence are no explicit types: accepted where that was asked for by name.
+    // `JWT` and a missing `typ` are not explicit types. They are accepted only if configured.
     for token in [strict.0.token().header("typ", "JWT"), strict.0.token().without_header("typ")] {
         assert_invalid!(strict.1.present(&token.sign()).await, ValidationError::TypeNotAccepted { .. });
     }
-    for token in [relaxed.0.token().header("typ", "JWT"), relaxed.0.token().without_header("typ")] {
-        relaxed.1.present(&token.sign()).await.assert_pass();
+    for token in [lenient.0.token().header("typ", "JWT"), lenient.0.token().without_header("typ")] {
+        lenient.1.present(&token.sign()).await.assert_pass();
     }
 }
 
 #[tokio::test]
 async fn r8725_15_other_kinds_of_jwt_are_refused_in_both_profiles() {
     let rule = || AccessTokenRule::has_one_of(["scope", "scp"]);
-    let strict = good().await;
+    let strict = server_and_app().await;
     let authority = TestAuthorizationServer::new(ISSUER);
-    let relaxed = app_with(&authority, |validator| validator.accept_typ_jwt(rule()));
-    relaxed.present(&authority.token().header("typ", "JWT").scope("orders:read").sign()).await.assert_pass();
+    let lenient = app_with(&authority, |validator| validator.accept_typ_jwt(rule()));
+    lenient.present(&authority.token().header("typ", "JWT").scope("orders:read").sign()).await.assert_pass();
 
-    // Each with our issuer, keys and audience, and with `typ` as it comes in the wild.
+    // Each has our issuer, keys and audience, and a `typ` that real servers send.
     let kinds: [(&str, Option<&str>, Value); 4] = [
         ("ID token", Some("JWT"), json!({"nonce": "n-0S6", "at_hash": "77Qm", "auth_time": 1_800_000_000})),
         ("ID token without typ", None, json!({"nonce": "n-0S6", "azp": "app", "email": "alice@example.com"})),
@@ -593,7 +599,7 @@ async fn r8725_15_other_kinds_of_jwt_are_refused_in_both_profiles() {
             "{kind}"
         );
         assert_invalid!(
-            relaxed.present(&token(&authority)).await,
+            lenient.present(&token(&authority)).await,
             ValidationError::NotAnAccessToken { expected, .. } if **expected == *r#"one of the claims ["scope", "scp"]"#,
             "{kind}"
         );
@@ -601,7 +607,7 @@ async fn r8725_15_other_kinds_of_jwt_are_refused_in_both_profiles() {
 }
 
 #[tokio::test]
-async fn r8725_16_encrypted_token_is_refused_by_its_form() {
+async fn r8725_16_encrypted_token_is_recognized_by_its_five_parts_and_refused() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let app = app_with(&authority, |validator| validator);
     let token = authority.token().sign();
@@ -611,29 +617,29 @@ async fn r8725_16_encrypted_token_is_refused_by_its_form() {
         encrypted(&json!({"typ": "at+jwt", "alg": "RSA-OAEP", "enc": "A128GCM"})),
         encrypted(&json!({"typ": "at+jwt", "alg": "dir", "enc": "A128GCM"})),
         encrypted(&json!({"typ": "at+jwt", "alg": "ES256", "kid": "key-1"})),
-        // A header that is good for a signature, and the parts of a good token.
+        // The header and the parts of a valid signed token.
         format!("{}.{}.{}.{}.{}", parts[0], parts[1], parts[2], parts[1], parts[2]),
         format!("{token}.."),
     ] {
         let answer = app.present(&token).await;
 
-        assert_invalid!(answer, ValidationError::MalformedToken(words) if *words == FIVE_PARTS, "{token:.60}");
+        assert_invalid!(answer, ValidationError::MalformedToken(message) if *message == FIVE_PARTS, "{token:.60}");
     }
     assert_eq!(authority.requests().len(), 0);
 
-    // Three parts are a signature, whatever the header adds.
+    // A token with three parts is a signed token, even with an encryption parameter in its header.
     app.present(&authority.token().header("enc", "A128GCM").sign()).await.assert_pass();
 }
 
 #[tokio::test]
 async fn r8725_17_characters_outside_base64url_and_dot_are_refused() {
-    let (authority, app) = good().await;
+    let (authority, app) = server_and_app().await;
     let token = authority.token().sign();
 
     for position in [0, 1, token.find('.').unwrap() + 5, token.len() - 3, token.len()] {
         let with = |character: &str| format!("{}{character}{}", &token[..position], &token[position..]);
 
-        // Token68, and no JWT.
+        // Valid token68, but not a JWT.
         for character in ["+", "/", "~", "-", "A"] {
             app.present(&with(character)).await.assert_invalid_token();
         }
@@ -641,7 +647,7 @@ async fn r8725_17_characters_outside_base64url_and_dot_are_refused() {
             let answer = app.present(&with(character)).await;
             assert_invalid!(answer, ValidationError::MalformedToken(_), "{character} at {position}");
         }
-        // No token68: a malformed request. A space at either end belongs to the field and not to the token.
+        // Not token68, so a malformed request. A space at either end is part of the field, not of the token.
         for character in [" ", "{", "\"", "%", ",", ";", "\t", "\\", "*", "é"] {
             let at_the_edge = position == 0 || position == token.len();
             if at_the_edge && [" ", "\t"].contains(&character) {
@@ -655,7 +661,7 @@ async fn r8725_17_characters_outside_base64url_and_dot_are_refused() {
             );
             answer.assert_invalid_request();
         }
-        // What no field can hold, no request brings; a validator that is asked without one refuses it as well.
+        // Some characters cannot be in a header field. A validator that is called directly refuses them as well.
         let validator = authority.jwt_validator(RESOURCE).build().unwrap();
         for character in ["\n", "\r\n", "\0", " ", "=", "é"] {
             if !["é", " ", "="].contains(&character) {
@@ -674,7 +680,7 @@ async fn r8725_17_characters_outside_base64url_and_dot_are_refused() {
 
 #[tokio::test]
 async fn r8725_18_none_and_rsa1_5_are_not_supported() {
-    let (authority, app) = good().await;
+    let (authority, app) = server_and_app().await;
 
     for alg in ["none", "RSA1_5"] {
         for signature in [vec![], vec![1; 256]] {
@@ -684,12 +690,12 @@ async fn r8725_18_none_and_rsa1_5_are_not_supported() {
         }
     }
     let answer = app.present(&encrypted(&json!({"alg": "RSA1_5", "enc": "A128CBC-HS256"}))).await;
-    assert_invalid!(answer, ValidationError::MalformedToken(words) if *words == FIVE_PARTS);
+    assert_invalid!(answer, ValidationError::MalformedToken(message) if *message == FIVE_PARTS);
 }
 
 #[tokio::test]
-async fn r8725_19_typ_and_cty_compare_as_media_types() {
-    let (authority, app) = good().await;
+async fn r8725_19_typ_and_cty_are_compared_as_media_types() {
+    let (authority, app) = server_and_app().await;
 
     for typ in ["at+jwt", "AT+JWT", "application/at+jwt", "application/AT+jwt", "APPLICATION/at+JWT"] {
         app.present(&authority.token().header("typ", typ).sign()).await.assert_pass();
@@ -731,19 +737,19 @@ async fn r8725_19_typ_and_cty_compare_as_media_types() {
 
 #[tokio::test]
 async fn r8725_20_algorithms_are_a_property_of_each_issuer() {
-    let two = Two::new();
-    two.app.present(&two.a.token().sign()).await.assert_pass();
-    two.app.present(&two.b.token().sign()).await.assert_pass();
+    let issuers = TwoIssuers::new();
+    issuers.app.present(&issuers.a.token().sign()).await.assert_pass();
+    issuers.app.present(&issuers.b.token().sign()).await.assert_pass();
 
-    // A publishes a key for the other algorithm as well, and signs with it.
+    // Server A also publishes a key for the other algorithm and signs with it.
     let es256 = SigningKey::generate("es256", Algorithm::ES256);
-    two.a.publish_keys(two.a.keys().into_iter().chain([es256.clone()]));
-    let answer = two.app.present(&two.a.token().key(&es256).sign()).await;
+    issuers.a.publish_keys(issuers.a.keys().into_iter().chain([es256.clone()]));
+    let answer = issuers.app.present(&issuers.a.token().key(&es256).sign()).await;
     assert_invalid!(
         answer,
         ValidationError::AlgorithmNotAccepted { accepted, .. } if **accepted == *"RS256"
     );
-    let answer = two.app.present(&two.b.token().key(&rsa_key()).sign()).await;
+    let answer = issuers.app.present(&issuers.b.token().key(&rsa_key()).sign()).await;
     assert_invalid!(
         answer,
         ValidationError::AlgorithmNotAccepted { accepted, .. } if **accepted == *"ES256"
@@ -752,7 +758,7 @@ async fn r8725_20_algorithms_are_a_property_of_each_issuer() {
 
 #[test]
 fn validator_without_an_audience_is_refused_at_build() {
-    // The type asks for both an issuer and an audience; an empty list would be a way around the audience.
+    // The signature requires an audience, but a list of audiences can still be empty.
     let builder: fn(AuthorizationServer, Audience) -> JwtValidatorBuilder = JwtValidator::builder;
     let authority = TestAuthorizationServer::new(ISSUER);
 

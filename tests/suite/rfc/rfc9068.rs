@@ -1,4 +1,4 @@
-//! RFC 9068: the profile of JWT access tokens.
+//! Proves the strict profile of JWT access tokens (RFC 9068) and the lenient profile with its rules.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use tower_bearer::{
 };
 
 use crate::support::{
-    App, ISSUER, READ, RESOURCE, app_with, assert_invalid, base64url, good, good_with, rsa_key,
-    with_authorization,
+    App, ISSUER, READ, RESOURCE, app_with, assert_invalid, base64url, rsa_key, server_and_app,
+    server_and_app_with, with_authorization,
 };
 
 #[tokio::test]
-async fn r9068_01_typ_is_at_jwt_and_nothing_else() {
-    let (authority, app) = good().await;
+async fn r9068_01_typ_must_be_at_jwt() {
+    let (authority, app) = server_and_app().await;
 
     for typ in ["at+jwt", "application/at+jwt", "AT+JWT", "at+JWT"] {
         app.present(&authority.token().header("typ", typ).sign()).await.assert_pass();
@@ -40,9 +40,11 @@ async fn r9068_02_typ_jwt_is_refused_without_an_access_token_rule() {
     // The only setting that accepts `typ: JWT` takes a rule.
     let accept: fn(JwtValidatorBuilder, AccessTokenRule) -> JwtValidatorBuilder =
         JwtValidatorBuilder::accept_typ_jwt;
-    let (strict_server, strict) = good().await;
-    let (server, with_rule) =
-        good_with(|validator| accept(validator, AccessTokenRule::audience_is_only_in_access_tokens())).await;
+    let (strict_server, strict) = server_and_app().await;
+    let (server, with_rule) = server_and_app_with(|validator| {
+        accept(validator, AccessTokenRule::audience_is_only_in_access_tokens())
+    })
+    .await;
 
     let answer = strict.present(&strict_server.token().header("typ", "JWT").sign()).await;
     assert_invalid!(answer, ValidationError::TypeNotAccepted { found: Some(_), expected: "at+jwt", .. });
@@ -50,10 +52,11 @@ async fn r9068_02_typ_jwt_is_refused_without_an_access_token_rule() {
 }
 
 #[tokio::test]
-async fn r9068_02_lenient_profile_accepts_at_jwt_jwt_and_a_missing_typ_only() {
-    let (authority, app) =
-        good_with(|validator| validator.accept_typ_jwt(AccessTokenRule::audience_is_only_in_access_tokens()))
-            .await;
+async fn r9068_02_lenient_profile_accepts_only_at_jwt_jwt_and_a_missing_typ() {
+    let (authority, app) = server_and_app_with(|validator| {
+        validator.accept_typ_jwt(AccessTokenRule::audience_is_only_in_access_tokens())
+    })
+    .await;
 
     for typ in ["at+jwt", "JWT", "jwt", "application/jwt"] {
         app.present(&authority.token().header("typ", typ).sign()).await.assert_pass();
@@ -71,7 +74,7 @@ async fn r9068_02_lenient_profile_accepts_at_jwt_jwt_and_a_missing_typ_only() {
 }
 
 #[tokio::test]
-async fn r9068_02_rule_recognizes_access_tokens_in_the_lenient_profile() {
+async fn r9068_02_access_token_rule_decides_in_the_lenient_profile() {
     let has_scope = || AccessTokenRule::has_claim("scope");
     let scp_or_roles = || AccessTokenRule::has_one_of(["scp", "roles"]);
     let bearer = || AccessTokenRule::claim_is("typ", "Bearer");
@@ -106,7 +109,7 @@ async fn r9068_02_rule_recognizes_access_tokens_in_the_lenient_profile() {
             let token = authority.token().header("typ", "JWT").claim(name, &value);
 
             app.present(&token.clone().sign()).await.assert_pass();
-            // A nonce is no sign of an ID token, and what the strict profile asks for is not asked for here.
+            // A nonce does not make it an ID token, and the claims that the strict profile requires are optional here.
             let token =
                 token.claim("nonce", "n-0S6").without_claim("sub").without_claim("jti").without_claim("iat");
             app.present(&token.sign()).await.assert_pass();
@@ -120,13 +123,13 @@ async fn r9068_02_rule_recognizes_access_tokens_in_the_lenient_profile() {
             }
         }
         let answer = app.present(&authority.token().header("typ", "JWT").sign()).await;
-        assert_invalid!(answer, ValidationError::NotAnAccessToken { .. }, "{rule:?}: none");
+        assert_invalid!(answer, ValidationError::NotAnAccessToken { .. }, "{rule:?}: no claim");
     }
 }
 
 #[tokio::test]
-async fn r9068_03_iss_must_be_exactly_the_configured_issuer() {
-    let (authority, app) = good().await;
+async fn r9068_03_iss_must_equal_the_configured_issuer() {
+    let (authority, app) = server_and_app().await;
 
     for issuer in [
         "https://as.example.com/",
@@ -167,7 +170,7 @@ async fn r9068_03_iss_must_be_exactly_the_configured_issuer() {
 }
 
 #[tokio::test]
-async fn r9068_03_token_of_another_issuer_fetches_nothing() {
+async fn r9068_03_token_of_another_issuer_causes_no_fetch() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let app = app_with(&authority, |validator| validator);
 
@@ -178,8 +181,8 @@ async fn r9068_03_token_of_another_issuer_fetches_nothing() {
 }
 
 #[tokio::test]
-async fn r9068_04_aud_must_have_an_identifier_of_ours() {
-    let (authority, app) = good().await;
+async fn r9068_04_aud_must_contain_an_accepted_identifier() {
+    let (authority, app) = server_and_app().await;
 
     for aud in
         [json!(RESOURCE), json!([RESOURCE]), json!(["https://a.example", RESOURCE, "https://b.example"])]
@@ -196,12 +199,12 @@ async fn r9068_04_aud_must_have_an_identifier_of_ours() {
 }
 
 #[tokio::test]
-async fn r9068_05_signature_must_be_the_authorization_servers() {
-    let (authority, app) = good().await;
-    let stranger = TestAuthorizationServer::new(ISSUER);
+async fn r9068_05_signature_must_verify_with_the_authorization_servers_keys() {
+    let (authority, app) = server_and_app().await;
+    let impostor = TestAuthorizationServer::new(ISSUER);
 
-    // The same issuer, the same name of the key, another key.
-    let answer = app.present(&stranger.token().audience(RESOURCE).sign()).await;
+    // The impostor uses the same issuer and `kid`, but its own key.
+    let answer = app.present(&impostor.token().audience(RESOURCE).sign()).await;
     assert_invalid!(answer, ValidationError::BadSignature);
     let answer = app.present(&authority.token().header("alg", "none").signature([]).sign()).await;
     assert_invalid!(answer, ValidationError::AlgorithmNotAccepted { .. });
@@ -209,7 +212,7 @@ async fn r9068_05_signature_must_be_the_authorization_servers() {
 
 #[tokio::test]
 async fn r9068_06_exp_must_be_present_and_in_the_future() {
-    let (authority, app) = good().await;
+    let (authority, app) = server_and_app().await;
 
     let answer = app.present(&authority.token().without_claim("exp").sign()).await;
     assert_invalid!(answer, ValidationError::MissingClaim("exp"));
@@ -230,7 +233,7 @@ async fn r9068_06_exp_must_be_present_and_in_the_future() {
 
 #[tokio::test]
 async fn r9068_07_iat_sub_and_jti_are_required_in_the_strict_profile() {
-    let (authority, app) = good().await;
+    let (authority, app) = server_and_app().await;
 
     for claim in ["iat", "sub", "jti"] {
         let answer = app.present(&authority.token().without_claim(claim).sign()).await;
@@ -251,19 +254,19 @@ async fn r9068_07_iat_sub_and_jti_are_required_in_the_strict_profile() {
 #[tokio::test]
 async fn r9068_07_iat_sub_and_jti_are_optional_in_the_lenient_profile() {
     let rule = AccessTokenRule::audience_is_only_in_access_tokens();
-    let (authority, app) = good_with(|validator| validator.accept_typ_jwt(rule)).await;
+    let (authority, app) = server_and_app_with(|validator| validator.accept_typ_jwt(rule)).await;
 
     for claim in ["iat", "sub", "jti"] {
         app.present(&authority.token().without_claim(claim).sign()).await.assert_pass();
-        // But if they are there they are what they should be.
+        // If present, they must still have the right type.
         let answer = app.present(&authority.token().claim(claim, json!([])).sign()).await;
         assert_invalid!(answer, ValidationError::Claims(_), "{claim}");
     }
 }
 
 #[tokio::test]
-async fn r9068_08_clients_identifier_is_neither_asked_for_nor_kept() {
-    let (authority, app) = good().await;
+async fn r9068_08_client_id_is_neither_required_nor_kept() {
+    let (authority, app) = server_and_app().await;
     app.present(&authority.token().without_claim("client_id").sign()).await.assert_pass();
 
     for value in [json!("app-4711"), json!(null), json!(4711), json!(["app-4711"])] {
@@ -280,7 +283,7 @@ async fn r9068_08_clients_identifier_is_neither_asked_for_nor_kept() {
 
 #[tokio::test]
 async fn r9068_09_encrypted_token_is_refused() {
-    let (_, app) = good().await;
+    let (_, app) = server_and_app().await;
     let header = json!({"typ": "at+jwt", "alg": "RSA-OAEP", "enc": "A256GCM", "cty": "JWT"}).to_string();
     let token = [header.as_bytes(), &[1; 256], &[2; 12], &[3; 400], &[4; 16]].map(base64url).join(".");
 
@@ -293,8 +296,8 @@ async fn r9068_09_encrypted_token_is_refused() {
 }
 
 #[tokio::test]
-async fn r9068_10_every_failed_check_gets_the_same_invalid_token_answer() {
-    let (authority, app) = good().await;
+async fn r9068_10_every_failed_check_gets_the_same_response() {
+    let (authority, app) = server_and_app().await;
     let other = SigningKey::generate("other", Algorithm::ES256);
     let token = || authority.token();
 
@@ -315,13 +318,13 @@ async fn r9068_10_every_failed_check_gets_the_same_invalid_token_answer() {
         answers.push((answer.status, answer.headers, answer.body));
     }
 
-    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "nobody can tell which check it was");
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "the response reveals which check failed");
 }
 
-// Bearer is the only scheme there is: the token of another one is not looked at.
+// Only the scheme Bearer is supported. A token under another scheme is not read.
 #[tokio::test]
 async fn r9068_10_token_under_another_scheme_is_not_a_credential() {
-    let (authority, app) = good().await;
+    let (authority, app) = server_and_app().await;
 
     for token in [authority.token(), authority.token().claim("exp", 1)] {
         let answer = app.send(with_authorization(&format!("DPoP {}", token.sign()))).await;
@@ -332,7 +335,7 @@ async fn r9068_10_token_under_another_scheme_is_not_a_credential() {
 }
 
 #[tokio::test]
-async fn r9068_11_scope_is_a_string_of_words_and_other_entitlements_are_data() {
+async fn r9068_11_scope_is_a_string_and_other_entitlements_grant_no_scope() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let app = App::new(authority.resource_server(RESOURCE).require_scopes(READ));
 
@@ -361,7 +364,7 @@ async fn r9068_11_scope_is_a_string_of_words_and_other_entitlements_are_data() {
         );
     }
 
-    // They grant nothing, and are there to be read.
+    // These claims grant no scope, but handlers can read them.
     for name in ["groups", "roles", "entitlements"] {
         let token = authority.token().claim(name, json!(["orders:read"]));
         assert_eq!(app.present(&token.clone().sign()).await.status, StatusCode::FORBIDDEN, "{name}");
@@ -372,10 +375,10 @@ async fn r9068_11_scope_is_a_string_of_words_and_other_entitlements_are_data() {
     }
 }
 
-// There is no guard for step-up here; a handler that makes one of its own reads these by type.
+// There is no guard for step-up authentication, but handlers can read the claims for their own checks.
 #[tokio::test]
-async fn r9068_12_authentication_claims_are_read_by_type() {
-    let (authority, app) = good().await;
+async fn r9068_12_authentication_claims_can_be_read_with_their_types() {
+    let (authority, app) = server_and_app().await;
     let token = authority
         .token()
         .claim("auth_time", 1_799_999_000)
@@ -395,7 +398,7 @@ async fn r9068_12_authentication_claims_are_read_by_type() {
 }
 
 #[tokio::test]
-async fn r9068_13_keys_are_those_at_the_jwks_uri_of_the_metadata() {
+async fn r9068_13_keys_come_from_the_jwks_uri_in_the_metadata() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let moved = "https://keys.example.com/set";
     let metadata = json!({"issuer": ISSUER, "jwks_uri": moved}).to_string();
@@ -405,16 +408,16 @@ async fn r9068_13_keys_are_those_at_the_jwks_uri_of_the_metadata() {
             .body(metadata.clone().into())
             .unwrap()
     });
-    let there = SigningKey::generate("there", Algorithm::ES256);
-    let jwks = json!({"keys": [there.jwk()]}).to_string();
+    let moved_key = SigningKey::generate("moved_key", Algorithm::ES256);
+    let jwks = json!({"keys": [moved_key.jwk()]}).to_string();
     authority.answer(moved, move |_| http::Response::new(jwks.clone().into()));
     let app = app_with(&authority, |validator| validator);
 
-    app.present(&authority.token().key(&there).sign()).await.assert_pass();
+    app.present(&authority.token().key(&moved_key).sign()).await.assert_pass();
     let answer = app.present(&authority.token().sign()).await;
 
     assert_invalid!(answer, ValidationError::UnknownKey { kid: Some(_), .. });
-    assert_eq!(authority.key_fetches(), 0, "nothing is asked at the usual address");
+    assert_eq!(authority.key_fetches(), 0, "keys were fetched from the default jwks_uri");
 }
 
 #[tokio::test]
@@ -428,7 +431,7 @@ async fn r9068_14_rs256_is_accepted_by_default() {
 }
 
 #[test]
-fn rule_by_a_claim_that_names_the_client_is_refused() {
+fn access_token_rule_on_a_client_claim_is_refused() {
     let authority = TestAuthorizationServer::new(ISSUER);
     for rule in [
         AccessTokenRule::has_claim("client_id"),

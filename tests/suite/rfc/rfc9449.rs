@@ -1,4 +1,4 @@
-//! RFC 9449 and RFC 7800: tokens bound to a key. No proof of possession is checked here, so every one is refused.
+//! Proves that tokens bound to a key (RFC 9449, RFC 7800) are refused, because proof of possession is not checked.
 
 use serde_json::json;
 use tower_bearer::{
@@ -6,14 +6,14 @@ use tower_bearer::{
     testing::TestAuthorizationServer,
 };
 
-use crate::support::{App, ISSUER, RESOURCE, assert_invalid, good};
+use crate::support::{App, ISSUER, RESOURCE, assert_invalid, server_and_app};
 
 #[tokio::test]
 async fn r9449_14_bound_token_is_refused_under_bearer() {
-    let (authority, app) = good().await;
+    let (authority, app) = server_and_app().await;
     let cnf = json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"});
 
-    // Once more, from whatever the first time left behind.
+    // Uncached, then possibly cached.
     let token = authority.token().claim("cnf", cnf).sign();
     for _ in 0..2 {
         assert_invalid!(app.present(&token).await, ValidationError::SenderConstraintNotProved);
@@ -21,7 +21,7 @@ async fn r9449_14_bound_token_is_refused_under_bearer() {
 }
 
 #[tokio::test]
-async fn r9449_14_bound_token_is_refused_where_a_token_is_optional() {
+async fn r9449_14_bound_token_is_refused_even_if_anonymous_requests_pass() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let app = App::new(authority.resource_server(RESOURCE).allow_anonymous());
     app.present(&authority.token().sign()).await.assert_pass();
@@ -33,7 +33,7 @@ async fn r9449_14_bound_token_is_refused_where_a_token_is_optional() {
 
 #[tokio::test]
 async fn r9449_31_token_with_unchecked_cnf_is_refused() {
-    let (authority, app) = good().await;
+    let (authority, app) = server_and_app().await;
 
     for cnf in [
         json!({}),
@@ -77,8 +77,8 @@ async fn r9449_31_introspected_token_with_cnf_is_refused() {
 }
 
 #[tokio::test]
-async fn r9449_31_cnf_from_a_custom_validator_refuses_the_token() {
-    /// Finds every token good, and bound.
+async fn r9449_31_bound_token_from_a_custom_validator_is_refused() {
+    /// Accepts every token as bound to a key.
     struct Bound;
 
     impl TokenValidator for Bound {

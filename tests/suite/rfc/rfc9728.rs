@@ -1,4 +1,4 @@
-//! RFC 9728: what the resource publishes about itself, and where challenges say it is.
+//! Proves where protected resource metadata (RFC 9728) is served, what it contains, and that challenges link to it.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -18,7 +18,7 @@ use crate::support::{
 
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
-/// Finds every token good, and without scopes.
+/// Accepts every token, without scopes.
 #[derive(Debug)]
 struct AnyToken;
 
@@ -44,13 +44,13 @@ fn server(resource: &str) -> ResourceServer {
     server_of(ProtectedResourceMetadata::new(resource).allow_http_on_loopback())
 }
 
-async fn ask(server: &ResourceServer, request: Request<()>) -> Response<Bytes> {
+async fn send(server: &ResourceServer, request: Request<()>) -> Response<Bytes> {
     let (parts, body) = server.metadata_service().unwrap().oneshot(request).await.unwrap().into_parts();
     Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
 }
 
 async fn get(server: &ResourceServer, uri: &str) -> Response<Bytes> {
-    ask(server, Request::get(uri).body(()).unwrap()).await
+    send(server, Request::get(uri).body(()).unwrap()).await
 }
 
 async fn document(server: &ResourceServer) -> Value {
@@ -60,7 +60,7 @@ async fn document(server: &ResourceServer) -> Value {
 }
 
 #[tokio::test]
-async fn r9728_01_document_is_at_the_path_inserted_before_the_resource() {
+async fn r9728_01_document_is_at_the_well_known_path_inserted_before_the_resource_path() {
     let server = server("https://h/a/b");
 
     let response = get(&server, "/.well-known/oauth-protected-resource/a/b").await;
@@ -73,7 +73,7 @@ async fn r9728_01_document_is_at_the_path_inserted_before_the_resource() {
 }
 
 #[tokio::test]
-async fn r9728_02_resource_without_a_path_has_no_suffix_and_a_last_slash_two_paths() {
+async fn r9728_02_resource_without_a_path_has_no_suffix_and_a_trailing_slash_adds_a_path() {
     for (resource, paths) in [
         ("https://h", &[WELL_KNOWN][..]),
         ("https://h/", &[WELL_KNOWN]),
@@ -113,7 +113,7 @@ async fn r9728_03_document_is_json() {
 }
 
 #[tokio::test]
-async fn r9728_04_resource_is_the_configured_identifier_whatever_host_was_asked() {
+async fn r9728_04_resource_is_the_configured_identifier_for_any_host_header() {
     for resource in
         ["https://h", "https://h/", "https://H/A", "https://h:443/a", "https://h/%7Ea/../b", "https://h/a/"]
     {
@@ -123,7 +123,7 @@ async fn r9728_04_resource_is_the_configured_identifier_whatever_host_was_asked(
             .header("x-forwarded-host", "evil.example.com")
             .header("forwarded", "host=evil.example.com");
 
-        let response = ask(&server, request.body(()).unwrap()).await;
+        let response = send(&server, request.body(()).unwrap()).await;
 
         let document: Value = serde_json::from_slice(response.body()).unwrap();
         assert_eq!(document["resource"], resource);
@@ -145,7 +145,7 @@ async fn r9728_05_another_suffix_is_not_found() {
 }
 
 #[test]
-fn r9728_05_service_without_metadata_to_serve_is_refused() {
+fn r9728_05_metadata_service_without_metadata_is_refused() {
     let without = ResourceServer::builder(AnyToken).build().unwrap();
 
     let error = without.metadata_service().unwrap_err();
@@ -158,8 +158,8 @@ fn r9728_05_service_without_metadata_to_serve_is_refused() {
 }
 
 #[tokio::test]
-async fn r9728_06_members_without_a_value_are_left_out() {
-    /// Knows no issuer.
+async fn r9728_06_members_without_a_value_are_omitted() {
+    /// A validator without issuers.
     #[derive(Debug)]
     struct TokenTable;
 
@@ -186,7 +186,7 @@ fn r9728_06_empty_member_is_refused() {
 }
 
 #[test]
-fn r9728_07_resource_is_an_https_url_without_fragment() {
+fn r9728_07_resource_must_be_an_https_url_without_fragment() {
     for resource in [
         "https://h/a#b",
         "https://h/a#",
@@ -211,7 +211,7 @@ fn r9728_07_resource_is_an_https_url_without_fragment() {
 }
 
 #[tokio::test]
-async fn r9728_07_query_is_kept_after_the_path_with_a_warning() {
+async fn r9728_07_query_is_kept_after_the_path_and_logged_as_a_warning() {
     let (log, _recording) = Log::record();
     let server = server("https://h/a?t=1");
     assert!(log.text().contains("WARN") && log.text().contains("with a query"), "{}", log.text());
@@ -247,7 +247,7 @@ async fn r9728_09_header_is_the_only_bearer_method() {
 }
 
 #[test]
-fn r9728_09_what_follows_from_the_configuration_cannot_be_contradicted() {
+fn r9728_09_derived_members_cannot_be_overridden() {
     for name in ["resource", "authorization_servers", "bearer_methods_supported", "scopes_supported"] {
         let error = check_metadata(metadata().member(name, json!(["query"]))).unwrap_err().to_string();
 
@@ -255,7 +255,7 @@ fn r9728_09_what_follows_from_the_configuration_cannot_be_contradicted() {
     }
 }
 
-const OF_SENDER_CONSTRAINTS: [&str; 3] = [
+const SENDER_CONSTRAINT_MEMBERS: [&str; 3] = [
     "dpop_signing_alg_values_supported",
     "dpop_bound_access_tokens_required",
     "tls_client_certificate_bound_access_tokens",
@@ -265,27 +265,27 @@ const OF_SENDER_CONSTRAINTS: [&str; 3] = [
 async fn r9728_10_unchecked_sender_constraints_are_not_published() {
     let document = document(&server(RESOURCE)).await;
 
-    for name in OF_SENDER_CONSTRAINTS {
+    for name in SENDER_CONSTRAINT_MEMBERS {
         assert_eq!(document.get(name), None, "{name}");
     }
 }
 
 #[test]
 fn r9728_10_unchecked_sender_constraints_cannot_be_configured() {
-    for name in OF_SENDER_CONSTRAINTS {
+    for name in SENDER_CONSTRAINT_MEMBERS {
         assert!(check_metadata(metadata().member(name, true)).is_err(), "{name}");
     }
 }
 
 #[tokio::test]
-async fn r9728_11_scopes_are_those_of_the_baseline_and_the_guards() {
+async fn r9728_11_scopes_supported_are_those_of_the_baseline_and_the_guards() {
     let baseline = Scope::from_static("orders:list");
     let server = ResourceServer::builder(AnyToken)
         .resource_metadata(metadata())
         .baseline_scopes([baseline])
         .build()
         .unwrap();
-    // Taken before the guards are made, as routers do.
+    // Routers often create the metadata service before the guards.
     let service = server.metadata_service().unwrap();
     let _ = server.require_scopes(READ);
     let _ = server.require_scopes(ScopeRequirement::any([WRITE, READ]));
@@ -299,7 +299,7 @@ async fn r9728_11_scopes_are_those_of_the_baseline_and_the_guards() {
 }
 
 #[tokio::test]
-async fn r9728_11_scopes_that_were_listed_stay_as_they_are() {
+async fn r9728_11_configured_scopes_supported_are_not_extended() {
     let server = server_of(metadata().scopes_supported([READ]));
     let _ = server.require_scopes(WRITE);
 
@@ -318,12 +318,12 @@ fn r9728_11_offline_access_is_never_published() {
 }
 
 #[tokio::test]
-async fn r9728_12_every_challenge_names_the_configured_address() {
+async fn r9728_12_every_challenge_has_the_configured_metadata_url() {
     let server = server(RESOURCE);
     let app = App::new(server.require_scopes(READ));
     let refused = TestAuthorizationServer::new(ISSUER);
     let refusing = App::new(refused.resource_server(RESOURCE).require_scopes(READ));
-    let to = |mut request: Request<Full<Bytes>>| {
+    let via_other_host = |mut request: Request<Full<Bytes>>| {
         for name in ["host", "x-forwarded-host"] {
             request.headers_mut().insert(name, "evil.example.com".parse().unwrap());
         }
@@ -331,10 +331,10 @@ async fn r9728_12_every_challenge_names_the_configured_address() {
     };
 
     for (answer, status) in [
-        (app.send(to(plain())).await, 401),
-        (app.send(to(with_authorization("Bearer"))).await, 400),
-        (app.send(to(with_authorization("Bearer any"))).await, 403),
-        (refusing.send(to(with_authorization("Bearer null"))).await, 401),
+        (app.send(via_other_host(plain())).await, 401),
+        (app.send(via_other_host(with_authorization("Bearer"))).await, 400),
+        (app.send(via_other_host(with_authorization("Bearer any"))).await, 403),
+        (refusing.send(via_other_host(with_authorization("Bearer null"))).await, 401),
     ] {
         assert_eq!(answer.status, status);
         assert_eq!(answer.challenges[0].param("resource_metadata"), Some(METADATA_URL));
@@ -342,7 +342,7 @@ async fn r9728_12_every_challenge_names_the_configured_address() {
 }
 
 #[tokio::test]
-async fn r9728_13_document_is_for_everyone() {
+async fn r9728_13_document_needs_no_token_and_allows_every_origin() {
     let server = server(RESOURCE);
     let request = |method: Method| {
         Request::builder()
@@ -353,9 +353,9 @@ async fn r9728_13_document_is_for_everyone() {
             .unwrap()
     };
 
-    let got = ask(&server, request(Method::GET)).await;
-    let head = ask(&server, request(Method::HEAD)).await;
-    let options = ask(&server, request(Method::OPTIONS)).await;
+    let got = send(&server, request(Method::GET)).await;
+    let head = send(&server, request(Method::HEAD)).await;
+    let options = send(&server, request(Method::OPTIONS)).await;
 
     assert_eq!(got.status(), StatusCode::OK);
     assert_eq!((head.status(), head.headers(), head.body().len()), (StatusCode::OK, got.headers(), 0));
@@ -363,32 +363,32 @@ async fn r9728_13_document_is_for_everyone() {
     assert_eq!(options.headers()["access-control-allow-methods"], "GET, HEAD, OPTIONS");
     assert_eq!(options.headers()["access-control-allow-headers"], "*");
     for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::TRACE] {
-        let other = ask(&server, request(method.clone())).await;
+        let other = send(&server, request(method.clone())).await;
         assert_eq!(other.status(), StatusCode::METHOD_NOT_ALLOWED, "{method}");
         assert_eq!(other.headers()["allow"], "GET, HEAD, OPTIONS");
-        assert_is_for_any_origin(other.headers());
+        assert_any_origin_is_allowed(other.headers());
     }
     for response in [got, head, options] {
-        assert_is_for_any_origin(response.headers());
+        assert_any_origin_is_allowed(response.headers());
         assert!(!response.headers().contains_key("www-authenticate"));
     }
 }
 
 #[track_caller]
-fn assert_is_for_any_origin(headers: &HeaderMap) {
+fn assert_any_origin_is_allowed(headers: &HeaderMap) {
     assert_eq!(headers["access-control-allow-origin"], "*");
     assert!(!headers.contains_key("access-control-allow-credentials"));
 }
 
 #[tokio::test]
-async fn r9728_14_document_may_be_cached_for_five_minutes() {
+async fn r9728_14_document_is_cacheable_for_five_minutes() {
     let response = get(&server(RESOURCE), WELL_KNOWN).await;
 
     assert_eq!(response.headers()["cache-control"], "public, max-age=300");
 }
 
 #[tokio::test]
-async fn r9728_15_signed_metadata_is_passed_on_as_it_is() {
+async fn r9728_15_signed_metadata_is_included_unchanged() {
     let jwt = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJodHRwczovL2gifQ.c2ln";
 
     assert_eq!(document(&server_of(metadata().signed_metadata(jwt))).await["signed_metadata"], jwt);
@@ -396,7 +396,7 @@ async fn r9728_15_signed_metadata_is_passed_on_as_it_is() {
 }
 
 #[tokio::test]
-async fn r9728_16_members_for_people_are_published_in_each_language() {
+async fn r9728_16_human_readable_members_are_published_in_each_language() {
     let metadata = metadata()
         .resource_name("Orders")
         .resource_name_in("de", "Bestellungen")
@@ -423,7 +423,7 @@ async fn r9728_16_members_for_people_are_published_in_each_language() {
     );
 }
 
-/// What RFC 9728 section 3.1 tells a client to do, as the SDKs do it: with a URL type.
+/// Builds the metadata URL as client SDKs do: RFC 9728 section 3.1 with a URL type.
 fn well_known_url(resource: &str) -> String {
     let mut url = Url::parse(resource).unwrap();
     let path = if url.path() == "/" { WELL_KNOWN.to_owned() } else { format!("{WELL_KNOWN}{}", url.path()) };
@@ -431,7 +431,7 @@ fn well_known_url(resource: &str) -> String {
     url.into()
 }
 
-/// Goes the client's way from a 401 to the document, and makes its comparisons (RFC 9728 section 3.3).
+/// Follows the challenge of a 401 to the document, as a client does, and compares the values (RFC 9728 section 3.3).
 async fn assert_found_by_a_client(resource: &str) {
     let server = server(resource);
 
@@ -439,7 +439,7 @@ async fn assert_found_by_a_client(resource: &str) {
 
     let found = answer.challenges[0].param("resource_metadata").unwrap();
     assert_eq!(found, well_known_url(resource), "{resource}");
-    // The path of the request as a server sees it, in origin form.
+    // Servers receive the request target in origin form.
     let found = Url::parse(found).unwrap();
     let response = get(&server, &found[url::Position::BeforePath..]).await;
     assert_eq!(response.status(), StatusCode::OK, "{resource}");
@@ -448,7 +448,7 @@ async fn assert_found_by_a_client(resource: &str) {
 }
 
 #[tokio::test]
-async fn r9728_17_challenge_leads_to_the_resource_that_the_client_compares() {
+async fn r9728_17_challenge_leads_to_a_document_that_passes_the_clients_checks() {
     for resource in [
         "https://h",
         "https://h/",
@@ -470,7 +470,7 @@ async fn r9728_17_challenge_leads_to_the_resource_that_the_client_compares() {
 
 proptest! {
     #[test]
-    fn r9728_17_every_resource_is_found(path in "(/([A-Za-z0-9._~!$&'()*+,;=:@-]|%[2-7][0-9A-F]){0,6}){0,4}") {
+    fn r9728_17_document_is_found_for_any_resource_path(path in "(/([A-Za-z0-9._~!$&'()*+,;=:@-]|%[2-7][0-9A-F]){0,6}){0,4}") {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
 
         runtime.block_on(assert_found_by_a_client(&format!("https://h{path}")));

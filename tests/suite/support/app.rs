@@ -1,4 +1,4 @@
-//! A service behind a layer that records what reaches it, and assertions about what it answers.
+//! A service behind a layer, which records the requests that reach it, and assertions about its responses.
 
 use std::{
     convert::Infallible,
@@ -18,21 +18,21 @@ use tower_bearer::{
 
 use super::{ISSUER, RESOURCE, with_authorization};
 
-/// A service behind a layer. Clones share what was recorded.
+/// A service behind a layer. Clones share the recorded requests.
 #[derive(Clone)]
 pub(crate) struct App {
     service: BoxCloneSyncService<Request<Full<Bytes>>, Response<Bytes>, Infallible>,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
-/// What reached the inner service.
+/// A request that reached the inner service.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) headers: HeaderMap,
     pub(crate) token: Option<ValidatedToken>,
 }
 
-/// Records what reaches it, whatever the body.
+/// Records each request it receives, with any body type.
 #[derive(Clone)]
 pub(crate) struct Recorder(Arc<Mutex<Vec<Seen>>>);
 
@@ -52,16 +52,16 @@ impl<B> Service<Request<B>> for Recorder {
     }
 }
 
-/// An answer, read whole.
+/// A response whose body has been read.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) challenges: Vec<ParsedChallenge>,
-    /// Why it is a refusal.
+    /// The reason, if the response is a refusal.
     pub(crate) reason: Option<ValidationError>,
-    /// How often the inner service was called for it.
+    /// Number of calls of the inner service for this request.
     pub(crate) calls: usize,
 }
 
@@ -89,12 +89,12 @@ impl App {
         Self { service: BoxCloneSyncService::new(service), seen }
     }
 
-    /// The same with a layer that guards gRPC.
+    /// Creates an app behind a layer with `grpc()`.
     pub(crate) fn grpc(layer: ValidateTokenLayer) -> Self {
         Self::new(layer.grpc())
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole response.
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
         let before = self.seen.lock().unwrap().len();
         let response = self.service.clone().oneshot(request).await.unwrap();
@@ -105,32 +105,32 @@ impl App {
         Answer { status: parts.status, headers: parts.headers, body, challenges, reason, calls }
     }
 
-    /// Presents a token: `Authorization: Bearer …`.
+    /// Sends a request with `Authorization: Bearer <token>`.
     pub(crate) async fn present(&self, token: &str) -> Answer {
         self.send(with_authorization(&format!("Bearer {token}"))).await
     }
 
-    /// Returns what reached the inner service last.
+    /// Returns the last request that reached the inner service.
     pub(crate) fn last_seen(&self) -> Seen {
         self.seen.lock().unwrap().last().cloned().expect("the inner service was called")
     }
 }
 
 impl Answer {
-    /// Asserts `PASS`: the inner service answered.
+    /// Asserts `PASS`: the inner service responded.
     #[track_caller]
     pub(crate) fn assert_pass(&self) {
         assert_eq!((self.status, self.calls), (StatusCode::OK, 1), "{:?}", self.reason);
         assert_eq!(self.body, "orders");
     }
 
-    /// Asserts a refusal with this status and, in the one challenge, this error; that the inner service was not called
-    /// and that nobody may store the answer.
+    /// Asserts a refusal with this status and, in its only challenge, this error. Also asserts that the inner service
+    /// was not called and that the response must not be stored.
     #[track_caller]
     pub(crate) fn assert_refused(&self, status: StatusCode, error: Option<&str>) {
         assert_eq!((self.status, self.calls), (status, 0), "{:?}", self.reason);
         assert_eq!(self.headers["cache-control"], "no-store");
-        assert!(self.reason.is_some(), "the cause is kept in the extensions");
+        assert!(self.reason.is_some(), "the refusal has no reason in its extensions");
         let errors: Vec<_> = self.challenges.iter().map(|challenge| challenge.param("error")).collect();
         let is_challenge = matches!(status.as_u16(), 400 | 401 | 403);
         let expected = if is_challenge { vec![error] } else { Vec::new() };
@@ -176,7 +176,7 @@ impl Answer {
         self.assert_refused(StatusCode::BAD_GATEWAY, None);
     }
 
-    /// Asserts the one challenge, character by character.
+    /// Asserts the exact text of the only challenge.
     #[track_caller]
     pub(crate) fn assert_challenge(&self, expected: &str) {
         assert_eq!(self.headers.get_all("www-authenticate").iter().collect::<Vec<_>>(), [expected]);
@@ -189,7 +189,7 @@ impl Answer {
     }
 }
 
-/// Asserts which error an answer was refused for.
+/// Asserts the error that caused a refusal.
 macro_rules! assert_reason {
     ($answer:expr, $pattern:pat $(if $guard:expr)?) => {
         match &$answer.reason {
@@ -200,17 +200,17 @@ macro_rules! assert_reason {
 }
 pub(crate) use assert_reason;
 
-/// A server, and a service that asks for its tokens. One of them has passed, so the keys are there: what a test breaks is
-/// met by the rule that it breaks.
-pub(crate) async fn good() -> (TestAuthorizationServer, App) {
+/// Returns an authorization server and an app that requires its tokens. The app has already fetched the keys, so that
+/// a token is refused only for what the test changes in it.
+pub(crate) async fn server_and_app() -> (TestAuthorizationServer, App) {
     let authority = TestAuthorizationServer::new(ISSUER);
     let app = App::new(authority.resource_server(RESOURCE).require_token());
     app.present(&authority.token().sign()).await.assert_pass();
     (authority, app)
 }
 
-/// The same with a validator that a test configures.
-pub(crate) async fn good_with(
+/// Like [`server_and_app`], with a configured validator.
+pub(crate) async fn server_and_app_with(
     configure: impl FnOnce(JwtValidatorBuilder) -> JwtValidatorBuilder,
 ) -> (TestAuthorizationServer, App) {
     let authority = TestAuthorizationServer::new(ISSUER);
@@ -219,7 +219,7 @@ pub(crate) async fn good_with(
     (authority, app)
 }
 
-/// A service that asks for tokens of a server, with a validator that a test configures.
+/// Returns an app that requires tokens of this server, with a configured validator.
 pub(crate) fn app_with(
     authority: &TestAuthorizationServer,
     configure: impl FnOnce(JwtValidatorBuilder) -> JwtValidatorBuilder,
@@ -228,7 +228,7 @@ pub(crate) fn app_with(
     App::new(authority.resource_server_with(validator).build().unwrap().require_token())
 }
 
-/// Asserts `IT`, and the shape of the reason that operators see.
+/// Asserts `IT` with a reason that matches the pattern.
 macro_rules! assert_invalid {
     ($answer:expr, $reason:pat $(if $guard:expr)? $(,)?) => {
         assert_invalid!($answer, $reason $(if $guard)?, "")

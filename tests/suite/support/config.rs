@@ -1,4 +1,4 @@
-//! Settings checked as `build()` checks them.
+//! Checks settings by building a validator or a resource server with them.
 
 use tower_bearer::{
     AuthorizationServer, ConfigError, JwtValidator, ProtectedResourceMetadata, ResourceServer,
@@ -7,12 +7,12 @@ use tower_bearer::{
 
 use super::{ISSUER, RESOURCE};
 
-/// Checks the settings of an authorization server, as a validator does when it is built.
+/// Builds a validator with this authorization server.
 pub(crate) fn check_server(server: AuthorizationServer) -> Result<JwtValidator, ConfigError> {
     JwtValidator::builder(server, RESOURCE).build()
 }
 
-/// Checks the settings of metadata, as a resource server does when it is built.
+/// Builds a resource server with this metadata.
 pub(crate) fn check_metadata(metadata: ProtectedResourceMetadata) -> Result<ResourceServer, ConfigError> {
     let validator = TestAuthorizationServer::new(ISSUER).jwt_validator(RESOURCE).build().unwrap();
     ResourceServer::builder(validator).resource_metadata(metadata).build()

@@ -10,19 +10,19 @@ use tower_bearer::{
     testing::{SigningKey, TestAuthorizationServer, TokenBuilder},
 };
 
-/// Serves this text as the key set of a server.
+/// Serves this text at the server's `jwks_uri`.
 pub(crate) fn publish_jwks(authority: &TestAuthorizationServer, jwks: impl Into<String>) {
     let body = Bytes::from(jwks.into());
     authority.answer(&authority.jwks_uri(), move |_| Response::new(body.clone()));
 }
 
-/// The RSA key of all tests, for `RS256`: making one takes long.
+/// Returns an RSA key for `RS256`. All tests share it, because generating one is slow.
 pub(crate) fn rsa_key() -> SigningKey {
     static KEY: OnceLock<SigningKey> = OnceLock::new();
     KEY.get_or_init(|| SigningKey::generate("rsa", Algorithm::RS256)).clone()
 }
 
-/// The claims of a token with one member in another wording, which need not be JSON that a builder could write.
+/// Returns the claims of a token with one claim replaced by this text, which need not be valid JSON.
 pub(crate) fn claims_with(token: &TokenBuilder, name: &str, json: &str) -> String {
     let mut claims = token.claims().clone();
     claims.remove(name);
@@ -30,12 +30,12 @@ pub(crate) fn claims_with(token: &TokenBuilder, name: &str, json: &str) -> Strin
     format!("{},\"{name}\":{json}}}", others.strip_suffix('}').unwrap())
 }
 
-/// Writes bytes in base64url without padding.
+/// Encodes bytes as base64url without padding.
 pub(crate) fn base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Reads base64url without padding.
+/// Decodes base64url without padding.
 pub(crate) fn from_base64url(text: &str) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(text).unwrap()
 }

@@ -1,4 +1,4 @@
-//! The log of a test, apart from those of the tests beside it.
+//! Records the log of one test, separately from tests that run in parallel.
 
 use std::{
     io,
@@ -10,7 +10,7 @@ use tracing::{
     subscriber::{DefaultGuard, set_default},
 };
 
-/// What this thread logs.
+/// The log of the current thread.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -20,7 +20,7 @@ impl Log {
         Self::record_from(Level::TRACE)
     }
 
-    /// Records this level and those above it until the guard is dropped.
+    /// Records this level and more severe ones until the guard is dropped.
     pub(crate) fn record_from(level: Level) -> (Self, DefaultGuard) {
         keep_every_callsite_enabled();
         let log = Self::default();
@@ -49,10 +49,10 @@ impl io::Write for Log {
     }
 }
 
-/// Keeps a subscriber that wants everything for as long as the process runs.
+/// Registers a subscriber for all levels until the process ends.
 ///
-/// A callsite remembers whether anybody wants its events. While there is only one subscriber, tracing-core asks the current
-/// thread alone, so a test on another thread without a subscriber would turn the callsite off for the test that records.
+/// A callsite caches whether any subscriber is interested in it. While there is only one subscriber, tracing-core checks
+/// only the current thread, so a thread without a subscriber would disable the callsite for the test that records.
 fn keep_every_callsite_enabled() {
     static EVERYTHING: OnceLock<Dispatch> = OnceLock::new();
     EVERYTHING.get_or_init(|| {

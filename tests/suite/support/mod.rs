@@ -1,4 +1,4 @@
-//! What several modules need: requests, an app behind a layer, its answers, logs, and servers on loopback.
+//! Shared test support: requests, an app behind a layer, assertions, logs, and servers on loopback.
 
 mod app;
 mod config;
@@ -8,7 +8,9 @@ mod request;
 mod socket;
 mod wait;
 
-pub(crate) use app::{Answer, App, Seen, app_with, assert_invalid, assert_reason, good, good_with};
+pub(crate) use app::{
+    Answer, App, Seen, app_with, assert_invalid, assert_reason, server_and_app, server_and_app_with,
+};
 pub(crate) use config::{check_metadata, check_server};
 pub(crate) use jose::{base64url, claims_with, from_base64url, publish_jwks, rsa_key};
 pub(crate) use log::Log;
@@ -23,5 +25,5 @@ pub(crate) const RESOURCE: &str = "https://orders.example.com";
 pub(crate) const READ: Scope = Scope::from_static("orders:read");
 pub(crate) const WRITE: Scope = Scope::from_static("orders:write");
 
-/// The address of the metadata of [`RESOURCE`].
+/// The metadata URL of [`RESOURCE`].
 pub(crate) const METADATA_URL: &str = "https://orders.example.com/.well-known/oauth-protected-resource";

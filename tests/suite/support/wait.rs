@@ -1,11 +1,11 @@
-//! Waiting for other tasks without a clock.
+//! Waits for other tasks without sleeping.
 
 use std::{future::Future, panic::Location, pin::Pin, task::Poll, time::Duration};
 
-/// The longest a test may take before it counts as a deadlock. No test that passes waits for it.
+/// Maximum time before a test counts as deadlocked. A passing test never waits this long.
 pub(crate) const DEADLOCK: Duration = Duration::from_secs(20);
 
-/// Fails a test that would hang.
+/// Fails the test if the future does not complete within [`DEADLOCK`].
 #[track_caller]
 pub(crate) fn soon<F: Future>(future: F) -> impl Future<Output = F::Output> {
     let caller = Location::caller();
@@ -22,23 +22,23 @@ pub(crate) async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Outp
     std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx))).await
 }
 
-/// Lets other tasks run until `is_so` returns true. Fails the test if it never does.
+/// Lets other tasks run until the condition is true. Fails the test if it stays false.
 #[track_caller]
-pub(crate) fn until(is_so: impl Fn() -> bool) -> impl Future<Output = ()> {
+pub(crate) fn until(condition: impl Fn() -> bool) -> impl Future<Output = ()> {
     const TURNS: usize = 100_000;
     let caller = Location::caller();
     async move {
         for _ in 0..TURNS {
-            if is_so() {
+            if condition() {
                 return;
             }
             tokio::task::yield_now().await;
         }
-        panic!("waited in vain at {caller}");
+        panic!("condition never became true at {caller}");
     }
 }
 
-/// Lets every other task run as far as it can without a clock or a socket.
+/// Lets all other tasks run until they wait for a clock or a socket.
 pub(crate) async fn settle() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
