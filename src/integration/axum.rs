@@ -55,7 +55,7 @@ use axum::{
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use crate::{Refusal, ValidatedToken, ValidationError, refusal::RequestKind, token::AnonymousRequest};
+use crate::{Refusal, ValidatedToken, ValidationError, refusal::RequestSummary, token::AnonymousRequest};
 
 /// The claims of the validated token as a type of yours, which implements `Deserialize`.
 ///
@@ -100,7 +100,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Claims<T> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        Self::of(find(parts)?, parts)
+        Self::of(find(parts)?)
     }
 }
 
@@ -109,15 +109,13 @@ impl<S: Sync, T: DeserializeOwned> OptionalFromRequestParts<S> for Claims<T> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Refusal> {
-        parts.extensions.get::<ValidatedToken>().map(|token| Self::of(token, parts)).transpose()
+        parts.extensions.get::<ValidatedToken>().map(Self::of).transpose()
     }
 }
 
 impl<T: DeserializeOwned> Claims<T> {
-    fn of(token: &ValidatedToken, parts: &Parts) -> Result<Self, Refusal> {
-        token.deserialize().map(Self).map_err(|error| {
-            token.refuse(ValidationError::ClaimsDoNotFit(error)).of_request(&parts.method, &parts.uri)
-        })
+    fn of(token: &ValidatedToken) -> Result<Self, Refusal> {
+        token.deserialize().map(Self).map_err(|error| token.refuse(ValidationError::ClaimsDoNotFit(error)))
     }
 }
 
@@ -125,12 +123,12 @@ fn find(parts: &Parts) -> Result<&ValidatedToken, Refusal> {
     if let Some(token) = parts.extensions.get::<ValidatedToken>() {
         return Ok(token);
     }
-    let refusal = match parts.extensions.get::<AnonymousRequest>() {
+    Err(match parts.extensions.get::<AnonymousRequest>() {
         Some(anonymous) => anonymous.refuse(),
-        None => Refusal::without_layer(
-            ValidationError::NoLayer,
-            RequestKind::new(&parts.method, &parts.headers, false),
-        ),
-    };
-    Err(refusal.of_request(&parts.method, &parts.uri))
+        None => {
+            let Parts { method, uri, headers, extensions, .. } = parts;
+            let request = RequestSummary::new(method, uri, headers, false, extensions);
+            Refusal::without_layer(ValidationError::NoLayer, Some(request))
+        }
+    })
 }

@@ -48,12 +48,12 @@ pub(crate) fn json_body(refusal: &Refusal) -> RejectionBody {
 
 #[cfg(test)]
 mod tests {
-    use crate::{ScopeRequirement, Scopes, ValidationError, refusal::RequestKind};
+    use crate::{ScopeRequirement, Scopes, ValidationError};
 
     use super::*;
 
     fn body_of(error: ValidationError) -> String {
-        let body = json_body(&Refusal::without_layer(error, RequestKind::default()));
+        let body = json_body(&Refusal::without_layer(error, None));
         assert_eq!(body.content_type, "application/json");
         String::from_utf8(body.bytes.into()).unwrap()
     }

@@ -16,7 +16,7 @@ const GRPC_RETRY_PUSHBACK_MS: HeaderName = HeaderName::from_static("grpc-retry-p
 const MAX_CHALLENGE_LEN: usize = 6 * 1024;
 
 pub(super) fn write(refusal: &Refusal) -> Response<Bytes> {
-    let content_type = match refusal.0.request.protocol {
+    let content_type = match refusal.0.kind.protocol {
         Protocol::Http | Protocol::HttpToGrpcClient | Protocol::Grpc => "application/grpc",
         Protocol::GrpcWeb => "application/grpc-web",
         Protocol::GrpcWebText => "application/grpc-web-text",
@@ -28,7 +28,7 @@ pub(super) fn write(refusal: &Refusal) -> Response<Bytes> {
     // The descriptions hold no character that gRPC percent-encodes.
     headers.insert(GRPC_MESSAGE, HeaderValue::from_static(refusal.rejection().description()));
     headers.extend(refusal.grpc_metadata());
-    if refusal.0.request.has_origin {
+    if refusal.0.kind.has_origin {
         let exposed = "WWW-Authenticate, grpc-status, grpc-message, grpc-retry-pushback-ms";
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(exposed));
     }

@@ -16,11 +16,11 @@ pub(super) fn write(refusal: &Refusal) -> Response<Bytes> {
     let rejection = refusal.rejection();
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = rejection.status();
-    if refusal.0.request.protocol == Protocol::Http {
+    if refusal.0.kind.protocol == Protocol::Http {
         let body = (refusal.0.settings.write_body)(refusal);
         response.headers_mut().insert(CONTENT_TYPE, body.content_type);
         response.headers_mut().insert(CONTENT_LENGTH, body.bytes.len().into());
-        if !refusal.0.request.is_head {
+        if !refusal.0.kind.is_head {
             *response.body_mut() = body.bytes;
         }
     }
@@ -31,7 +31,7 @@ pub(super) fn write(refusal: &Refusal) -> Response<Bytes> {
     if let Some(challenge) = refusal.challenge() {
         headers.insert(WWW_AUTHENTICATE, challenge);
     }
-    if refusal.0.request.has_origin {
+    if refusal.0.kind.has_origin {
         let exposed = HeaderValue::from_static("WWW-Authenticate, Retry-After");
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }

@@ -18,6 +18,7 @@ mod grpc;
 mod http;
 mod rejection;
 mod request_kind;
+mod request_summary;
 mod validation_error;
 
 use std::{fmt, sync::Arc};
@@ -36,6 +37,7 @@ pub(crate) use self::{
     body::{WriteBody, json_body},
     challenge::{ChallengeSettings, is_error_uri, is_quotable, nameable},
     request_kind::RequestKind,
+    request_summary::RequestSummary,
     validation_error::DEFAULT_RETRY_AFTER,
 };
 use crate::Scope;
@@ -61,9 +63,9 @@ struct Parts {
     rejection: Rejection,
     settings: Arc<RefusalSettings>,
     scopes: Vec<Scope>,
-    request: RequestKind,
-    method: Option<Method>,
-    uri: Option<Uri>,
+    kind: RequestKind,
+    /// `None` for a token that passed no layer.
+    request: Option<RequestSummary>,
 }
 
 impl Refusal {
@@ -72,7 +74,7 @@ impl Refusal {
         error: ValidationError,
         settings: &Arc<RefusalSettings>,
         scopes: &[Scope],
-        request: RequestKind,
+        request: Option<RequestSummary>,
     ) -> Self {
         let rejection = Rejection::from(&error);
         let scopes = if rejection.is_challenge() { nameable(scopes.iter().cloned()) } else { Vec::new() };
@@ -81,26 +83,18 @@ impl Refusal {
             rejection,
             settings: Arc::clone(settings),
             scopes,
+            kind: request.as_ref().map(|request| request.kind).unwrap_or_default(),
             request,
-            method: None,
-            uri: None,
         }))
     }
 
     /// Refuses a request that no layer has seen.
-    pub(crate) fn without_layer(error: ValidationError, request: RequestKind) -> Self {
+    pub(crate) fn without_layer(error: ValidationError, request: Option<RequestSummary>) -> Self {
         let scopes = match &error {
             ValidationError::InsufficientScope { required, .. } => required.named().to_vec(),
             _ => Vec::new(),
         };
         Self::new(error, &Arc::new(RefusalSettings::default()), &scopes, request)
-    }
-
-    /// Adds what a body may say about the request.
-    pub(crate) fn of_request(mut self, method: &Method, uri: &Uri) -> Self {
-        self.0.method = Some(method.clone());
-        self.0.uri = Some(uri.clone());
-        self
     }
 
     /// Returns the cause, for operators.
@@ -118,20 +112,17 @@ impl Refusal {
         &self.0.scopes
     }
 
-    /// Returns the method of the request.
-    ///
-    /// `None` if the refusal was made without the request at hand, as by
-    /// [`ValidatedToken::require`](crate::ValidatedToken::require).
+    /// Returns the method of the request. `None` if the token passed no layer, as in a test of a handler.
     pub fn method(&self) -> Option<&Method> {
-        self.0.method.as_ref()
+        self.0.request.as_ref().map(|request| &request.method)
     }
 
-    /// Returns the URI of the request as the layer saw it. A router in front may have removed a prefix.
+    /// Returns the URI of the request. `None` if the token passed no layer, as in a test of a handler.
     ///
-    /// `None` if the refusal was made without the request at hand, as by
-    /// [`ValidatedToken::require`](crate::ValidatedToken::require).
+    /// With the feature `axum`, it includes the prefix that `Router::nest` removes (`OriginalUri` in axum). Other routers and
+    /// proxies in front may have changed it.
     pub fn uri(&self) -> Option<&Uri> {
-        self.0.uri.as_ref()
+        self.0.request.as_ref().map(|request| &request.uri)
     }
 
     /// Returns the value of `WWW-Authenticate`. `None` where the fault is not the caller's.
@@ -156,7 +147,7 @@ impl Refusal {
     /// other request gets the HTTP status of [`rejection`](Self::rejection).
     pub fn into_http(self) -> Response<Bytes> {
         self.log();
-        let mut response = if self.0.request.is_grpc() { grpc::write(&self) } else { http::write(&self) };
+        let mut response = if self.0.kind.is_grpc() { grpc::write(&self) } else { http::write(&self) };
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response.extensions_mut().insert(self.0.reason);
         response

@@ -5,7 +5,7 @@ use http::{
     header::{CONTENT_TYPE, ORIGIN},
 };
 
-/// What a refusal must know of its request. Small, because every token that passed a layer carries one.
+/// What the response to a request depends on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RequestKind {
     pub(super) protocol: Protocol,

@@ -24,7 +24,7 @@ pub(crate) use self::{
     verdict::{Reuse, ReuseSource, Verdict},
 };
 use crate::{
-    ClaimsSet, Refusal, ScopeHierarchy, ScopeRequirement, UnixTime, ValidationError, refusal::RequestKind,
+    ClaimsSet, Refusal, ScopeHierarchy, ScopeRequirement, UnixTime, ValidationError, refusal::RequestSummary,
     requirement::ScopeCheck,
 };
 
@@ -39,8 +39,8 @@ use crate::{
 pub struct ValidatedToken {
     verdict: Arc<Verdict>,
     passed: Option<Arc<PassedGuards>>,
-    /// What a refusal must know of the request.
-    request: RequestKind,
+    /// What a refusal must know of the request. `None` if the token passed no layer.
+    request: Option<RequestSummary>,
 }
 
 impl ValidatedToken {
@@ -111,7 +111,7 @@ impl ValidatedToken {
     }
 
     fn new(verdict: Verdict) -> Self {
-        Self { verdict: Arc::new(verdict), passed: None, request: RequestKind::default() }
+        Self { verdict: Arc::new(verdict), passed: None, request: None }
     }
 
     /// Makes a token from the claims of a JWT that passed every check. Its verdict is reused until `exp`, or until its key
@@ -132,7 +132,7 @@ impl ValidatedToken {
     }
 
     pub(crate) fn from_verdict(verdict: Arc<Verdict>) -> Self {
-        Self { verdict, passed: None, request: RequestKind::default() }
+        Self { verdict, passed: None, request: None }
     }
 
     pub(crate) fn verdict(&self) -> &Arc<Verdict> {
@@ -140,8 +140,8 @@ impl ValidatedToken {
     }
 
     /// Records the guard that the token passed.
-    pub(crate) fn having_passed(self, passed: Arc<PassedGuards>, request: RequestKind) -> Self {
-        Self { passed: Some(passed), request, ..self }
+    pub(crate) fn having_passed(self, passed: Arc<PassedGuards>, request: RequestSummary) -> Self {
+        Self { passed: Some(passed), request: Some(request), ..self }
     }
 
     pub(crate) fn passed(&self) -> Option<&Arc<PassedGuards>> {
@@ -199,8 +199,8 @@ impl ValidatedToken {
     /// Refuses the request as the layer does that the token passed last.
     pub(crate) fn refuse(&self, error: ValidationError) -> Refusal {
         match &self.passed {
-            Some(passed) => passed.refuse(error, self.request),
-            None => Refusal::without_layer(error, self.request),
+            Some(passed) => passed.refuse(error, self.request.clone()),
+            None => Refusal::without_layer(error, self.request.clone()),
         }
     }
 

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     Refusal, Scope, ScopeHierarchy, ScopeRequirement, ValidationError,
-    refusal::{RefusalSettings, RequestKind},
+    refusal::{RefusalSettings, RequestSummary},
 };
 
 /// Identifies a resource server within the process. Clones of a resource server share it.
@@ -51,7 +51,7 @@ impl PassedGuards {
     }
 
     /// Refuses a request as this guard does.
-    pub(crate) fn refuse(&self, error: ValidationError, request: RequestKind) -> Refusal {
+    pub(crate) fn refuse(&self, error: ValidationError, request: Option<RequestSummary>) -> Refusal {
         match &error {
             ValidationError::InsufficientScope { required, .. } => {
                 let named = required.named().to_vec();
@@ -76,14 +76,14 @@ impl PassedGuards {
 #[derive(Clone)]
 pub(crate) struct AnonymousRequest {
     pub(crate) passed: Arc<PassedGuards>,
-    pub(crate) request: RequestKind,
+    pub(crate) request: RequestSummary,
 }
 
 #[cfg(feature = "axum")]
 impl AnonymousRequest {
     /// Refuses the request as a layer does that requires a token.
     pub(crate) fn refuse(&self) -> Refusal {
-        self.passed.refuse(ValidationError::NoCredentials, self.request)
+        self.passed.refuse(ValidationError::NoCredentials, Some(self.request.clone()))
     }
 }
 

@@ -13,7 +13,7 @@ use http::{
 use crate::{
     AccessToken, RequestHead, ResourceServer, Scope, ScopeRequirement, ValidatedToken, ValidationError,
     credentials::{Credentials, extract},
-    refusal::RequestKind,
+    refusal::RequestSummary,
     requirement::{ScopeCheck, without_repetition},
     token::PassedGuards,
     validator::TokenHash,
@@ -89,8 +89,8 @@ impl Guard {
             return match self.check(token, Some(outer), request) {
                 Ok(()) => {
                     let passed = Arc::new(self.passed.inside(outer));
-                    let kind = RequestKind::new(method, headers, self.grpc);
-                    Decision::Admit(token.clone().having_passed(passed, kind))
+                    let request = RequestSummary::of(request, self.grpc);
+                    Decision::Admit(token.clone().having_passed(passed, request))
                 }
                 Err(error) => Decision::Refuse(error),
             };
@@ -124,8 +124,7 @@ impl Guard {
         request: &Request<B>,
     ) -> Result<ValidatedToken, ValidationError> {
         self.check(&token, None, request)?;
-        let kind = RequestKind::new(request.method(), request.headers(), self.grpc);
-        Ok(token.having_passed(Arc::clone(&self.passed), kind))
+        Ok(token.having_passed(Arc::clone(&self.passed), RequestSummary::of(request, self.grpc)))
     }
 
     /// Checks time, sender constraint, claim rules and scopes, whichever validator validated the token.
@@ -174,8 +173,7 @@ impl Guard {
 
     /// Refuses a request.
     pub(super) fn refuse<B>(&self, error: ValidationError, request: &Request<B>) -> Response<Bytes> {
-        let kind = RequestKind::new(request.method(), request.headers(), self.grpc);
-        self.passed.refuse(error, kind).of_request(request.method(), request.uri()).into_http()
+        self.passed.refuse(error, Some(RequestSummary::of(request, self.grpc))).into_http()
     }
 }
 

@@ -12,7 +12,7 @@ use tower_service::Service;
 use super::{Guard, ResponseBody, ResponseFuture, future::Waiting, guard::Decision};
 use crate::{ValidatedToken, credentials::DPOP};
 #[cfg(feature = "axum")]
-use crate::{refusal::RequestKind, token::AnonymousRequest};
+use crate::{refusal::RequestSummary, token::AnonymousRequest};
 
 /// Validates the access token of each request before the inner service sees it.
 ///
@@ -109,9 +109,9 @@ impl Guard {
 
     #[cfg(feature = "axum")]
     fn mark_anonymous<B>(&self, request: &mut Request<B>) {
-        let kind = RequestKind::new(request.method(), request.headers(), self.grpc);
+        let summary = RequestSummary::of(request, self.grpc);
         let passed = Arc::clone(&self.passed);
-        request.extensions_mut().insert(AnonymousRequest { passed, request: kind });
+        request.extensions_mut().insert(AnonymousRequest { passed, request: summary });
     }
 
     #[cfg(not(feature = "axum"))]

@@ -108,8 +108,8 @@ mod handlers {
         assert_eq!(response.headers()["content-type"], "application/problem+json");
         let expected = json!({
             "status": 403,
-            "method": null,
-            "instance": null,
+            "method": "GET",
+            "instance": "/orders",
             "scopes": ["orders:read", "orders:write"],
         });
         assert_eq!(json_of(response.into_body()).await, expected);
@@ -262,6 +262,35 @@ mod extractors {
 
 mod layers {
     use super::*;
+
+    #[tokio::test]
+    async fn body_under_a_nested_router_has_the_path_that_the_client_sent() {
+        async fn change(token: ValidatedToken) -> Result<(), Refusal> {
+            token.require(ADMIN)
+        }
+        async fn tenant(_: Claims<u8>) {}
+        let authority = TestAuthorizationServer::new(ISSUER);
+        let server = server(&authority, |server| server.rejection_body(problem));
+        let api = Router::new()
+            .route("/layer", get(|| async {}).route_layer(server.require_scopes(WRITE)))
+            .route("/handler", get(change).route_layer(server.require_scopes(READ)))
+            .route("/extractor", get(tenant).route_layer(server.require_scopes(READ)))
+            .route("/anonymous", get(tenant).route_layer(server.allow_anonymous()));
+        let app = Router::new().nest("/v1", api);
+        let token = authority.token().scope("orders:read").sign();
+        for (path, authorized) in
+            [("/v1/layer", true), ("/v1/handler", true), ("/v1/extractor", true), ("/v1/anonymous", false)]
+        {
+            let mut request = Request::get(path).body(Body::empty()).unwrap();
+            if authorized {
+                request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+            }
+
+            let response = app.clone().oneshot(request).await.unwrap();
+
+            assert_eq!(json_of(response.into_body()).await["instance"], path);
+        }
+    }
 
     #[tokio::test]
     async fn body_of_a_layer_knows_scopes_method_and_uri() {
