@@ -1,22 +1,30 @@
-//! Whom tokens must be for: [`Audience`] (RFC 9068 section 4, RFC 8707 section 2).
+//! The identifiers of this resource server in tokens: [`Audience`] (RFC 9068 section 4, RFC 8707 section 2).
 //!
 //! ```
 //! use tower_bearer::Audience;
 //!
 //! let one = Audience::from("https://orders.example.com");
 //! let while_moving = Audience::from(["https://orders.example.com", "https://api.example.com/orders"]);
-//! let entra = Audience::opaque("6f1c2a4e-0b7d-4a52-9a30-0d7d5f1f3c11"); // no URI: said by name
-//! # let _ = (one, while_moving, entra);
+//! let entra = Audience::opaque("6f1c2a4e-0b7d-4a52-9a30-0d7d5f1f3c11"); // not a URI
+//!
+//! // From a settings file.
+//! let uris: Vec<String> = vec!["https://orders.example.com".into()];
+//! let application_ids: Vec<String> = vec!["6f1c2a4e-0b7d-4a52-9a30-0d7d5f1f3c11".into()];
+//! let from_file = Audience::from(uris).or(application_ids.into_iter().map(Audience::opaque).collect::<Audience>());
+//! # let _ = (one, while_moving, entra, from_file);
 //! ```
 
 use url::Url;
 
 use crate::config_error::Problem;
 
-/// The identifiers under which tokens may name this resource server; each is compared character by character.
+/// The identifiers of this resource server. A token must have one of them in `aud` (RFC 9068 section 4).
 ///
-/// One exception: an `http` or `https` URL without a path is the same with and without the slash behind the host (RFC
-/// 3986 section 6.2.3), because clients that send `resource` through a URL type add one.
+/// Made from a URI, an array, a slice, a `Vec` or an iterator of URIs, or with [`opaque`](Self::opaque). An empty list, or text
+/// that is not a URI or has a fragment, fails when the validator is built.
+///
+/// Identifiers are compared as strings. One exception: an `http` or `https` URL without a path matches with and without the
+/// slash after the host (RFC 3986 section 6.2.3), because clients that send `resource` through a URL type add one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Audience {
@@ -30,12 +38,12 @@ enum Identifier {
 }
 
 impl Audience {
-    /// Takes an identifier that is no URI, as some authorization servers have them.
+    /// Takes an identifier that is not a URI, such as an application id of Entra ID. Must not be empty.
     pub fn opaque(identifier: impl Into<String>) -> Self {
         Self { identifiers: vec![Identifier::Opaque(identifier.into().into())] }
     }
 
-    /// Accepts tokens for these as well.
+    /// Adds identifiers. A token needs only one of all.
     pub fn or(mut self, other: impl Into<Self>) -> Self {
         self.identifiers.extend(other.into().identifiers);
         self
@@ -88,7 +96,7 @@ impl Audience {
     }
 }
 
-/// With the slash behind the host where there is none, and the other way round.
+/// Adds or removes the slash after the host of a URL without a path.
 fn other_spelling(text: &str) -> Option<Box<str>> {
     let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
     match authority.find(['/', '?', '#']) {
@@ -122,6 +130,24 @@ impl<T: Into<Audience>, const N: usize> From<[T; N]> for Audience {
     }
 }
 
+impl<T: Into<Audience>> From<Vec<T>> for Audience {
+    fn from(any: Vec<T>) -> Self {
+        any.into_iter().collect()
+    }
+}
+
+impl<T: AsRef<str>> From<&[T]> for Audience {
+    fn from(any: &[T]) -> Self {
+        any.iter().map(AsRef::as_ref).collect()
+    }
+}
+
+impl<T: AsRef<str>> From<&Vec<T>> for Audience {
+    fn from(any: &Vec<T>) -> Self {
+        any.as_slice().into()
+    }
+}
+
 impl<T: Into<Audience>> FromIterator<T> for Audience {
     fn from_iter<I: IntoIterator<Item = T>>(any: I) -> Self {
         Self { identifiers: any.into_iter().flat_map(|each| each.into().identifiers).collect() }
@@ -133,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r8707_02_only_the_slash_behind_a_bare_host_is_optional() {
+    fn r8707_02_only_the_slash_after_a_bare_host_is_optional() {
         for (identifier, spellings) in [
             ("https://h", &["https://h", "https://h/"][..]),
             ("https://h/", &["https://h/", "https://h"]),
@@ -152,12 +178,28 @@ mod tests {
     }
 
     #[test]
+    fn lists_of_every_kind_make_the_same_audience() {
+        let array = Audience::from(["https://a.example", "https://b.example"]);
+        let strings = vec!["https://a.example".to_owned(), "https://b.example".to_owned()];
+
+        assert_eq!(Audience::from(&strings), array);
+        assert_eq!(Audience::from(strings.as_slice()), array);
+        assert_eq!(Audience::from(&["https://a.example", "https://b.example"][..]), array);
+        assert_eq!(strings.iter().collect::<Audience>(), array);
+        assert_eq!(Audience::from(strings), array);
+        assert_eq!(
+            Audience::from(vec![Audience::opaque("a"), "https://b.example".into()]),
+            Audience::opaque("a").or("https://b.example")
+        );
+    }
+
+    #[test]
     fn r8707_03_a_fragment_or_a_bare_word_is_a_problem() {
         for (audience, problems) in [
             (Audience::from("https://h/a#b"), 1),
             (Audience::from("orders"), 1),
             (Audience::from(["orders", "https://h#", "https://h"]), 2),
-            (Audience::from_iter(Vec::<String>::new()), 1),
+            (Audience::from(Vec::<String>::new()), 1),
             (Audience::opaque(""), 1),
             (Audience::opaque("orders").or("api://default"), 0),
         ] {

@@ -1,4 +1,4 @@
-//! What a token says: [`ClaimsSet`] (RFC 7519 section 4), without the identity of the client.
+//! The claims of a token: [`ClaimsSet`] (RFC 7519 section 4), without the identity of the client.
 //!
 //! The claims are copied as JSON text. Claims that identify the client are dropped on the way, at the top and inside `act` and
 //! `may_act`, so that no accessor, no `Debug` output, no log line and no cache can show them:
@@ -61,13 +61,13 @@ use crate::{ClaimError, Scopes, UnixTime, heap_size::heap_size, strict_json::Mem
 /// `Debug` shows issuer, times, scopes and the number of audiences. Of all other claims it shows the names only, so that neither
 /// `sub` nor a custom claim gets into a log that way. `aud` is not shown because some servers add the client's identifier to it.
 ///
-/// [`Serialize`] writes all claims that were kept, in any format. A number is written as `u64`, `i64` or `f64` if that is
+/// [`Serialize`] writes all claims except those that were dropped, in any format. A number is written as `u64`, `i64` or `f64` if that is
 /// exact. Where another crate of the build turns on the feature `arbitrary_precision` of `serde_json`, a number that none of
 /// these represents exactly is written as [`serde_json::Number`], which only `serde_json` writes as a number.
 #[derive(Clone)]
 #[must_use]
 pub struct ClaimsSet {
-    /// A JSON object with every claim that was kept, the typed ones below included.
+    /// A JSON object with all claims except those that were dropped, including the typed ones below.
     json: Box<str>,
     issuer: Option<Box<str>>,
     subject: Option<Box<str>>,
@@ -81,7 +81,7 @@ pub struct ClaimsSet {
 }
 
 impl ClaimsSet {
-    /// Makes a set without any claim, to be filled by a validator of your own.
+    /// Makes a set without claims, for a validator of your own to fill.
     pub fn new() -> Self {
         Self {
             json: "{}".into(),
@@ -117,35 +117,35 @@ impl ClaimsSet {
         )
     }
 
-    /// Returns who issued the token (`iss`).
+    /// Returns the issuer of the token (`iss`).
     pub fn issuer(&self) -> Option<&str> {
         self.issuer.as_deref()
     }
 
-    /// Returns whom the token is about (`sub`); unique only together with the issuer (RFC 7519 section 4.1.2).
+    /// Returns the subject of the token (`sub`). It is unique only together with the issuer (RFC 7519 section 4.1.2).
     ///
-    /// Where nobody signed in, an authorization server may put an identifier of its own choice here (RFC 9068 section
-    /// 5); nothing in this crate compares a subject with anything.
+    /// If no user signed in, the authorization server chooses what to put here (RFC 9068 section 5), for example an identifier of
+    /// the client. This crate does not compare it with anything.
     pub fn subject(&self) -> Option<&str> {
         self.subject.as_deref()
     }
 
-    /// Returns whom the token is for (`aud`), in the order of the token.
+    /// Returns the audience of the token (`aud`), in the order of the token. It may have values of other resource servers.
     pub fn audience(&self) -> impl Iterator<Item = &str> {
         self.audience.iter()
     }
 
-    /// Returns the first moment at which the token has expired (`exp`).
+    /// Returns the time from which the token has expired (`exp`), without clock skew.
     pub fn expires_at(&self) -> Option<UnixTime> {
         self.expires_at
     }
 
-    /// Returns the moment before which the token is not valid (`nbf`).
+    /// Returns the time before which the token is not valid (`nbf`). A time before 1970 is returned as 1970.
     pub fn not_before(&self) -> Option<UnixTime> {
         self.not_before
     }
 
-    /// Returns the moment at which the token was issued (`iat`).
+    /// Returns the time at which the token was issued (`iat`). A time before 1970 is returned as 1970.
     pub fn issued_at(&self) -> Option<UnixTime> {
         self.issued_at
     }
@@ -162,10 +162,10 @@ impl ClaimsSet {
         &self.scopes
     }
 
-    /// Reads one claim as a type of yours. A claim that is absent, or `null`, is `None`.
+    /// Reads one claim as any type that implements `Deserialize`. Returns `None` if the claim is absent or `null`.
     ///
     /// # Errors
-    /// When the claim is there and is not a `T`.
+    /// Fails if the claim is present and is not a `T`.
     pub fn claim<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ClaimError> {
         match self.raw_claim(name) {
             None => Ok(None),
@@ -173,10 +173,10 @@ impl ClaimsSet {
         }
     }
 
-    /// Reads all claims into a type of yours, as `Claims<T>` does for an axum handler.
+    /// Reads all claims as one type, as `Claims<T>` does for an axum handler.
     ///
     /// # Errors
-    /// When they are not a `T`.
+    /// Fails if they are not a `T`.
     pub fn deserialize<T: DeserializeOwned>(&self) -> Result<T, ClaimError> {
         serde_json::from_str(&self.json).map_err(|error| ClaimError::json(&error))
     }
@@ -186,12 +186,12 @@ impl ClaimsSet {
         Members::parse_our_own(&self.json).ok()?.find(name).map(str::to_owned)
     }
 
-    /// Tells whether the token says that only the holder of a key may use it (`cnf`, RFC 7800 section 3.1).
+    /// Tells whether only the holder of a key may use the token (`cnf`, RFC 7800 section 3.1).
     pub(crate) fn is_sender_constrained(&self) -> bool {
         self.is_sender_constrained
     }
 
-    /// Returns the bytes of heap the claims take, beside the `ClaimsSet` itself.
+    /// Returns the size of the claims on the heap, in bytes, without the `ClaimsSet` itself.
     pub(crate) fn heap_size(&self) -> usize {
         let text = |text: &Option<Box<str>>| text.as_deref().map_or(0, |text| heap_size(text.len()));
         heap_size(self.json.len())

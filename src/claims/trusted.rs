@@ -1,4 +1,4 @@
-//! Claims that a validator of your own vouches for.
+//! Building of a [`ClaimsSet`] in a validator of your own.
 
 use serde::Serialize;
 
@@ -9,9 +9,11 @@ use super::{
 };
 use crate::{ClaimError, Scopes, UnixTime, strict_json::Members};
 
-/// For a [`TokenValidator`](crate::TokenValidator) of your own; a claim that is set twice has the last value.
+/// Setters, for a [`TokenValidator`](crate::TokenValidator) of your own. A claim that is set twice has the last value.
+///
+/// The values are trusted: nothing is compared here. The layer checks `exp`, scopes and `cnf`; all other checks are yours.
 impl ClaimsSet {
-    /// Sets `iss`.
+    /// Sets `iss`, the issuer.
     pub fn with_issuer(mut self, issuer: impl Into<String>) -> Self {
         let issuer: Box<str> = issuer.into().into();
         self.set("iss", &json_string(&issuer));
@@ -19,7 +21,7 @@ impl ClaimsSet {
         self
     }
 
-    /// Sets `sub`.
+    /// Sets `sub`, the subject.
     pub fn with_subject(mut self, subject: impl Into<String>) -> Self {
         let subject: Box<str> = subject.into().into();
         self.set("sub", &json_string(&subject));
@@ -27,7 +29,7 @@ impl ClaimsSet {
         self
     }
 
-    /// Sets `aud`.
+    /// Sets `aud`, the audience, as an array.
     pub fn with_audience<A: Into<String>>(mut self, audience: impl IntoIterator<Item = A>) -> Self {
         self.audience = audience.into_iter().map(Into::<String>::into).collect();
         let all: Vec<_> = self.audience.iter().map(json_string).collect();
@@ -35,7 +37,7 @@ impl ClaimsSet {
         self
     }
 
-    /// Sets `exp`: the layer refuses the token from this moment on.
+    /// Sets `exp`. The layer refuses the token from this time on, without any clock skew.
     pub fn with_expiry(mut self, expires_at: impl Into<UnixTime>) -> Self {
         let expires_at = expires_at.into();
         self.set("exp", &expires_at.to_string());
@@ -43,7 +45,7 @@ impl ClaimsSet {
         self
     }
 
-    /// Sets `nbf`. Your validator has to check it: the layer checks `exp` only.
+    /// Sets `nbf`. The layer does not check it, so your validator must.
     pub fn with_not_before(mut self, not_before: impl Into<UnixTime>) -> Self {
         let not_before = not_before.into();
         self.set("nbf", &not_before.to_string());
@@ -51,7 +53,7 @@ impl ClaimsSet {
         self
     }
 
-    /// Sets `iat`.
+    /// Sets `iat`, the time of issue.
     pub fn with_issued_at(mut self, issued_at: impl Into<UnixTime>) -> Self {
         let issued_at = issued_at.into();
         self.set("iat", &issued_at.to_string());
@@ -59,7 +61,7 @@ impl ClaimsSet {
         self
     }
 
-    /// Sets `jti`.
+    /// Sets `jti`, the identifier of the token.
     pub fn with_token_id(mut self, token_id: impl Into<String>) -> Self {
         let token_id: Box<str> = token_id.into().into();
         self.set("jti", &json_string(&token_id));
@@ -67,15 +69,17 @@ impl ClaimsSet {
         self
     }
 
-    /// Sets `scope`: words separated by spaces.
+    /// Sets `scope`: scopes separated by spaces. A word that is not a scope by RFC 6749 section 3.3 grants nothing.
     pub fn with_scopes(mut self, space_separated: &str) -> Self {
         self.set("scope", &json_string(space_separated));
         self.scopes = Scopes::new(space_separated);
         self
     }
 
-    /// Sets a claim of your own. The registered ones have methods of their own; a name that identifies a client is
-    /// left out, as everywhere.
+    /// Sets any claim. A claim that identifies a client is dropped, as when a token is parsed: see the
+    /// [module](crate::claims).
+    ///
+    /// Setting `scope` or `scp` sets the scopes. Any other name leaves them as they are.
     ///
     /// # Errors
     /// If the value cannot be written as JSON, or has the wrong type for a registered name. In a
@@ -90,8 +94,8 @@ impl ClaimsSet {
         changed.map_err(|error| error.about_own_claim(name))
     }
 
-    /// Parses the text after a claim was set. The scopes stay what they are, wherever a validator has read them from, unless the
-    /// claim is one of those that have scopes.
+    /// Parses the text after a claim was set. A validator may have read the scopes from other claims than the standard ones, so
+    /// they are read again only if a standard one was set.
     fn parsed_again(self, name: &str) -> Result<Self, ClaimError> {
         if matches!(name, "scope" | "scp") {
             return Self::parse(self.json.as_bytes());
@@ -101,7 +105,7 @@ impl ClaimsSet {
         Ok(Self { scopes: self.scopes, ..Self::from_members(&members, &nowhere, &[])? })
     }
 
-    /// Puts a member into the text, in the place of one of that name.
+    /// Writes a member into the text, instead of one with the same name.
     fn set(&mut self, name: &str, value: &str) {
         let mut json = String::with_capacity(self.json.len() + name.len() + value.len() + 4);
         json.push('{');
