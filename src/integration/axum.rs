@@ -37,13 +37,14 @@
 //! ```
 //!
 //! # Where to put layers in axum
-//! Put each layer on the methods that it guards, with `MethodRouter::route_layer`:
+//! Add each layer to the methods that it protects, with `MethodRouter::route_layer`:
 //! `get(a).route_layer(x).merge(put(b).route_layer(y))`.
 //!
-//! * A layer covers only the methods added before it: `get(a).route_layer(x).put(b)` leaves `put` open.
-//! * With `MethodRouter::layer`, and with a layer on a `Router`, a method that does not exist gets 401 or 403 instead of
-//!   405, and sends clients for scopes that do not help. `Router::route_layer` leaves unknown paths at 404.
-//! * Several layers on one method go in as a tuple: `get(a).route_layer((outer, inner))`.
+//! * A layer covers only the methods added before it. With `get(a).route_layer(x).put(b)`, `put` is not protected.
+//! * With `MethodRouter::layer`, and with a layer on a `Router`, an unsupported method is answered with 401 or 403
+//!   instead of 405, and clients request scopes that do not help. With `Router::route_layer`, unknown paths are still
+//!   answered with 404.
+//! * To add several layers to one method, use a tuple: `get(a).route_layer((outer, inner))`.
 
 use std::convert::Infallible;
 
@@ -57,25 +58,27 @@ use serde::de::DeserializeOwned;
 
 use crate::{Refusal, ValidatedToken, ValidationError, refusal::RequestSummary, token::AnonymousRequest};
 
-/// The claims of the validated token as a type of yours, which implements `Deserialize`.
+/// Extracts the claims of the validated token as a type that implements `Deserialize`.
 ///
-/// A token whose claims are not a `T` is answered 403: it is valid, and a new one would have the same claims. The reason is
-/// [`ValidationError::ClaimsDoNotFit`], which names the claim.
-// The bound is here so that the compiler names a missing `Deserialize`, and not only that the function is no handler.
+/// If the claims are not a `T`, the response is 403, because the token is valid and a new one would have the same
+/// claims. The reason is [`ValidationError::ClaimsDoNotFit`], which names the claim. The other responses are those of
+/// the extractor [`ValidatedToken`].
+// The bound is here so that the compiler reports a missing `Deserialize`, not only that the function is not a handler.
 #[derive(Clone, Copy, Debug)]
 pub struct Claims<T: DeserializeOwned>(pub T);
 
-/// The response of the layer: status, challenge and body. Logs the refusal.
+/// Converts into the response that the layer sends: status, challenge and body. Logs the refusal.
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         self.into_http().map(Body::from)
     }
 }
 
-/// The token that a layer in front has validated.
+/// Extracts the token that the layer has validated.
 ///
-/// After [`ResourceServer::allow_anonymous`](crate::ResourceServer::allow_anonymous), an anonymous request is answered as by
-/// [`ResourceServer::require_token`](crate::ResourceServer::require_token): 401. Without a layer in front of the handler, every request is answered 500.
+/// Behind [`ResourceServer::allow_anonymous`](crate::ResourceServer::allow_anonymous), an anonymous request is answered
+/// with 401, as with [`ResourceServer::require_token`](crate::ResourceServer::require_token). Without a layer, every
+/// request is answered with 500.
 impl<S: Sync> FromRequestParts<S> for ValidatedToken {
     type Rejection = Refusal;
 
@@ -84,9 +87,10 @@ impl<S: Sync> FromRequestParts<S> for ValidatedToken {
     }
 }
 
-/// The token, or `None` for an anonymous request after [`ResourceServer::allow_anonymous`](crate::ResourceServer::allow_anonymous).
+/// Extracts the token, or `None` for an anonymous request behind
+/// [`ResourceServer::allow_anonymous`](crate::ResourceServer::allow_anonymous).
 ///
-/// It cannot tell an anonymous request from a route without a layer.
+/// It cannot distinguish an anonymous request from a route without a layer.
 impl<S: Sync> OptionalFromRequestParts<S> for ValidatedToken {
     type Rejection = Infallible;
 
@@ -95,7 +99,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for ValidatedToken {
     }
 }
 
-/// As the extractor of [`ValidatedToken`], and 403 if the claims are not a `T`.
+/// Responds like the extractor [`ValidatedToken`], and with 403 if the claims are not a `T`.
 impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Claims<T> {
     type Rejection = Refusal;
 
@@ -104,7 +108,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Claims<T> {
     }
 }
 
-/// The claims, or `None` for an anonymous request.
+/// Extracts the claims, or `None` for an anonymous request.
 impl<S: Sync, T: DeserializeOwned> OptionalFromRequestParts<S> for Claims<T> {
     type Rejection = Refusal;
 

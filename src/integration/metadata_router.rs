@@ -1,12 +1,13 @@
-//! The metadata in an axum router.
+//! Serves the metadata with an axum router.
 
 use axum::Router;
 
 use crate::{ConfigError, ResourceServer};
 
 impl ResourceServer {
-    /// Makes an axum router that serves the metadata at all its paths (RFC 9728 section 3). Merge it into yours, outside of
-    /// any layer that requires a token.
+    /// Creates an axum router that serves the metadata at all its paths (RFC 9728 section 3).
+    ///
+    /// Merge it into your router, outside any layer that requires a token.
     ///
     /// ```
     /// # fn serve(resource_server: &tower_bearer::ResourceServer) -> Result<axum::Router, tower_bearer::ConfigError> {

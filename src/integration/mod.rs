@@ -1,4 +1,4 @@
-//! What frameworks need beyond a layer.
+//! Support for web frameworks, beyond the layer.
 
 #[cfg(feature = "axum")]
 pub mod axum;

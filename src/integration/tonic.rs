@@ -1,4 +1,4 @@
-//! Refusals as tonic statuses, for handlers of a tonic service.
+//! Converts refusals to tonic statuses, for handlers of a tonic service.
 //!
 //! ```
 //! use tonic::{Request, Response, Status};
@@ -20,9 +20,10 @@ use tonic::{Code, Status, metadata::MetadataMap};
 
 use crate::Refusal;
 
-/// Logs the refusal. The status has the code and the message that a layer with
-/// [`grpc()`](crate::ValidateTokenLayer::grpc) would answer, `www-authenticate` and `grpc-retry-pushback-ms` in its
-/// metadata, and the [`ValidationError`](crate::ValidationError) as its source.
+/// Converts into the status that a layer with [`grpc()`](crate::ValidateTokenLayer::grpc) sends, and logs the refusal.
+///
+/// The metadata has `www-authenticate` and `grpc-retry-pushback-ms`. The source is the
+/// [`ValidationError`](crate::ValidationError).
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         refusal.log();

@@ -7,7 +7,7 @@ use http::HeaderValue;
 use super::{ErrorCode, RefusalSettings};
 use crate::{
     Scope,
-    requirement::{scope_list, without_repetition},
+    requirement::{deduplicated, scope_list},
     scope::OFFLINE_ACCESS,
 };
 
@@ -125,7 +125,7 @@ impl Challenge {
 
 /// Returns the scopes that a challenge may name, each once.
 pub(crate) fn nameable(scopes: impl IntoIterator<Item = Scope>) -> Vec<Scope> {
-    without_repetition(scopes.into_iter().filter(|scope| scope.as_str() != OFFLINE_ACCESS))
+    deduplicated(scopes.into_iter().filter(|scope| scope.as_str() != OFFLINE_ACCESS))
 }
 
 /// The scheme and its parameters, each value as quoted-string (RFC 9110 section 5.6.4).

@@ -1,4 +1,4 @@
-//! What scopes an operation needs: [`ScopeRequirement`], and which scope contains which: [`ScopeHierarchy`].
+//! Scopes that an operation requires: [`ScopeRequirement`], and scopes that imply others: [`ScopeHierarchy`].
 //!
 //! ```
 //! use tower_bearer::{Scope, ScopeHierarchy, ScopeRequirement};
@@ -19,7 +19,7 @@
 //! assert!(ScopeRequirement::all_of(Vec::<Scope>::new()).is_err());
 //! # let _ = all;
 //!
-//! // Declared once, on the resource server: `admin` contains `orders:write`, which contains `orders:read`.
+//! // Declared once, on the resource server: `admin` implies `orders:write`, which implies `orders:read`.
 //! let hierarchy = ScopeHierarchy::default().implies(ADMIN, [WRITE]).implies(WRITE, [READ]);
 //! # let _ = hierarchy;
 //! # Ok::<_, Box<dyn std::error::Error>>(())
@@ -29,28 +29,28 @@ use std::fmt;
 
 use crate::{ConfigError, Scope, Scopes, config_error::Problem};
 
-/// Scopes that a token must have: all scopes of one alternative.
+/// The scopes that a token must have: all scopes of at least one alternative.
 ///
-/// [`From`] a scope or an array of scopes means all of them. Challenges name the scopes in this order; with several
-/// alternatives, they name the first.
+/// A scope or an array of scopes converts into a requirement of all of them. Challenges name the scopes of the first
+/// alternative, in this order.
 ///
 /// A requirement is never empty, because an empty one would admit every valid token. An empty array does not compile,
-/// and an empty list from a configuration is an error. To require only a valid token, use
+/// and an empty list from configuration is an error. To require only a valid token, use
 /// [`ResourceServer::require_token`](crate::ResourceServer::require_token).
 #[derive(Clone, PartialEq, Eq)]
 #[must_use]
 pub struct ScopeRequirement {
-    /// Any of these, each needing all of its scopes. Never empty.
+    /// A token must have all scopes of at least one of these. Never empty.
     alternatives: Vec<Vec<Scope>>,
 }
 
 impl ScopeRequirement {
-    /// Requires no scope: any valid token is enough. For layers that require a token only.
+    /// Requires no scope, for layers that only require a valid token.
     pub(crate) fn none() -> Self {
         Self { alternatives: vec![Vec::new()] }
     }
 
-    /// Requires one of several alternatives, each a scope or a requirement.
+    /// Requires at least one of several alternatives. Each is a scope or a requirement.
     ///
     /// An empty array does not compile. For a list that is only known at run time, use [`any_of`](Self::any_of).
     pub fn any<const N: usize>(alternatives: [impl Into<Self>; N]) -> Self {
@@ -58,10 +58,10 @@ impl ScopeRequirement {
         Self { alternatives: alternatives.into_iter().flat_map(|each| each.into().alternatives).collect() }
     }
 
-    /// Requires one of several alternatives, each a scope or a requirement, from a list known at run time.
+    /// Requires at least one of several alternatives, from a list known at run time.
     ///
     /// # Errors
-    /// The list is empty.
+    /// If the list is empty.
     pub fn any_of<T: Into<Self>>(
         alternatives: impl IntoIterator<Item = T>,
     ) -> Result<Self, EmptyRequirement> {
@@ -72,13 +72,13 @@ impl ScopeRequirement {
     /// Requires all of several scopes or requirements, from a list known at run time.
     ///
     /// # Errors
-    /// The list is empty.
+    /// If the list is empty.
     pub fn all_of<T: Into<Self>>(parts: impl IntoIterator<Item = T>) -> Result<Self, EmptyRequirement> {
         let parts = parts.into_iter().map(Into::into);
         parts.reduce(Self::and).ok_or(EmptyRequirement(()))
     }
 
-    /// Requires this and the other.
+    /// Requires both this and `other`.
     pub fn and(self, other: impl Into<Self>) -> Self {
         let other = other.into();
         let mut alternatives = Vec::with_capacity(self.alternatives.len() * other.alternatives.len());
@@ -92,24 +92,24 @@ impl ScopeRequirement {
         Self { alternatives }
     }
 
-    /// Requires this or the other. Challenges name this one.
+    /// Requires this or `other`. Challenges name the scopes of this one.
     pub fn or(mut self, other: impl Into<Self>) -> Self {
         self.alternatives.extend(other.into().alternatives);
         self
     }
 
-    /// Returns the scopes of the first alternative.
+    /// Returns the scopes of the first alternative, which challenges name.
     pub fn named(&self) -> &[Scope] {
         self.alternatives.first().map_or(&[], Vec::as_slice)
     }
 
-    /// Returns every scope that occurs.
+    /// Returns the scopes of all alternatives.
     pub(crate) fn all_scopes(&self) -> impl Iterator<Item = &Scope> {
         self.alternatives.iter().flatten()
     }
 }
 
-/// A list of scopes for a requirement is empty, so that every valid token would meet it.
+/// The error for an empty list of scopes, which every valid token would meet.
 ///
 /// Converts into a [`ConfigError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -136,7 +136,7 @@ impl From<&Scope> for ScopeRequirement {
     }
 }
 
-/// All of the scopes. An empty array does not compile:
+/// Requires all of the scopes. An empty array does not compile:
 ///
 /// ```compile_fail
 /// let requirement = tower_bearer::ScopeRequirement::from([]);
@@ -144,12 +144,12 @@ impl From<&Scope> for ScopeRequirement {
 impl<const N: usize> From<[Scope; N]> for ScopeRequirement {
     fn from(scopes: [Scope; N]) -> Self {
         const { assert!(N > 0, "a requirement needs at least one scope") };
-        Self { alternatives: vec![without_repetition(scopes)] }
+        Self { alternatives: vec![deduplicated(scopes)] }
     }
 }
 
-/// Keeps the first of equal scopes.
-pub(crate) fn without_repetition(scopes: impl IntoIterator<Item = Scope>) -> Vec<Scope> {
+/// Removes repeated scopes.
+pub(crate) fn deduplicated(scopes: impl IntoIterator<Item = Scope>) -> Vec<Scope> {
     let mut kept: Vec<Scope> = Vec::new();
     for scope in scopes {
         if !kept.contains(&scope) {
@@ -159,7 +159,7 @@ pub(crate) fn without_repetition(scopes: impl IntoIterator<Item = Scope>) -> Vec
     kept
 }
 
-/// Written as `a b`, alternatives as `a b | c`.
+/// Writes scopes as `a b`, and alternatives as `a b | c`.
 impl fmt::Display for ScopeRequirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, alternative) in self.alternatives.iter().enumerate() {
@@ -178,14 +178,14 @@ impl fmt::Debug for ScopeRequirement {
     }
 }
 
-/// Joins scopes as the parameter `scope` has them: `a b`.
+/// Joins scopes with spaces, as in the parameter `scope`.
 pub(crate) fn scope_list(scopes: &[Scope]) -> String {
     scopes.iter().map(Scope::as_str).collect::<Vec<_>>().join(" ")
 }
 
-/// Which scopes contain which others: a token with `admin` also counts as one with `write`.
+/// Declares which scopes imply others: for example, `admin` implies `write`.
 ///
-/// Implications add up and are followed over several steps. Default: no scope contains another.
+/// Implications are transitive. Default: no scope implies another.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct ScopeHierarchy {
@@ -193,14 +193,14 @@ pub struct ScopeHierarchy {
 }
 
 impl ScopeHierarchy {
-    /// Declares that a token with `scope` also has each scope of `implied`.
+    /// Declares that `scope` implies each scope of `implied`. Can be called repeatedly.
     pub fn implies(mut self, scope: Scope, implied: impl IntoIterator<Item = Scope>) -> Self {
         self.implications.extend(std::iter::repeat(scope).zip(implied));
         self
     }
 
-    /// Returns the scope and all scopes that contain it, each once. Cycles end.
-    fn that_satisfy(&self, scope: &Scope) -> Vec<Scope> {
+    /// Returns the scope and all scopes that imply it, each once. Handles cycles.
+    fn scopes_implying(&self, scope: &Scope) -> Vec<Scope> {
         let mut satisfying = vec![scope.clone()];
         let mut next = 0;
         while let Some(lesser) = satisfying.get(next).cloned() {
@@ -215,18 +215,18 @@ impl ScopeHierarchy {
     }
 }
 
-/// A requirement with the hierarchy resolved, so that a request only compares strings.
+/// A requirement with the hierarchy resolved, so that checking a request only compares strings.
 #[derive(Clone, Debug)]
 pub(crate) struct ScopeCheck {
     pub(crate) requirement: ScopeRequirement,
-    /// Any of these. Each needs all of its members, and a member is met by any of its scopes.
+    /// At least one of these must be met. Each needs all of its members, and any scope of a member meets that member.
     alternatives: Vec<Vec<Vec<Scope>>>,
 }
 
 impl ScopeCheck {
     pub(crate) fn new(requirement: ScopeRequirement, hierarchy: &ScopeHierarchy) -> Self {
         let satisfying =
-            |scopes: &Vec<Scope>| scopes.iter().map(|scope| hierarchy.that_satisfy(scope)).collect();
+            |scopes: &Vec<Scope>| scopes.iter().map(|scope| hierarchy.scopes_implying(scope)).collect();
         let alternatives = requirement.alternatives.iter().map(satisfying).collect();
         Self { requirement, alternatives }
     }
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a58_empty_list_is_no_requirement() {
+    fn a58_empty_list_is_an_error() {
         assert_eq!(ScopeRequirement::all_of(Vec::<Scope>::new()), Err(EmptyRequirement(())));
         assert_eq!(ScopeRequirement::any_of(Vec::<Scope>::new()), Err(EmptyRequirement(())));
         assert_eq!(ScopeRequirement::all_of(Vec::<ScopeRequirement>::new()), Err(EmptyRequirement(())));
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_known_at_run_time_mean_what_arrays_mean() {
+    fn lists_are_equivalent_to_arrays() {
         let all = ScopeRequirement::all_of(vec![A, B, A]).unwrap();
         let any = ScopeRequirement::any_of(vec![ScopeRequirement::from([A, B]), C.into()]).unwrap();
 
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn rmcp_10_a_greater_scope_satisfies_through_several_steps() {
+    fn rmcp_10_implications_are_transitive() {
         let hierarchy = ScopeHierarchy::default().implies(A, [B]).implies(B, [C]);
         let check = |scope: Scope| ScopeCheck::new(scope.into(), &hierarchy);
 
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn cyclic_implications_end() {
+    fn cyclic_implications_terminate() {
         let hierarchy = ScopeHierarchy::default().implies(A, [B]).implies(B, [A]);
 
         assert!(ScopeCheck::new(A.into(), &hierarchy).is_met_by(&Scopes::new("b")));

@@ -1,4 +1,4 @@
-//! Whether the key behind a verdict is still published: [`KeyValidity`].
+//! Tracks whether the key of a verdict is still published: [`KeyValidity`].
 
 use std::sync::{
     Arc,
@@ -27,7 +27,7 @@ impl KeyValidity {
         Self { refresh_hook: Some(hook), ..self }
     }
 
-    /// Tells whether the key still counts.
+    /// Returns whether the key is still in its set. Starts a refresh of the keys if one is due.
     pub(crate) fn is_valid(&self) -> bool {
         if let Some(hook) = &self.refresh_hook {
             hook.refresh_if_due();

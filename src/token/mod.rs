@@ -1,9 +1,9 @@
-//! A valid token: [`ValidatedToken`], in the extensions of each request that passed a layer.
+//! A validated token: [`ValidatedToken`], in the extensions of each request that passed a layer.
 //!
 //! ```
 //! use tower_bearer::{ClaimsSet, ValidatedToken};
 //!
-//! // Handlers get one from the layer. A test of a handler can make one.
+//! // Handlers get one from the layer. A test of a handler can create one.
 //! let token = ValidatedToken::from_trusted_claims(ClaimsSet::new().with_subject("alice").with_scopes("orders:read"));
 //!
 //! assert_eq!(token.subject(), Some("alice"));
@@ -28,29 +28,30 @@ use crate::{
     requirement::ScopeCheck,
 };
 
-/// A token that a validator found valid, with its claims. Cheap to clone.
+/// A token that a validator accepted, with its claims. Cheap to clone.
 ///
-/// The layer puts it into the extensions of the request; with the feature `axum` it is also an extractor. It dereferences
-/// to its [`ClaimsSet`]. It does not hold the token itself.
+/// The layer adds it to the extensions of the request. With the feature `axum`, it is also an extractor. It
+/// dereferences to its [`ClaimsSet`]. It does not contain the token itself.
 ///
-/// There are two ways to get one: from a validator, or from [`from_trusted_claims`](Self::from_trusted_claims). Search your
-/// code for the latter to find everything else that can declare a token valid.
+/// Only validators and [`from_trusted_claims`](Self::from_trusted_claims) create one. To audit your code, search it for
+/// the latter.
 #[derive(Clone)]
 pub struct ValidatedToken {
     verdict: Arc<Verdict>,
     passed: Option<Arc<PassedGuards>>,
-    /// What a refusal must know of the request. `None` if the token passed no layer.
+    /// What a refusal needs from the request. `None` if the token passed no layer.
     request: Option<RequestSummary>,
 }
 
 impl ValidatedToken {
-    /// Makes a token from claims that you trust: for a [`TokenValidator`](crate::TokenValidator) of your own, and for tests
-    /// of handlers.
+    /// Creates a token from trusted claims.
+    ///
+    /// Use it in a custom [`TokenValidator`](crate::TokenValidator), and in tests of handlers.
     ///
     /// The layer still refuses the token if `exp` has passed (without clock skew), if it is bound to a key (`cnf`), or if
     /// its scopes are not sufficient. A token without `exp` does not expire.
     ///
-    /// The verdict is used for one request, unless you call [`reusable_for`](Self::reusable_for).
+    /// The verdict is not cached, unless you call [`reusable_for`](Self::reusable_for).
     ///
     /// # Security
     /// Nothing else is checked. Your validator must compare the issuer and the audience and check `nbf`.
@@ -65,36 +66,39 @@ impl ValidatedToken {
         })
     }
 
-    /// Allows the layer to reuse this verdict for later requests with the same token, for this long but never past `exp`.
-    /// Zero means that the validator is called for every request.
+    /// Allows the layer to cache this verdict for `span`, but never after `exp`.
     ///
-    /// Default for a validator of your own: zero, even if the token comes from a validator of this crate. So a validator
-    /// that wraps one of ours and adds a check of its own is called for every request. Validators of this crate set a
-    /// time of their own: a JWT is reused until `exp`, an introspected token for the time to live of the
-    /// [`IntrospectionValidator`](crate::introspection::IntrospectionValidator).
+    /// With zero, the validator is called for every request.
     ///
-    /// The time stays with the token. If your validator wraps another one that calls this method, call it again.
+    /// Default for a custom validator: zero, even if it wraps a validator of this crate, so that its additional checks
+    /// run for every request. Validators of this crate set their own time: `exp` for a JWT, and for an introspected
+    /// token the time to live of the [`IntrospectionValidator`](crate::introspection::IntrospectionValidator).
+    ///
+    /// If your validator wraps another custom validator that calls this method, call it again.
     ///
     /// # Security
-    /// During this time a token that was revoked, or that an added check would refuse, is still accepted.
+    /// During this time, the token is accepted even if it is revoked or an additional check would refuse it.
     #[must_use]
     pub fn reusable_for(self, span: Duration) -> Self {
         let reuse = if span.is_zero() { Reuse::Never } else { Reuse::For(span) };
         self.with_reuse(reuse, ReuseSource::CustomValidator)
     }
 
-    /// Allows the layer to reuse this verdict for as long as the validator that made it allows, in a validator of your own
-    /// that wraps it. Call this only if your validator adds no check, for example if it only counts calls.
+    /// Allows the layer to cache this verdict for as long as the wrapped validator allows.
+    ///
+    /// For a custom validator that wraps another one. Call this only if your validator adds no check, for example if it
+    /// only counts calls.
     ///
     /// # Security
-    /// Your validator is then not called again for this token, in the case of a JWT until `exp`.
+    /// Your validator is then not called again for this token while the verdict is cached. For a JWT, that is until
+    /// `exp`.
     #[must_use]
     pub fn keep_reuse(self) -> Self {
         let reuse = self.verdict.reuse;
         self.with_reuse(reuse, ReuseSource::CustomValidator)
     }
 
-    /// Drops a reuse time that this validator did not allow itself with [`reusable_for`](Self::reusable_for) or
+    /// Drops a reuse time that was not set with [`reusable_for`](Self::reusable_for) or
     /// [`keep_reuse`](Self::keep_reuse).
     pub(crate) fn without_inherited_reuse(self) -> Self {
         match (self.verdict.reuse, self.verdict.reuse_source) {
@@ -114,8 +118,8 @@ impl ValidatedToken {
         Self { verdict: Arc::new(verdict), passed: None, request: None }
     }
 
-    /// Makes a token from the claims of a JWT that passed every check. Its verdict is reused until `exp`, or until its key
-    /// is withdrawn.
+    /// Creates a token from the claims of a JWT that passed every check. Its verdict may be cached until `exp`, or
+    /// until its key is withdrawn.
     pub(crate) fn verified(claims: ClaimsSet, expired_from: UnixTime, key: KeyValidity) -> Self {
         Self::new(Verdict {
             claims,
@@ -126,7 +130,7 @@ impl ValidatedToken {
         })
     }
 
-    /// Makes a token from the answer of an authorization server that calls it active.
+    /// Creates a token from an introspection response with `active: true`.
     pub(crate) fn introspected(claims: ClaimsSet, expired_from: Option<UnixTime>, reuse: Reuse) -> Self {
         Self::new(Verdict { claims, expired_from, reuse, reuse_source: ReuseSource::Validator, key: None })
     }
@@ -148,19 +152,20 @@ impl ValidatedToken {
         self.passed.as_ref()
     }
 
-    /// Tells whether the token has these scopes, for a decision inside a handler. To refuse the request without them, use
-    /// [`require`](Self::require).
+    /// Returns whether the token has these scopes, for a decision inside a handler.
     ///
-    /// The [hierarchy](crate::ScopeHierarchy) is that of the resource server whose layer the token passed last. A token
-    /// that passed no layer has none: each scope must be listed.
+    /// To refuse the request if it does not, use [`require`](Self::require).
+    ///
+    /// Uses the [hierarchy](crate::ScopeHierarchy) of the innermost layer that the token passed. Without a layer, there
+    /// is no hierarchy, and each scope must be listed in the token.
     pub fn allows(&self, scopes: impl Into<ScopeRequirement>) -> bool {
         self.check(scopes.into()).is_met_by(self.scopes())
     }
 
-    /// Requires scopes for an operation that only the handler can tell apart.
+    /// Requires scopes for an operation inside a handler.
     ///
-    /// Prefer a layer on the route where possible: clients without a token then learn all scopes from the 401. The
-    /// hierarchy counts, as for [`allows`](Self::allows). Only scopes are checked: the layer has checked the rest.
+    /// Prefer a layer on the route if possible: its 401 tells clients without a token all scopes they need. Uses the
+    /// hierarchy like [`allows`](Self::allows). Only scopes are checked, because the layer has checked the rest.
     ///
     /// ```
     /// use tower_bearer::{ClaimsSet, Refusal, Rejection, Scope, ValidatedToken};
@@ -182,8 +187,9 @@ impl ValidatedToken {
     /// ```
     ///
     /// # Errors
-    /// The 403 that the layer would answer. Its challenge names the scopes of all layers that the token passed, and then
-    /// these. Without a layer it names these only, and the metadata address is missing.
+    /// If the token does not have the scopes. The error is the 403 that the layer would send. Its challenge names the
+    /// scopes of all layers that the token passed, followed by these. Without a layer, it names only these, without the
+    /// URL of the metadata.
     pub fn require(&self, scopes: impl Into<ScopeRequirement>) -> Result<(), Refusal> {
         let check = self.check(scopes.into());
         if check.is_met_by(self.scopes()) {
@@ -196,7 +202,7 @@ impl ValidatedToken {
         Err(self.refuse(ValidationError::InsufficientScope { required, granted: self.scopes().clone() }))
     }
 
-    /// Refuses the request as the layer does that the token passed last.
+    /// Refuses the request with the settings of the innermost layer that the token passed.
     pub(crate) fn refuse(&self, error: ValidationError) -> Refusal {
         match &self.passed {
             Some(passed) => passed.refuse(error, self.request.clone()),

@@ -1,4 +1,4 @@
-//! Which guards a request has passed: [`PassedGuards`], a plain record.
+//! Records which guards a request has passed: [`PassedGuards`].
 
 use std::{
     fmt,
@@ -24,21 +24,21 @@ impl ServerId {
     }
 }
 
-/// The guard that a token passed last, and those further out.
+/// The innermost guard that a token passed, and the outer ones.
 #[derive(Clone)]
 pub(crate) struct PassedGuards {
     pub(crate) server: ServerId,
     pub(crate) hierarchy: Arc<ScopeHierarchy>,
     pub(crate) refusals: Arc<RefusalSettings>,
-    /// What this guard requires; see [`requirement`](Self::requirement) for all of them.
+    /// What this guard requires. [`requirement`](Self::requirement) includes the outer guards.
     pub(crate) required_here: ScopeRequirement,
-    /// Scopes that the challenges of this guard name, except for those about insufficient scope.
+    /// The scopes in the challenges of this guard, except in `insufficient_scope` challenges.
     pub(crate) advertised: Arc<[Scope]>,
     pub(crate) outer: Option<Arc<PassedGuards>>,
 }
 
 impl PassedGuards {
-    /// Records that the token passed `self` inside of `outer`.
+    /// Returns the record of `self` inside `outer`.
     pub(crate) fn inside(&self, outer: &Arc<Self>) -> Self {
         Self {
             server: self.server,
@@ -50,7 +50,7 @@ impl PassedGuards {
         }
     }
 
-    /// Refuses a request as this guard does.
+    /// Creates a refusal with the settings of this guard.
     pub(crate) fn refuse(&self, error: ValidationError, request: Option<RequestSummary>) -> Refusal {
         match &error {
             ValidationError::InsufficientScope { required, .. } => {
@@ -61,7 +61,7 @@ impl PassedGuards {
         }
     }
 
-    /// Returns what all the guards need, outer first.
+    /// Returns the requirements of all guards, the outer ones first.
     pub(crate) fn requirement(&self) -> ScopeRequirement {
         let here = self.required_here.clone();
         match &self.outer {
@@ -71,7 +71,7 @@ impl PassedGuards {
     }
 }
 
-/// Left in an anonymous request, for a handler that requires a token after all.
+/// Added to an anonymous request, for a handler that requires a token nevertheless.
 #[cfg(feature = "axum")]
 #[derive(Clone)]
 pub(crate) struct AnonymousRequest {
@@ -81,7 +81,7 @@ pub(crate) struct AnonymousRequest {
 
 #[cfg(feature = "axum")]
 impl AnonymousRequest {
-    /// Refuses the request as a layer does that requires a token.
+    /// Refuses the request like a layer that requires a token.
     pub(crate) fn refuse(&self) -> Refusal {
         self.passed.refuse(ValidationError::NoCredentials, Some(self.request.clone()))
     }

@@ -1,11 +1,11 @@
-//! What a validator found out about a token: [`Verdict`].
+//! The result of validating a token: [`Verdict`].
 
 use std::time::Duration;
 
 use super::KeyValidity;
 use crate::{ClaimsSet, UnixTime};
 
-/// A good verdict, shared by all requests with the token.
+/// A positive verdict, shared by all requests with the token.
 #[derive(Clone)]
 pub(crate) struct Verdict {
     pub(super) claims: ClaimsSet,
@@ -16,7 +16,7 @@ pub(crate) struct Verdict {
     pub(super) key: Option<KeyValidity>,
 }
 
-/// How long a verdict may serve further requests with the same token.
+/// How long a verdict may be reused for requests with the same token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reuse {
     Never,
@@ -24,10 +24,10 @@ pub(crate) enum Reuse {
     For(Duration),
 }
 
-/// Who said how long a verdict may be reused.
+/// What determined how long a verdict may be reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReuseSource {
-    /// The validator that found the token valid.
+    /// The validator that accepted the token.
     Validator,
     /// A custom validator, with `reusable_for` or `keep_reuse`.
     CustomValidator,
@@ -46,7 +46,8 @@ impl Verdict {
         self.reuse
     }
 
-    /// Tells whether the key that verified the token is still published. True if no key verified it.
+    /// Returns whether the key that verified the token is still published. True if the token was not verified with a
+    /// key.
     pub(crate) fn has_valid_key(&self) -> bool {
         self.key.as_ref().is_none_or(KeyValidity::is_valid)
     }

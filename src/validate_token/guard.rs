@@ -14,7 +14,7 @@ use crate::{
     AccessToken, RequestHead, ResourceServer, Scope, ScopeRequirement, ValidatedToken, ValidationError,
     credentials::{Credentials, extract},
     refusal::RequestSummary,
-    requirement::{ScopeCheck, without_repetition},
+    requirement::{ScopeCheck, deduplicated},
     token::PassedGuards,
     validator::TokenHash,
 };
@@ -72,7 +72,7 @@ impl Guard {
             publication.add_scopes(scopes);
         }
         let passed = Arc::make_mut(&mut self.passed);
-        passed.advertised = without_repetition(passed.advertised.iter().chain(scopes).cloned()).into();
+        passed.advertised = deduplicated(passed.advertised.iter().chain(scopes).cloned()).into();
     }
 
     /// Decides about a request from its head.
