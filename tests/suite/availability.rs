@@ -1,4 +1,4 @@
-//! What a token that was seen before costs, how long a verdict counts, and what happens when validation goes wrong.
+//! Proves how validated tokens are cached, when cached results end, and what happens if a validator fails or hangs.
 
 use std::{
     sync::{
@@ -20,16 +20,16 @@ use crate::support::{App, ISSUER, READ, RESOURCE, WRITE, assert_reason, settle, 
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The tolerance for clocks, by default.
+/// Default clock skew.
 const CLOCK_SKEW: Duration = Duration::from_secs(30);
 
-/// Lifetime of the kit's tokens.
+/// Default lifetime of tokens from the testing kit.
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
 
-/// Age at which keys are fetched anew, by default.
+/// Default age at which keys are refreshed.
 const REFRESH: Duration = Duration::from_secs(5 * 60);
 
-/// Counts how often the validator inside is asked.
+/// Counts the calls of the inner validator.
 #[derive(Clone)]
 struct Counting<V> {
     inner: V,
@@ -44,12 +44,12 @@ impl Calls {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Returns the number of calls since the last time that it was asked.
+    /// Returns the number of calls since the last `take`.
     fn take(&self) -> usize {
         self.0.swap(0, Ordering::SeqCst)
     }
 
-    fn so_far(&self) -> usize {
+    fn total(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
 }
@@ -69,7 +69,7 @@ impl<V: TokenValidator> TokenValidator for Counting<V> {
     }
 }
 
-/// A validator of a user's own, as a function.
+/// A custom validator from a function.
 struct Custom<F>(F);
 
 impl<F> TokenValidator for Custom<F>
@@ -85,7 +85,7 @@ fn alice() -> ClaimsSet {
     ClaimsSet::new().with_subject("alice")
 }
 
-/// An authority, a resource server that validates its JWTs, and the number of validations.
+/// Returns a server, a resource server that validates its JWTs, and the number of validations.
 fn jwt_server() -> (TestAuthorizationServer, ResourceServer, Calls) {
     jwt_server_with(32 * 1024 * 1024)
 }
@@ -100,7 +100,7 @@ fn jwt_server_with(cache_bytes: u64) -> (TestAuthorizationServer, ResourceServer
     (authority, resource_server, calls)
 }
 
-/// The same behind a layer that asks for any good token.
+/// Like [`jwt_server`], with an app that requires a token.
 fn jwt_app() -> (TestAuthorizationServer, App, Calls) {
     let (authority, resource_server, calls) = jwt_server();
     (authority, App::new(resource_server.require_token()), calls)
@@ -116,7 +116,7 @@ fn custom(
     (App::new(resource_server.require_token()), calls)
 }
 
-mod a_hot_token {
+mod cached_token {
     use super::*;
 
     #[tokio::test]
@@ -168,13 +168,13 @@ mod a_hot_token {
         app.present(&token).await.assert_pass();
         let fresh = app.last_seen();
         app.present(&token).await.assert_pass();
-        let hot = app.last_seen();
+        let cached = app.last_seen();
 
         let claims = |seen: &crate::support::Seen| {
             serde_json::to_value(seen.token.as_ref().unwrap().claims()).unwrap()
         };
-        assert_eq!(claims(&hot), claims(&fresh));
-        assert_eq!(hot.headers, fresh.headers);
+        assert_eq!(claims(&cached), claims(&fresh));
+        assert_eq!(cached.headers, fresh.headers);
     }
 
     #[tokio::test]
@@ -189,7 +189,7 @@ mod a_hot_token {
     }
 
     #[tokio::test]
-    async fn token_is_validated_every_time_without_a_cache() {
+    async fn token_is_validated_on_every_request_without_a_cache() {
         let (authority, resource_server, calls) = jwt_server_with(0);
         let app = App::new(resource_server.require_token());
         let token = authority.token().sign();
@@ -245,7 +245,7 @@ mod scopes {
     }
 
     #[tokio::test]
-    async fn challenge_names_scopes_of_all_nested_guards_for_a_cached_token() {
+    async fn challenge_names_the_scopes_of_all_nested_guards_for_a_cached_token() {
         use tower::{Layer as _, ServiceExt as _};
 
         let (authority, resource_server, calls) = jwt_server();
@@ -271,7 +271,7 @@ mod expiry {
     use super::*;
 
     #[tokio::test]
-    async fn expiry_ends_a_cached_verdict_to_the_second() {
+    async fn cached_token_is_refused_from_exp_plus_clock_skew() {
         let (authority, app, calls) = jwt_app();
         let token = authority.token().sign();
         app.present(&token).await.assert_pass();
@@ -310,7 +310,7 @@ mod expiry {
     }
 
     #[tokio::test]
-    async fn maximum_age_ends_a_cached_verdict() {
+    async fn cached_token_is_refused_once_it_is_too_old() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let validator = authority.jwt_validator(RESOURCE).max_age(60 * SECOND).build().unwrap();
         let app = App::new(authority.resource_server_with(validator).build().unwrap().require_token());
@@ -325,7 +325,7 @@ mod expiry {
     }
 
     #[tokio::test]
-    async fn expiry_is_checked_when_a_custom_validator_does_not() {
+    async fn expiry_is_checked_even_if_a_custom_validator_does_not() {
         let clock = ManualClock::default();
         let exp = clock.now();
         let (app, _) =
@@ -338,7 +338,7 @@ mod expiry {
     }
 
     #[tokio::test]
-    async fn expiry_ends_a_reusable_verdict_early() {
+    async fn reusable_verdict_is_not_reused_after_exp() {
         let clock = ManualClock::default();
         let exp = clock.now().saturating_add(5 * SECOND);
         let (app, calls) = custom(&clock, move |_| {
@@ -358,7 +358,7 @@ mod expiry {
 mod keys {
     use super::*;
 
-    /// An app with verdicts for a token of each of two keys.
+    /// Returns an app that has cached one token of each of two keys.
     async fn two_keys() -> (TestAuthorizationServer, App, Calls, [(SigningKey, String); 2]) {
         let (authority, app, calls) = jwt_app();
         authority.rotate_keys();
@@ -375,7 +375,7 @@ mod keys {
         (authority, app, calls, tokens)
     }
 
-    /// Lets the keys grow old, and a request cause their refresh.
+    /// Advances the clock to the refresh age and sends a request that causes the refresh.
     async fn refresh(authority: &TestAuthorizationServer, app: &App) {
         let before = authority.key_fetches();
         authority.clock().advance(REFRESH);
@@ -385,7 +385,7 @@ mod keys {
     }
 
     #[tokio::test]
-    async fn removed_key_invalidates_its_cached_verdicts_only() {
+    async fn removed_key_invalidates_only_its_own_cached_tokens() {
         let (authority, app, calls, [(_, gone), (kept_key, kept)]) = two_keys().await;
         authority.publish_keys([kept_key]);
         refresh(&authority, &app).await;
@@ -401,7 +401,7 @@ mod keys {
     }
 
     #[tokio::test]
-    async fn removed_key_is_noticed_when_all_tokens_are_cached() {
+    async fn removed_key_is_noticed_even_if_all_tokens_are_cached() {
         let (authority, app, calls, [(_, gone), (kept_key, kept)]) = two_keys().await;
         authority.publish_keys([kept_key]);
         let before = authority.key_fetches();
@@ -422,7 +422,7 @@ mod keys {
     }
 
     #[tokio::test]
-    async fn failed_key_refresh_is_not_repeated_with_every_request() {
+    async fn failed_key_refresh_is_not_repeated_on_every_request() {
         let (authority, app, _, [(_, token), _]) = two_keys().await;
         authority.clock().advance(REFRESH);
         authority.go_down();
@@ -437,7 +437,7 @@ mod keys {
     }
 
     #[tokio::test]
-    async fn verdicts_survive_refreshes_that_keep_their_keys() {
+    async fn cached_tokens_stay_valid_if_a_refresh_keeps_their_keys() {
         let (authority, app, calls, tokens) = two_keys().await;
         for _ in 0..5 {
             refresh(&authority, &app).await;
@@ -452,7 +452,7 @@ mod keys {
     }
 
     #[tokio::test]
-    async fn verdicts_survive_keys_in_another_order() {
+    async fn cached_tokens_stay_valid_if_the_keys_are_reordered() {
         let (authority, app, calls, tokens) = two_keys().await;
         authority.publish_keys(authority.keys().into_iter().rev());
         refresh(&authority, &app).await;
@@ -466,7 +466,7 @@ mod keys {
     }
 
     #[tokio::test]
-    async fn returning_key_has_its_tokens_validated_again() {
+    async fn tokens_of_a_removed_key_are_validated_again_if_it_returns() {
         let (authority, app, calls, [(key, token), (other_key, _)]) = two_keys().await;
         authority.publish_keys([other_key.clone()]);
         refresh(&authority, &app).await;
@@ -481,7 +481,7 @@ mod keys {
     }
 
     #[tokio::test]
-    async fn key_replaced_under_the_same_kid_invalidates_its_verdicts() {
+    async fn key_replaced_under_the_same_kid_invalidates_its_cached_tokens() {
         let (authority, app, _, [(key, token), (other_key, _)]) = two_keys().await;
         authority.publish_keys([SigningKey::generate(key.kid(), Algorithm::ES256), other_key]);
         refresh(&authority, &app).await;
@@ -493,7 +493,7 @@ mod keys {
     }
 
     #[tokio::test]
-    async fn verdicts_survive_a_failed_key_refresh() {
+    async fn cached_tokens_stay_valid_if_a_key_refresh_fails() {
         let (authority, app, calls, tokens) = two_keys().await;
         authority.go_down();
         authority.clock().advance(REFRESH);
@@ -509,8 +509,8 @@ mod keys {
     }
 
     #[tokio::test]
-    async fn key_removed_during_validation_leaves_no_verdict() {
-        // The verdict is found with the old set, and kept after the new one has come.
+    async fn token_is_not_cached_if_its_key_is_removed_during_validation() {
+        // The token is validated with the old key set, and the result arrives after the new set.
         let (authority, app, calls, [(key, _), (other_key, _)]) = two_keys().await;
         let gate = Gate::default();
         let validator = Counting {
@@ -537,7 +537,7 @@ mod keys {
         drop(app);
     }
 
-    /// Holds verdicts back after they were found.
+    /// Delays the result of the inner validator until the gate opens.
     struct Held<V> {
         inner: V,
         gate: Gate,
@@ -559,7 +559,7 @@ mod keys {
             self.is_open.send_replace(false);
         }
 
-        /// Lets those pass who come from now on.
+        /// Lets all later validations pass the gate.
         fn pass_others(&self) {
             self.others_pass.store(true, Ordering::SeqCst);
         }
@@ -593,7 +593,7 @@ mod memory {
     #[tokio::test]
     async fn cache_memory_is_bounded() {
         const BYTES: u64 = 256 * 1024;
-        // What an entry takes at least; the claims of these tokens alone have 2 KiB.
+        // Minimum size of an entry: the claims of these tokens alone take 2 KiB.
         const ENTRY: u64 = 2 * 1024;
         let clock = ManualClock::default();
         let calls = Calls::default();
@@ -614,45 +614,45 @@ mod memory {
         }
         assert_eq!(calls.take(), tokens.len());
 
-        let mut hot = 0;
+        let mut cached = 0;
         for token in &tokens {
             app.present(token).await.assert_pass();
-            hot += usize::from(calls.take() == 0);
+            cached += usize::from(calls.take() == 0);
         }
 
         let bound = usize::try_from(BYTES / ENTRY).unwrap();
         assert!(
-            hot > 0 && hot <= bound,
-            "{hot} of {} tokens are hot, expected at most {bound}",
+            cached > 0 && cached <= bound,
+            "{cached} of {} tokens are cached, expected at most {bound}",
             tokens.len()
         );
     }
 
     #[tokio::test]
-    async fn verdict_larger_than_the_cache_is_not_kept() {
-        // Room for small verdicts, and for nothing with a filler of 10 KiB.
+    async fn token_larger_than_the_cache_is_not_cached() {
+        // Large enough for the small token, too small for the one with a filler of 10 KiB.
         let (authority, resource_server, calls) = jwt_server_with(8 * 1_024);
         let app = App::new(resource_server.require_token());
         let small = authority.token().sign();
         let large = authority.token().claim("filler", "x".repeat(10 * 1_024)).sign();
         app.present(&small).await.assert_pass();
         app.present(&large).await.assert_pass();
-        // moka lets an entry go when it next works through its queues, which so many look-ups make it do.
+        // moka evicts entries when it next processes its queues. This many lookups make it do so.
         for _ in 0..1_000 {
             app.present(&small).await.assert_pass();
         }
-        assert_eq!(calls.take(), 2, "the small verdict stays");
+        assert_eq!(calls.take(), 2, "the small token was evicted");
 
         app.present(&large).await.assert_pass();
-        assert_eq!(calls.take(), 1, "the large verdict is not kept");
+        assert_eq!(calls.take(), 1, "the large token was cached");
     }
 
     #[tokio::test]
-    async fn junk_evicts_no_cached_token() {
+    async fn invalid_tokens_do_not_evict_cached_ones() {
         let (authority, resource_server, calls) = jwt_server_with(256 * 1024);
         let app = App::new(resource_server.require_token());
-        let good: Vec<_> = (0..100).map(|_| authority.token().sign()).collect();
-        for token in &good {
+        let valid: Vec<_> = (0..100).map(|_| authority.token().sign()).collect();
+        for token in &valid {
             app.present(token).await.assert_pass();
         }
         assert_eq!(calls.take(), 100);
@@ -668,7 +668,7 @@ mod memory {
         }
         calls.take();
 
-        for token in &good {
+        for token in &valid {
             app.present(token).await.assert_pass();
         }
         assert_eq!(calls.take(), 0);
@@ -679,7 +679,7 @@ mod custom_verdicts {
     use super::*;
 
     #[tokio::test]
-    async fn custom_verdict_is_used_once_by_default() {
+    async fn custom_verdict_is_not_reused_by_default() {
         let clock = ManualClock::default();
         let exp = clock.now().saturating_add(LIFETIME);
         let (app, calls) =
@@ -709,7 +709,7 @@ mod custom_verdicts {
     }
 
     #[tokio::test]
-    async fn custom_verdict_with_zero_duration_is_used_once() {
+    async fn custom_verdict_with_zero_duration_is_not_reused() {
         let clock = ManualClock::default();
         let (app, calls) =
             custom(&clock, |_| Ok(ValidatedToken::from_trusted_claims(alice()).reusable_for(Duration::ZERO)));
@@ -720,17 +720,17 @@ mod custom_verdicts {
         assert_eq!(calls.take(), 2);
     }
 
-    /// Asks a list of withdrawn tokens after a validator of this crate.
-    struct Withdrawing<V> {
+    /// Checks a list of revoked tokens after a validator of this crate.
+    struct Revoking<V> {
         inner: V,
-        withdrawn: Arc<Mutex<Vec<String>>>,
+        revoked: Arc<Mutex<Vec<String>>>,
     }
 
-    impl<V: TokenValidator> TokenValidator for Withdrawing<V> {
+    impl<V: TokenValidator> TokenValidator for Revoking<V> {
         async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
             let found = self.inner.validate(token).await?.reusable_for(Duration::ZERO);
-            let withdrawn = self.withdrawn.lock().unwrap();
-            match found.token_id().is_some_and(|id| withdrawn.iter().any(|other| other == id)) {
+            let revoked = self.revoked.lock().unwrap();
+            match found.token_id().is_some_and(|id| revoked.iter().any(|other| other == id)) {
                 true => Err(ValidationError::Inactive),
                 false => Ok(found),
             }
@@ -738,18 +738,18 @@ mod custom_verdicts {
     }
 
     #[tokio::test]
-    async fn validator_around_a_jwt_validator_can_forbid_reuse() {
+    async fn validator_that_wraps_a_jwt_validator_can_prevent_reuse() {
         let authority = TestAuthorizationServer::new(ISSUER);
-        let withdrawn = Arc::<Mutex<Vec<String>>>::default();
-        let validator = Withdrawing {
+        let revoked = Arc::<Mutex<Vec<String>>>::default();
+        let validator = Revoking {
             inner: authority.jwt_validator(RESOURCE).build().unwrap(),
-            withdrawn: Arc::clone(&withdrawn),
+            revoked: Arc::clone(&revoked),
         };
         let app = App::new(authority.resource_server_with(validator).build().unwrap().require_token());
         let token = authority.token().claim("jti", "lost").sign();
         app.present(&token).await.assert_pass();
 
-        withdrawn.lock().unwrap().push("lost".to_owned());
+        revoked.lock().unwrap().push("lost".to_owned());
 
         app.present(&token).await.assert_invalid_token();
     }
@@ -772,7 +772,7 @@ mod custom_verdicts {
     }
 
     #[tokio::test]
-    async fn custom_verdict_for_a_sender_constrained_token_is_refused() {
+    async fn sender_constrained_token_from_a_custom_validator_is_refused() {
         let clock = ManualClock::default();
         let (app, _) = custom(&clock, |_| {
             Ok(ValidatedToken::from_trusted_claims(ClaimsSet::parse(br#"{"cnf":{"jkt":"x"}}"#)?))
@@ -785,10 +785,10 @@ mod custom_verdicts {
     }
 }
 
-mod introspected_verdicts {
+mod introspection_results {
     use super::*;
 
-    /// How long they count, by default.
+    /// Default time for which results are cached.
     const TTL: Duration = Duration::from_secs(60);
 
     fn app() -> (TestAuthorizationServer, App) {
@@ -799,7 +799,7 @@ mod introspected_verdicts {
     }
 
     #[tokio::test]
-    async fn introspection_verdict_is_reused_for_its_ttl() {
+    async fn introspection_result_is_reused_for_its_ttl() {
         let (authority, app) = app();
         let token = authority.token().opaque();
         app.present(&token).await.assert_pass();
@@ -814,7 +814,7 @@ mod introspected_verdicts {
     }
 
     #[tokio::test]
-    async fn introspection_verdict_is_not_extended_by_setting_the_clock_back() {
+    async fn introspection_result_is_not_extended_if_the_clock_is_set_back() {
         let (authority, app) = app();
         let token = authority.token().opaque();
         app.present(&token).await.assert_pass();
@@ -831,7 +831,7 @@ mod introspected_verdicts {
     }
 
     #[tokio::test]
-    async fn introspection_verdict_survives_setting_the_clock_forward_before_exp() {
+    async fn introspection_result_is_kept_if_the_clock_is_set_forward_to_before_exp() {
         let (authority, app) = app();
         let token = authority.token().opaque();
         app.present(&token).await.assert_pass();
@@ -843,7 +843,7 @@ mod introspected_verdicts {
     }
 
     #[tokio::test]
-    async fn introspection_verdict_ends_when_the_token_expires() {
+    async fn introspection_result_is_not_reused_after_the_token_has_expired() {
         let (authority, app) = app();
         let token = authority.token().expires_in(5 * SECOND).opaque();
         app.present(&token).await.assert_pass();
@@ -854,7 +854,7 @@ mod introspected_verdicts {
     }
 
     #[tokio::test]
-    async fn thousand_concurrent_callers_cause_one_introspection() {
+    async fn thousand_concurrent_callers_share_one_introspection() {
         let (authority, app) = app();
         let token = authority.token().opaque();
         authority.hold(&authority.introspection_endpoint());
@@ -878,7 +878,7 @@ mod introspected_verdicts {
     }
 
     #[tokio::test]
-    async fn introspection_completes_when_all_its_callers_have_left() {
+    async fn introspection_completes_even_if_all_its_callers_are_cancelled() {
         let (authority, app) = app();
         let token = authority.token().opaque();
         authority.hold(&authority.introspection_endpoint());
@@ -898,7 +898,7 @@ mod introspected_verdicts {
     }
 
     #[tokio::test]
-    async fn cached_token_passes_while_junk_waits_for_a_hanging_server() {
+    async fn cached_token_passes_while_other_tokens_wait_for_a_hanging_server() {
         let (authority, app) = app();
         let token = authority.token().opaque();
         app.present(&token).await.assert_pass();
@@ -913,8 +913,8 @@ mod introspected_verdicts {
 
         app.present(&token).await.assert_pass();
 
-        let asked = authority.introspections();
-        assert!(asked <= 257, "{asked} calls at once");
+        let concurrent = authority.introspections();
+        assert!(concurrent <= 257, "{concurrent} concurrent calls");
         authority.release(&authority.introspection_endpoint());
         for answer in waiting {
             let status = answer.await.unwrap();
@@ -923,10 +923,10 @@ mod introspected_verdicts {
     }
 }
 
-mod a_validator_that_panics {
+mod panicking_validator {
     use super::*;
 
-    /// Panics at some tokens.
+    /// Panics on the token `bad`.
     #[derive(Clone, Copy)]
     struct Panicking {
         shares_calls: bool,
@@ -935,7 +935,7 @@ mod a_validator_that_panics {
     impl TokenValidator for Panicking {
         async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
             tokio::task::yield_now().await;
-            assert_ne!(token.expose(), "bad", "on purpose");
+            assert_ne!(token.expose(), "bad", "simulated panic");
             Ok(ValidatedToken::from_trusted_claims(alice()))
         }
 
@@ -945,7 +945,7 @@ mod a_validator_that_panics {
     }
 
     #[tokio::test]
-    async fn validator_panic_is_500_and_the_service_continues() {
+    async fn validator_panic_is_500_and_later_requests_pass() {
         for shares_calls in [true, false] {
             let resource_server = ResourceServer::builder(Panicking { shares_calls }).build().unwrap();
             let app = App::new(resource_server.require_token());
@@ -960,7 +960,7 @@ mod a_validator_that_panics {
     }
 
     #[tokio::test]
-    async fn validator_panic_answers_all_waiting_callers() {
+    async fn validator_panic_is_500_for_all_waiting_callers() {
         let resource_server = ResourceServer::builder(Panicking { shares_calls: true }).build().unwrap();
         let app = App::new(resource_server.require_token());
         let waiting: Vec<_> = (0..100)
@@ -976,10 +976,10 @@ mod a_validator_that_panics {
     }
 }
 
-mod a_shared_call {
+mod shared_call {
     use super::*;
 
-    /// Answers when it is told to.
+    /// Waits until `go` is true.
     struct Slow {
         calls: Calls,
         go: watch::Receiver<bool>,
@@ -998,7 +998,7 @@ mod a_shared_call {
     }
 
     #[tokio::test]
-    async fn more_than_1024_shared_calls_is_503_and_the_others_complete() {
+    async fn request_beyond_1024_shared_calls_is_503_and_the_others_complete() {
         let (go, receiver) = watch::channel(false);
         let calls = Calls::default();
         let resource_server =
@@ -1009,10 +1009,10 @@ mod a_shared_call {
             tokio::spawn(async move { app.present(&format!("token-{number}")).await })
         };
         let waiting: Vec<_> = (0..1_024).map(present).collect();
-        until(|| calls.so_far() == 1_024).await;
+        until(|| calls.total() == 1_024).await;
 
         let refused = tokio::time::timeout(20 * SECOND, app.present("one-too-many")).await;
-        refused.expect("answered at once").assert_unavailable();
+        refused.expect("the request beyond the limit waited").assert_unavailable();
         let joining = present(0);
         settle().await;
         go.send_replace(true);
@@ -1025,7 +1025,7 @@ mod a_shared_call {
     }
 }
 
-/// A validator that shares its calls and never answers.
+/// A validator that shares its calls and never completes.
 struct Hanging;
 
 impl TokenValidator for Hanging {
@@ -1039,17 +1039,17 @@ impl TokenValidator for Hanging {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hanging_shared_call_ends_when_no_caller_is_left() {
+async fn hanging_shared_call_is_dropped_after_all_its_callers_are_cancelled() {
     let app = App::new(ResourceServer::builder(Hanging).build().unwrap().require_token());
     for index in 0..1_024 {
         let token = format!("token-{index}");
         tokio::time::timeout(Duration::from_millis(1), app.present(&token)).await.unwrap_err();
     }
-    let full = app.present("one-more").await;
-    full.assert_unavailable();
+    let refused = app.present("one-more").await;
+    refused.assert_unavailable();
 
     tokio::time::sleep(Duration::from_secs(60)).await;
 
-    let leaves = tokio::time::timeout(Duration::from_millis(1), app.present("one-more"));
-    assert!(leaves.await.is_err(), "there is room again, so the call is made and hangs");
+    let hanging = tokio::time::timeout(Duration::from_millis(1), app.present("one-more"));
+    assert!(hanging.await.is_err(), "the call was refused, expected it to start and hang");
 }

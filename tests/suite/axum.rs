@@ -1,4 +1,4 @@
-//! Extractors and layers in an axum application, asked over a socket.
+//! Proves how the extractors, layers and metadata routes work in an axum application, over a socket.
 
 use axum::{
     Extension, Json, Router,
@@ -24,7 +24,7 @@ const RESOURCE: &str = "https://orders.example.com/api/";
 const READ: Scope = Scope::from_static("orders:read");
 const WRITE: Scope = Scope::from_static("orders:write");
 
-/// An application behind a socket on a free port.
+/// An application on a free port, with a client.
 struct Service {
     url: String,
     client: reqwest::Client,
@@ -61,7 +61,7 @@ impl Service {
     }
 }
 
-/// An answer, read whole.
+/// A response whose body has been read.
 #[derive(Debug)]
 struct Answer {
     status: StatusCode,
@@ -98,7 +98,7 @@ mod extractors {
     }
 
     async fn show(token: ValidatedToken) -> String {
-        format!("{} may {}", token.subject().unwrap(), token.scopes())
+        format!("{} with {}", token.subject().unwrap(), token.scopes())
     }
 
     async fn greet(token: Option<ValidatedToken>) -> String {
@@ -114,17 +114,17 @@ mod extractors {
             .route("/me", get(show).layer(resource_server.require_scopes(READ)))
             .route("/", get(greet).layer(resource_server.allow_anonymous()))
             .route("/tenant", get(tenant).layer(resource_server.require_token()))
-            .route("/forgotten", get(show))
-            .route("/forgotten-claims", get(tenant))
+            .route("/without-layer", get(show))
+            .route("/claims-without-layer", get(tenant))
     }
 
     #[tokio::test]
-    async fn extractor_gives_a_handler_the_token() {
+    async fn extractor_passes_the_token_to_the_handler() {
         let service = Service::start(routes).await;
 
         let answer = service.get("/me", Some(service.token())).await;
 
-        assert_eq!((answer.status, &*answer.body), (StatusCode::OK, "alice may orders:read"));
+        assert_eq!((answer.status, &*answer.body), (StatusCode::OK, "alice with orders:read"));
     }
 
     #[tokio::test]
@@ -138,7 +138,7 @@ mod extractors {
     }
 
     #[tokio::test]
-    async fn optional_extractor_gives_a_token_or_none() {
+    async fn optional_extractor_passes_the_token_or_none() {
         let service = Service::start(routes).await;
 
         assert_eq!(service.get("/", None).await.body, "hello");
@@ -149,7 +149,7 @@ mod extractors {
     }
 
     #[tokio::test]
-    async fn claims_extractor_gives_a_type_of_the_handler() {
+    async fn claims_extractor_deserializes_into_the_handlers_type() {
         let service = Service::start(routes).await;
 
         let with_floor = service.token().claim("tenant", "north").claim("floor", 3);
@@ -161,7 +161,7 @@ mod extractors {
     }
 
     #[tokio::test]
-    async fn claims_that_do_not_fit_the_handler_are_403() {
+    async fn claims_that_cannot_be_deserialized_are_403() {
         let service = Service::start(routes).await;
 
         for token in [
@@ -180,7 +180,7 @@ mod extractors {
 
     #[tokio::test]
     async fn extractor_without_a_layer_is_500_and_logs_an_error() {
-        for path in ["/forgotten", "/forgotten-claims"] {
+        for path in ["/without-layer", "/claims-without-layer"] {
             let service = Service::start(routes).await;
             let (log, _guard) = Log::record_from(tracing::Level::ERROR);
 
@@ -212,7 +212,7 @@ mod extractors {
     }
 
     #[tokio::test]
-    async fn extractors_combine_with_those_of_axum() {
+    async fn extractors_work_next_to_those_of_axum() {
         async fn order(
             State(shop): State<&'static str>,
             token: ValidatedToken,
@@ -262,7 +262,7 @@ mod routers {
     }
 
     #[tokio::test]
-    async fn merged_methods_keep_their_own_guards() {
+    async fn merged_method_routers_keep_their_own_guards() {
         let service = Service::start(|resource_server| {
             let methods = get(list)
                 .layer(resource_server.require_scopes(READ))
@@ -286,7 +286,7 @@ mod routers {
     }
 
     #[tokio::test]
-    async fn unknown_method_is_405_where_method_routers_have_route_layers() {
+    async fn unknown_method_is_405_with_route_layer_on_method_routers() {
         let service = Service::start(|resource_server| {
             let methods = get(list)
                 .route_layer(resource_server.require_scopes(READ))
@@ -312,8 +312,8 @@ mod routers {
     }
 
     #[tokio::test]
-    async fn method_added_after_the_layer_is_open() {
-        // This is axum's rule, and the reason for the warning in the documentation.
+    async fn method_added_after_the_layer_is_not_guarded() {
+        // This is how axum works. The documentation warns about it.
         let service = Service::start(|resource_server| {
             let layer = resource_server.require_token();
             Router::new()
@@ -329,8 +329,8 @@ mod routers {
     }
 
     #[tokio::test]
-    async fn unknown_method_is_401_where_the_router_has_the_layer() {
-        // Also with `Router::route_layer`, which only leaves unknown paths alone.
+    async fn unknown_method_is_401_with_the_layer_on_the_router() {
+        // This includes `Router::route_layer`, which exempts only unknown paths.
         let service = Service::start(|resource_server| {
             let layer = resource_server.require_token();
             Router::new()
@@ -348,12 +348,12 @@ mod routers {
     }
 
     #[tokio::test]
-    async fn one_layer_guards_all_routes() {
+    async fn layer_on_a_nested_router_guards_all_its_routes() {
         let service = Service::start(|resource_server| {
             let guarded = Router::new()
                 .route("/orders", get(list))
                 .route("/orders/{id}", put(change))
-                .fallback(|| async { (StatusCode::NOT_FOUND, "nothing here") })
+                .fallback(|| async { (StatusCode::NOT_FOUND, "not found") })
                 .layer(resource_server.require_scopes(READ));
             Router::new().nest("/api", guarded).route("/health", get(|| async { "ok" }))
         })
@@ -370,7 +370,7 @@ mod routers {
     }
 
     #[tokio::test]
-    async fn route_layer_leaves_unknown_paths_404() {
+    async fn unknown_path_is_404_with_route_layer() {
         let service = Service::start(|resource_server| {
             Router::new().route("/orders", get(list)).route_layer(resource_server.require_token())
         })
@@ -381,7 +381,7 @@ mod routers {
     }
 
     #[tokio::test]
-    async fn nested_layers_validate_a_token_once() {
+    async fn nested_layers_require_the_scopes_of_all_layers() {
         let service = Service::start(|resource_server| {
             Router::new()
                 .route("/orders", get(list).layer(resource_server.require_scopes(WRITE)))
@@ -398,7 +398,7 @@ mod routers {
     }
 
     #[tokio::test]
-    async fn tower_http_layers_work_around_ours() {
+    async fn layer_works_inside_tower_http_layers() {
         let service = Service::start(|resource_server| {
             Router::new()
                 .route("/orders", get(list).layer(resource_server.require_scopes(READ)))
@@ -478,7 +478,7 @@ mod metadata {
     }
 
     #[tokio::test]
-    async fn without_metadata_there_is_no_path_to_serve() {
+    async fn resource_server_without_metadata_has_no_metadata_paths() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let validator = authority.jwt_validator(RESOURCE).build().unwrap();
         let without = authority.resource_server_with(validator.clone()).build().unwrap();
@@ -508,7 +508,7 @@ mod origins {
     }
 
     #[tokio::test]
-    async fn scripts_from_an_allowed_origin_can_read_the_challenge() {
+    async fn allowed_origin_can_read_the_challenge() {
         let service = Service::start(routes).await;
 
         let request = service.request(Method::GET, "/orders").header(header::ORIGIN, ORIGIN);
@@ -572,28 +572,28 @@ async fn handler_checks_scopes_with_the_hierarchy_of_its_layer() {
 
     let body = axum::body::to_bytes(response.into_body(), 100).await.unwrap();
     assert_eq!(body, "true true false");
-    // Without a layer there is no hierarchy.
+    // A token that has not passed a layer has no scope hierarchy.
     let alone = ValidatedToken::from_trusted_claims(ClaimsSet::new().with_scopes("orders:write"));
     assert!(alone.allows(WRITE) && !alone.allows(READ));
 }
 
 #[tokio::test]
-async fn anonymous_request_to_a_handler_that_needs_a_token_is_challenged() {
+async fn anonymous_request_to_a_handler_that_requires_a_token_is_401() {
     #[derive(Deserialize)]
     struct Tenant {
         tenant: String,
     }
-    async fn needs(_: ValidatedToken) {}
-    async fn needs_claims(_: Claims<Tenant>) {}
-    async fn takes(claims: Option<Claims<Tenant>>) -> String {
-        claims.map_or("nobody".to_owned(), |Claims(Tenant { tenant })| tenant)
+    async fn with_token(_: ValidatedToken) {}
+    async fn with_claims(_: Claims<Tenant>) {}
+    async fn with_optional_claims(claims: Option<Claims<Tenant>>) -> String {
+        claims.map_or("anonymous".to_owned(), |Claims(Tenant { tenant })| tenant)
     }
     let authority = TestAuthorizationServer::new(ISSUER);
     let resource_server = authority.resource_server(RESOURCE);
     let app = Router::new()
-        .route("/token", get(needs))
-        .route("/claims", get(needs_claims))
-        .route("/option", get(takes))
+        .route("/token", get(with_token))
+        .route("/claims", get(with_claims))
+        .route("/option", get(with_optional_claims))
         .layer(resource_server.allow_anonymous());
     let get = |path: &str, token: Option<String>| {
         let request = http::Request::get(path);
@@ -618,6 +618,6 @@ async fn anonymous_request_to_a_handler_that_needs_a_token_is_challenged() {
     ] {
         assert_eq!(get("/option", token).await.unwrap().status(), status);
     }
-    let good = authority.token().claim("tenant", "north").sign();
-    assert_eq!(get("/claims", Some(good)).await.unwrap().status(), StatusCode::OK);
+    let valid = authority.token().claim("tenant", "north").sign();
+    assert_eq!(get("/claims", Some(valid)).await.unwrap().status(), StatusCode::OK);
 }

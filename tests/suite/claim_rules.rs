@@ -1,4 +1,4 @@
-//! Claim rules of the program: at a validator, where they are checked once, and at the resource server, for each request.
+//! Proves when custom claim rules are checked: once by a validator, and on every request by a resource server.
 
 use std::{
     convert::Infallible,
@@ -23,7 +23,7 @@ use crate::support::{
     Answer, App, ISSUER, READ, RESOURCE, assert_invalid, assert_reason, plain, with_authorization,
 };
 
-/// A value in tokens that no refusal may show.
+/// A claim value that no refusal may reveal.
 const CANARY: &str = "canary-tenant";
 
 fn request(method: Method, path: &str, token: &str) -> Request<Full<Bytes>> {
@@ -32,7 +32,7 @@ fn request(method: Method, path: &str, token: &str) -> Request<Full<Bytes>> {
     request.body(Full::default()).unwrap()
 }
 
-/// Asserts a 403 without a challenge, whose cause names the rule and not the token's claim.
+/// Asserts a 403 without a challenge, whose reason names the rule but not the claim's value.
 #[track_caller]
 fn assert_forbidden(answer: &Answer, expected: &str) {
     assert_eq!((answer.status, answer.calls), (StatusCode::FORBIDDEN, 0), "{:?}", answer.reason);
@@ -53,7 +53,7 @@ fn counting(name: &str, calls: &Arc<AtomicUsize>) -> ClaimRule {
     })
 }
 
-/// An app whose JWT validator has one rule.
+/// Returns a server and an app whose JWT validator has this rule.
 fn jwt_app(rule: ClaimRule) -> (TestAuthorizationServer, App) {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).claim_rule(rule).build().unwrap();
@@ -66,7 +66,7 @@ fn with_tenant(token: TokenBuilder, tenant: &str) -> TokenBuilder {
 }
 
 #[tokio::test]
-async fn r9068_15_jwt_that_does_not_meet_a_rule_is_refused_with_401() {
+async fn r9068_15_jwt_that_violates_a_rule_is_refused_with_401() {
     let (authority, app) = jwt_app(ClaimRule::equals("tenant", "acme"));
 
     app.present(&with_tenant(authority.token(), "acme").sign()).await.assert_pass();
@@ -85,7 +85,7 @@ async fn r9068_15_jwt_that_does_not_meet_a_rule_is_refused_with_401() {
 }
 
 #[tokio::test]
-async fn r9068_15_jwt_that_does_not_meet_a_forbidding_rule_is_refused_with_403_without_a_challenge() {
+async fn r9068_15_jwt_that_violates_a_forbidden_rule_is_refused_with_403_without_a_challenge() {
     let rule = || ClaimRule::one_of("tenant", ["acme", "north"]).forbidden();
     let (authority, app) = jwt_app(rule());
 
@@ -96,7 +96,7 @@ async fn r9068_15_jwt_that_does_not_meet_a_forbidding_rule_is_refused_with_403_w
 }
 
 #[tokio::test]
-async fn r9068_15_introspected_token_that_does_not_meet_a_rule_is_refused() {
+async fn r9068_15_introspected_token_that_violates_a_rule_is_refused() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let app = |rule: ClaimRule| {
         let credential = ResourceServerCredential::secret_basic("resource-server", "resource-server-secret");
@@ -109,22 +109,22 @@ async fn r9068_15_introspected_token_that_does_not_meet_a_rule_is_refused() {
                 .unwrap();
         App::new(authority.resource_server_with(validator).build().unwrap().require_token())
     };
-    let good = with_tenant(authority.token(), "acme").audience(RESOURCE).opaque();
-    let bad = with_tenant(authority.token(), CANARY).audience(RESOURCE).opaque();
+    let valid = with_tenant(authority.token(), "acme").audience(RESOURCE).opaque();
+    let invalid = with_tenant(authority.token(), CANARY).audience(RESOURCE).opaque();
 
     for rule in [ClaimRule::equals("tenant", "acme"), ClaimRule::equals("tenant", "acme").forbidden()] {
-        app(rule).present(&good).await.assert_pass();
+        app(rule).present(&valid).await.assert_pass();
     }
     assert_invalid!(
-        app(ClaimRule::equals("tenant", "acme")).present(&bad).await,
+        app(ClaimRule::equals("tenant", "acme")).present(&invalid).await,
         ValidationError::ClaimRule { .. }
     );
-    let answer = app(ClaimRule::equals("tenant", "acme").forbidden()).present(&bad).await;
+    let answer = app(ClaimRule::equals("tenant", "acme").forbidden()).present(&invalid).await;
     assert_forbidden(&answer, "claim \"tenant\" equals \"acme\"");
 }
 
 #[tokio::test]
-async fn r9068_15_rules_of_a_validator_are_checked_once_and_last() {
+async fn r9068_15_validator_rules_are_checked_once_after_all_other_checks() {
     let calls = Arc::new(AtomicUsize::new(0));
     let rule = counting("counts", &calls);
     let (authority, app) = jwt_app(rule);
@@ -142,7 +142,7 @@ async fn r9068_15_rules_of_a_validator_are_checked_once_and_last() {
 }
 
 #[tokio::test]
-async fn r9068_15_rules_of_a_resource_server_are_checked_for_each_request_before_the_scopes() {
+async fn r9068_15_resource_server_rules_are_checked_on_every_request_before_scopes() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
     let calls = Arc::new(AtomicUsize::new(0));
@@ -167,7 +167,7 @@ async fn r9068_15_rules_of_a_resource_server_are_checked_for_each_request_before
         let answer = app.send(request(Method::GET, "/north/orders", &token)).await;
         assert_forbidden(&answer, "tenant of the path");
     }
-    // A token not seen before, and one without scope.
+    // An uncached token without the scope: the rule is checked first.
     assert_forbidden(
         &app.send(request(Method::GET, "/north/orders", &without_scope)).await,
         "tenant of the path",
@@ -177,7 +177,7 @@ async fn r9068_15_rules_of_a_resource_server_are_checked_for_each_request_before
 }
 
 #[tokio::test]
-async fn rules_of_a_resource_server_know_the_request_and_the_time() {
+async fn resource_server_rules_can_use_the_request_and_the_time() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
     let fresh_for_writes =
@@ -212,7 +212,7 @@ async fn rules_of_a_resource_server_know_the_request_and_the_time() {
 }
 
 #[tokio::test]
-async fn each_layer_checks_the_rules_and_anonymous_requests_have_none() {
+async fn each_layer_checks_the_rules_except_for_anonymous_requests() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
     let calls = Arc::new(AtomicUsize::new(0));
@@ -235,11 +235,11 @@ async fn each_layer_checks_the_rules_and_anonymous_requests_have_none() {
 }
 
 #[tokio::test]
-async fn rule_guards_a_validator_of_ones_own() {
-    /// Finds every token good.
-    struct Trusting;
+async fn rules_are_checked_after_a_custom_validator() {
+    /// Accepts every token, with the token itself as its tenant.
+    struct AcceptAll;
 
-    impl TokenValidator for Trusting {
+    impl TokenValidator for AcceptAll {
         async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
             let claims = ClaimsSet::new().with_claim("tenant", &token.expose())?;
             Ok(ValidatedToken::from_trusted_claims(claims))
@@ -247,7 +247,7 @@ async fn rule_guards_a_validator_of_ones_own() {
     }
     let rule = ClaimRule::equals("tenant", "acme");
     let app = |rule: ClaimRule| {
-        App::new(ResourceServer::builder(Trusting).claim_rule(rule).build().unwrap().require_token())
+        App::new(ResourceServer::builder(AcceptAll).claim_rule(rule).build().unwrap().require_token())
     };
 
     app(rule.clone()).present("acme").await.assert_pass();
@@ -256,7 +256,7 @@ async fn rule_guards_a_validator_of_ones_own() {
 }
 
 #[tokio::test]
-async fn grpc_call_that_does_not_meet_a_forbidding_rule_is_denied() {
+async fn grpc_call_that_violates_a_forbidden_rule_is_permission_denied() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
     let rule = ClaimRule::present("tenant").forbidden();
@@ -272,7 +272,7 @@ async fn grpc_call_that_does_not_meet_a_forbidding_rule_is_denied() {
 }
 
 #[test]
-fn rules_that_no_token_can_meet_are_refused_when_a_validator_or_a_resource_server_is_built() {
+fn rules_that_no_token_can_satisfy_are_config_errors() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let rules = || [ClaimRule::present("azp"), ClaimRule::one_of("tenant", Vec::<String>::new())];
     let expected = "claim_rule \"claim \\\"azp\\\" is present\": expected a claim that does not identify the client: those are \

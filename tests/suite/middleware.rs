@@ -1,4 +1,4 @@
-//! The layer as a citizen of tower: readiness, bodies and errors of others, neighbours, and layers inside layers.
+//! Proves that the layer behaves as a tower layer should: readiness, bodies, errors, other layers and nesting.
 
 use std::{
     cell::{Cell, RefCell},
@@ -37,7 +37,7 @@ use crate::support::{
 
 type Incoming = Request<Full<Bytes>>;
 
-fn good(token: &str) -> Incoming {
+fn with_token(token: &str) -> Incoming {
     with_authorization(&format!("Bearer {token}"))
 }
 
@@ -48,26 +48,26 @@ async fn orders<B>(_: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
 mod readiness {
     use super::*;
 
-    /// Answers only when polled ready before; a clone is not ready.
-    struct Strict {
+    /// Panics if it is called without being polled ready first. Clones start out not ready.
+    struct RequiresReady {
         is_ready: bool,
         calls: Arc<AtomicUsize>,
     }
 
-    impl Strict {
+    impl RequiresReady {
         fn new() -> (Self, Arc<AtomicUsize>) {
             let calls = Arc::default();
             (Self { is_ready: false, calls: Arc::clone(&calls) }, calls)
         }
     }
 
-    impl Clone for Strict {
+    impl Clone for RequiresReady {
         fn clone(&self) -> Self {
             Self { is_ready: false, calls: Arc::clone(&self.calls) }
         }
     }
 
-    impl<B> Service<Request<B>> for Strict {
+    impl<B> Service<Request<B>> for RequiresReady {
         type Response = Response<Full<Bytes>>;
         type Error = Infallible;
         type Future = Ready<Result<Self::Response, Infallible>>;
@@ -86,10 +86,10 @@ mod readiness {
     }
 
     #[tokio::test]
-    async fn service_that_is_called_is_the_one_that_was_polled_ready() {
+    async fn inner_service_is_polled_ready_before_each_call() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let resource_server = authority.resource_server(RESOURCE);
-        let (strict, calls) = Strict::new();
+        let (strict, calls) = RequiresReady::new();
         let mut service = ServiceBuilder::new()
             .layer(resource_server.allow_anonymous())
             .layer(resource_server.allow_anonymous())
@@ -97,12 +97,12 @@ mod readiness {
         let token = authority.token().sign();
 
         for (request, status) in [
-            (good(&token), 200), // not seen before
-            (good(&token), 200), // from the cache
-            (plain(), 200),      // anonymous
-            (good("junk"), 401), // refused after validation
-            (good("a b"), 400),  // refused at once
-            (good(&token), 200), // and all is as it was
+            (with_token(&token), 200), // not cached
+            (with_token(&token), 200), // cached
+            (plain(), 200),            // anonymous
+            (with_token("junk"), 401), // refused after validation
+            (with_token("a b"), 400),  // refused before validation
+            (with_token(&token), 200), // cached, after refusals
             (plain(), 200),
         ] {
             let ready = ServiceExt::<Incoming>::ready(&mut service).await.unwrap();
@@ -114,15 +114,15 @@ mod readiness {
     }
 
     #[tokio::test]
-    async fn handle_is_usable_again_before_its_earlier_requests_are_answered() {
+    async fn service_is_ready_again_while_earlier_requests_are_pending() {
         let authority = TestAuthorizationServer::new(ISSUER);
-        let (strict, calls) = Strict::new();
+        let (strict, calls) = RequiresReady::new();
         let mut service = authority.resource_server(RESOURCE).require_token().layer(strict);
         authority.hold(&authority.jwks_uri());
 
         let mut answers: Vec<_> = Vec::new();
         for _ in 0..10 {
-            let request = good(&authority.token().sign());
+            let request = with_token(&authority.token().sign());
             let ready = ServiceExt::<Incoming>::ready(&mut service).await.unwrap();
             let mut answer = Box::pin(ready.call(request));
             assert!(poll_once(&mut answer).await.is_pending());
@@ -136,7 +136,7 @@ mod readiness {
         assert_eq!(calls.load(Ordering::SeqCst), 10);
     }
 
-    /// A validator that answers when it is told to.
+    /// A validator that waits for `answer()`.
     #[derive(Clone)]
     struct Slow(tokio::sync::watch::Sender<bool>);
 
@@ -158,17 +158,17 @@ mod readiness {
     }
 
     #[tokio::test]
-    async fn rhttp_07_request_that_waits_for_a_verdict_holds_no_permit() {
+    async fn rhttp_07_request_in_validation_holds_no_permit() {
         let slow = Slow::new();
         let resource_server = ResourceServer::builder(slow.clone()).build().unwrap();
         let mut service = ServiceBuilder::new()
             .layer(resource_server.allow_anonymous())
             .layer(ConcurrencyLimitLayer::new(1))
             .service_fn(orders::<Full<Bytes>>);
-        let mut waiting = Box::pin(service.ready().await.unwrap().call(good("token")));
+        let mut waiting = Box::pin(service.ready().await.unwrap().call(with_token("token")));
         assert!(poll_once(&mut waiting).await.is_pending());
 
-        // By the same handle, and by another.
+        // Through the same service, and through a clone.
         let answer = soon(service.ready()).await.unwrap().call(plain()).await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
         assert_eq!(soon(service.clone().oneshot(plain())).await.unwrap().status(), StatusCode::OK);
@@ -179,7 +179,7 @@ mod readiness {
     }
 
     #[tokio::test]
-    async fn rhttp_07_request_that_was_never_polled_holds_no_permit() {
+    async fn rhttp_07_request_that_is_never_polled_holds_no_permit() {
         let slow = Slow::new();
         let resource_server = ResourceServer::builder(slow).build().unwrap();
         let mut service = ServiceBuilder::new()
@@ -187,7 +187,7 @@ mod readiness {
             .layer(ConcurrencyLimitLayer::new(1))
             .service_fn(orders::<Full<Bytes>>);
 
-        let waiting = service.ready().await.unwrap().call(good("token"));
+        let waiting = service.ready().await.unwrap().call(with_token("token"));
 
         assert_eq!(soon(service.clone().oneshot(plain())).await.unwrap().status(), StatusCode::OK);
         drop(waiting);
@@ -198,15 +198,17 @@ mod readiness {
         let authority = TestAuthorizationServer::new(ISSUER);
         let resource_server = authority.resource_server(RESOURCE);
         let token = authority.token().scope("orders:read").sign();
-        let hot = authority.token().sign();
-        for request in [plain(), good("a b"), good("junk"), good(&hot), good(&hot)] {
+        let cached = authority.token().sign();
+        for request in
+            [plain(), with_token("a b"), with_token("junk"), with_token(&cached), with_token(&cached)]
+        {
             let mut service = ServiceBuilder::new()
                 .layer(resource_server.require_scopes(READ))
                 .layer(ConcurrencyLimitLayer::new(1))
                 .service_fn(orders::<Full<Bytes>>);
             let refused = service.ready().await.unwrap().call(request);
 
-            let other = soon(service.clone().oneshot(good(&token))).await.unwrap();
+            let other = soon(service.clone().oneshot(with_token(&token))).await.unwrap();
 
             assert_eq!(other.status(), StatusCode::OK);
             assert!(refused.await.unwrap().status().is_client_error());
@@ -214,7 +216,7 @@ mod readiness {
     }
 
     #[tokio::test]
-    async fn cancelled_request_gives_its_permit_back() {
+    async fn cancelled_request_returns_its_permit() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let resource_server = authority.resource_server(RESOURCE);
         let entered = Arc::new(AtomicUsize::new(0));
@@ -234,7 +236,7 @@ mod readiness {
             .layer(resource_server.require_token())
             .layer(ConcurrencyLimitLayer::new(1))
             .service(inner);
-        let present = || tokio::spawn(service.clone().oneshot(good(&authority.token().sign())));
+        let present = || tokio::spawn(service.clone().oneshot(with_token(&authority.token().sign())));
         let (inside, queued, last) = (present(), present(), present());
         until(|| entered.load(Ordering::SeqCst) == 1).await;
         settle().await;
@@ -248,7 +250,7 @@ mod readiness {
 
     type Stack = BoxCloneSyncService<Incoming, StatusCode, BoxError>;
 
-    /// Stacks of one resource server with one permit, with and without buffers, in every order that makes sense.
+    /// Returns services with the layer, limits of one permit and buffers, in every sensible order.
     fn stacks(resource_server: &ResourceServer) -> Vec<(&'static str, Stack)> {
         fn boxed<S, R>(service: S) -> Stack
         where
@@ -271,29 +273,29 @@ mod readiness {
             ("buffer inside", boxed(builder().layer(layer()).layer(buffer()).service(inner()))),
             ("buffer outside", boxed(builder().layer(buffer()).layer(layer()).service(inner()))),
             (
-                "a buffer over a limit inside",
+                "buffer around limit inside",
                 boxed(builder().layer(layer()).layer(buffer()).layer(limit()).service(inner())),
             ),
             (
-                "a limit over a buffer inside",
+                "limit around buffer inside",
                 boxed(builder().layer(layer()).layer(limit()).layer(buffer()).service(inner())),
             ),
             (
-                "a buffer outside, a limit inside",
+                "buffer outside, limit inside",
                 boxed(builder().layer(buffer()).layer(layer()).layer(limit()).service(inner())),
             ),
             (
-                "buffers outside and inside, a limit inside",
+                "buffers outside and inside, limit inside",
                 boxed(
                     builder().layer(buffer()).layer(layer()).layer(buffer()).layer(limit()).service(inner()),
                 ),
             ),
             (
-                "two layers with a limit between them and one inside",
+                "two layers, limits between and inside",
                 boxed(builder().layer(layer()).layer(limit()).layer(layer()).layer(limit()).service(inner())),
             ),
             (
-                "all of it",
+                "everything combined",
                 boxed(
                     builder()
                         .layer(buffer())
@@ -309,19 +311,19 @@ mod readiness {
     }
 
     #[tokio::test]
-    async fn new_and_cached_and_bad_tokens_do_not_deadlock_over_one_permit() {
+    async fn new_cached_and_invalid_tokens_do_not_deadlock_with_one_permit() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let names: Vec<_> =
             stacks(&authority.resource_server(RESOURCE)).into_iter().map(|(name, _)| name).collect();
         for (index, name) in names.into_iter().enumerate() {
             let resource_server = authority.resource_server(RESOURCE);
             let (_, stack) = stacks(&resource_server).swap_remove(index);
-            let hot = authority.token().sign();
+            let cached = authority.token().sign();
             let requests = (0..300).map(|number| match number % 4 {
                 0 => (plain(), 401),
-                1 => (good(&hot), 200),
-                2 => (good(&format!("junk-{number}")), 401),
-                _ => (good(&authority.token().sign()), 200),
+                1 => (with_token(&cached), 200),
+                2 => (with_token(&format!("junk-{number}")), 401),
+                _ => (with_token(&authority.token().sign()), 200),
             });
 
             let answers: Vec<_> = requests
@@ -335,15 +337,15 @@ mod readiness {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn new_and_cached_tokens_do_not_deadlock_on_several_threads() {
+    async fn new_and_cached_tokens_do_not_deadlock_with_several_threads() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let resource_server = authority.resource_server(RESOURCE);
         for (name, stack) in stacks(&resource_server) {
-            let hot = authority.token().sign();
+            let cached = authority.token().sign();
             let answers: Vec<_> = (0..200)
                 .map(|number| {
-                    let token = if number % 2 == 0 { hot.clone() } else { authority.token().sign() };
-                    tokio::spawn(stack.clone().oneshot(good(&token)))
+                    let token = if number % 2 == 0 { cached.clone() } else { authority.token().sign() };
+                    tokio::spawn(stack.clone().oneshot(with_token(&token)))
                 })
                 .collect();
 
@@ -354,7 +356,7 @@ mod readiness {
     }
 
     #[tokio::test]
-    async fn hanging_validations_do_not_block_other_requests_of_a_buffer() {
+    async fn hanging_validations_do_not_block_other_requests_in_a_buffer() {
         let slow = Slow::new();
         let resource_server = ResourceServer::builder(slow.clone()).build().unwrap();
         let service = ServiceBuilder::new()
@@ -363,7 +365,7 @@ mod readiness {
             .layer(ConcurrencyLimitLayer::new(1))
             .service_fn(orders::<Full<Bytes>>);
         let waiting: Vec<_> = (0..100)
-            .map(|number| tokio::spawn(service.clone().oneshot(good(&format!("token-{number}")))))
+            .map(|number| tokio::spawn(service.clone().oneshot(with_token(&format!("token-{number}")))))
             .collect();
         settle().await;
 
@@ -376,7 +378,7 @@ mod readiness {
         }
     }
 
-    /// Fails to become ready from the given poll on; clones share the count.
+    /// Is ready for the first `from` polls and then fails. Clones share the number of polls.
     #[derive(Clone)]
     struct Failing {
         polls: Arc<AtomicUsize>,
@@ -403,13 +405,13 @@ mod readiness {
         let authority = TestAuthorizationServer::new(ISSUER);
         let resource_server = authority.resource_server(RESOURCE);
         let token = authority.token().sign();
-        // Broken from the start; when polled after validation; when polled for a hot token; in the call itself.
+        // A new token is validated between two polls of the inner service (rows 1 to 3), a cached token after one poll.
         for (from, request, error) in [
-            (0, good(&token), "broken"),
-            (1, good(&token), "broken"),
-            (2, good(&authority.token().sign()), "failed"),
-            (0, good(&token), "broken"),
-            (1, good(&token), "failed"),
+            (0, with_token(&token), "broken"),
+            (1, with_token(&token), "broken"),
+            (2, with_token(&authority.token().sign()), "failed"),
+            (0, with_token(&token), "broken"),
+            (1, with_token(&token), "failed"),
         ] {
             let inner = Failing { polls: Arc::default(), from };
             let service = resource_server.require_token().layer(inner);
@@ -419,13 +421,13 @@ mod readiness {
     }
 
     #[tokio::test]
-    async fn refused_request_does_not_poll_a_broken_service_again() {
+    async fn refused_request_does_not_poll_the_inner_service_again() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let polls = Arc::<AtomicUsize>::default();
         let inner = Failing { polls: Arc::clone(&polls), from: 1 };
         let service = authority.resource_server(RESOURCE).require_token().layer(inner);
 
-        let response = service.oneshot(good("junk")).await.unwrap();
+        let response = service.oneshot(with_token("junk")).await.unwrap();
 
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         assert_eq!(polls.load(Ordering::SeqCst), 1);
@@ -436,7 +438,7 @@ mod types {
     use super::*;
 
     #[tokio::test]
-    async fn services_bodies_and_futures_that_are_not_send_work() {
+    async fn services_bodies_and_futures_need_not_be_send() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let seen = Rc::new(RefCell::new(Vec::new()));
         let inner = {
@@ -453,7 +455,7 @@ mod types {
         };
         let service = authority.resource_server(RESOURCE).require_token().layer(inner);
 
-        let request = good(&authority.token().sign()).map(|_| Rc::from("body"));
+        let request = with_token(&authority.token().sign()).map(|_| Rc::from("body"));
         let response = service.oneshot(request).await.unwrap();
 
         assert_eq!(response.status(), StatusCode::OK);
@@ -461,7 +463,7 @@ mod types {
     }
 
     #[tokio::test]
-    async fn services_and_bodies_that_borrow_work() {
+    async fn services_and_bodies_may_borrow() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let calls = Cell::new(0);
         let text = String::from("borrowed");
@@ -472,20 +474,20 @@ mod types {
         });
         let service = authority.resource_server(RESOURCE).require_token().layer(inner);
 
-        let request = good(&authority.token().sign()).map(|_| text.as_str());
+        let request = with_token(&authority.token().sign()).map(|_| text.as_str());
         service.oneshot(request).await.unwrap();
 
         assert_eq!(calls.get(), 1);
     }
 
     #[tokio::test]
-    async fn services_with_unmovable_futures_work() {
+    async fn futures_of_the_inner_service_need_not_be_unpin() {
         #[derive(Clone)]
-        struct Immovable;
+        struct PinnedService;
 
-        struct Answer(PhantomPinned);
+        struct PinnedFuture(PhantomPinned);
 
-        impl Future for Answer {
+        impl Future for PinnedFuture {
             type Output = Result<Response<()>, Infallible>;
 
             fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
@@ -493,24 +495,24 @@ mod types {
             }
         }
 
-        impl<B> Service<Request<B>> for Immovable {
+        impl<B> Service<Request<B>> for PinnedService {
             type Response = Response<()>;
             type Error = Infallible;
-            type Future = Answer;
+            type Future = PinnedFuture;
 
             fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
                 Poll::Ready(Ok(()))
             }
 
-            fn call(&mut self, _: Request<B>) -> Answer {
-                Answer(PhantomPinned)
+            fn call(&mut self, _: Request<B>) -> PinnedFuture {
+                PinnedFuture(PhantomPinned)
             }
         }
 
         let authority = TestAuthorizationServer::new(ISSUER);
-        let service = authority.resource_server(RESOURCE).require_token().layer(Immovable);
+        let service = authority.resource_server(RESOURCE).require_token().layer(PinnedService);
 
-        let response = service.oneshot(good(&authority.token().sign())).await.unwrap();
+        let response = service.oneshot(with_token(&authority.token().sign())).await.unwrap();
 
         assert_eq!(response.status(), StatusCode::OK);
     }
@@ -528,7 +530,7 @@ mod types {
         is_send(&service.call(plain()));
     }
 
-    /// Data that is not `Bytes`.
+    /// Body data of a type other than `Bytes`.
     #[derive(Debug)]
     struct Chunk(Vec<u8>, usize);
 
@@ -552,7 +554,7 @@ mod types {
         }
     }
 
-    /// Two chunks and trailers.
+    /// A body of two chunks, trailers and an error.
     #[derive(Debug, Default)]
     struct Chunks(u8);
 
@@ -572,7 +574,7 @@ mod types {
                     http::header::ETAG,
                     "\"x\"".parse().unwrap(),
                 )])))),
-                4 => Some(Err("cut off")),
+                4 => Some(Err("connection lost")),
                 _ => None,
             })
         }
@@ -587,12 +589,12 @@ mod types {
     }
 
     #[tokio::test]
-    async fn response_body_of_any_data_type_passes_frame_by_frame() {
+    async fn response_body_is_passed_on_frame_by_frame() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let inner = service_fn(|_: Incoming| async { Ok::<_, Infallible>(Response::new(Chunks::default())) });
         let service = authority.resource_server(RESOURCE).require_token().layer(inner);
 
-        let response = service.oneshot(good(&authority.token().sign())).await.unwrap();
+        let response = service.oneshot(with_token(&authority.token().sign())).await.unwrap();
 
         let mut body = response.into_body();
         assert_eq!(body.size_hint().exact(), Some(6));
@@ -600,13 +602,13 @@ mod types {
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().chunk(), b"or");
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().chunk(), b"ders");
         assert_eq!(body.frame().await.unwrap().unwrap().into_trailers().unwrap()["etag"], "\"x\"");
-        assert_eq!(body.frame().await.unwrap().unwrap_err(), "cut off");
+        assert_eq!(body.frame().await.unwrap().unwrap_err(), "connection lost");
         assert!(body.frame().await.is_none());
         assert!(body.is_end_stream());
     }
 
     #[tokio::test]
-    async fn refusal_body_has_the_data_type_of_the_service() {
+    async fn refusal_body_has_the_data_type_of_the_inner_service() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let inner = service_fn(|_: Incoming| async { Ok::<_, Infallible>(Response::new(Chunks::default())) });
         let service = authority.resource_server(RESOURCE).require_token().layer(inner);
@@ -622,12 +624,12 @@ mod types {
     }
 
     #[tokio::test]
-    async fn refusal_does_not_touch_the_request_body() {
+    async fn refusal_does_not_read_the_request_body() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let service =
             authority.resource_server(RESOURCE).require_token().layer(service_fn(orders::<UnreadBody>));
 
-        for request in [plain(), good("junk")] {
+        for request in [plain(), with_token("junk")] {
             let response = service.clone().oneshot(request.map(|_| UnreadBody)).await.unwrap();
 
             assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
@@ -635,7 +637,7 @@ mod types {
     }
 }
 
-mod neighbours {
+mod other_layers {
     use super::*;
 
     #[tokio::test]
@@ -651,7 +653,7 @@ mod neighbours {
             .layer(timeout())
             .service_fn(orders::<Full<Bytes>>);
 
-        let passed = service.clone().oneshot(good(&authority.token().sign())).await.unwrap();
+        let passed = service.clone().oneshot(with_token(&authority.token().sign())).await.unwrap();
         let refused = service.oneshot(plain()).await.unwrap();
 
         assert_eq!(passed.status(), StatusCode::OK);
@@ -669,7 +671,7 @@ mod neighbours {
             .layer(TraceLayer::new_for_http())
             .service_fn(orders::<Full<Bytes>>);
 
-        let passed = service.clone().oneshot(good(&authority.token().sign())).await.unwrap();
+        let passed = service.clone().oneshot(with_token(&authority.token().sign())).await.unwrap();
         let refused = service.oneshot(plain()).await.unwrap();
 
         assert_eq!(passed.into_body().collect().await.unwrap().to_bytes(), "orders");
@@ -686,7 +688,7 @@ mod neighbours {
     }
 
     #[tokio::test]
-    async fn cors_layer_outside_answers_the_preflight() {
+    async fn outer_cors_layer_answers_the_preflight() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let service = ServiceBuilder::new()
             .layer(CorsLayer::permissive())
@@ -711,19 +713,19 @@ mod neighbours {
                 .layer(resource_server.require_token())
                 .layer(CorsLayer::permissive())
                 .service_fn(|_: Incoming| async {
-                    Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"from the service"))))
+                    Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"inner service"))))
                 });
 
             let response = service.oneshot(preflight()).await.unwrap();
 
             assert_eq!(response.status(), status);
             let body = response.into_body().collect().await.unwrap().to_bytes();
-            assert_ne!(body, "from the service");
+            assert_ne!(body, "inner service");
         }
     }
 
     #[tokio::test]
-    async fn outer_timeout_ends_the_request_but_not_the_fetch() {
+    async fn outer_timeout_does_not_cancel_the_key_fetch() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_millis(50));
         let service = ServiceBuilder::new()
@@ -731,12 +733,12 @@ mod neighbours {
             .layer(authority.resource_server(RESOURCE).require_token())
             .service_fn(orders::<Full<Bytes>>);
         authority.hold(&authority.jwks_uri());
-        let answer = service.clone().oneshot(good(&authority.token().sign())).await.unwrap();
+        let answer = service.clone().oneshot(with_token(&authority.token().sign())).await.unwrap();
         assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
         authority.release(&authority.jwks_uri());
         settle().await;
 
-        let answer = service.oneshot(good(&authority.token().sign())).await.unwrap();
+        let answer = service.oneshot(with_token(&authority.token().sign())).await.unwrap();
 
         assert_eq!(answer.status(), StatusCode::OK);
         assert_eq!(authority.key_fetches(), 1);
@@ -805,7 +807,7 @@ mod over_a_socket {
         assert_eq!(passed.text().await.unwrap(), "orders");
     }
 
-    /// Reads one response with a length from a connection that stays open.
+    /// Reads one response with a `content-length` and returns its head in lower case.
     async fn read_response(stream: &mut TcpStream) -> String {
         let mut text = Vec::new();
         while !text.ends_with(b"\r\n\r\n") {
@@ -819,7 +821,7 @@ mod over_a_socket {
     }
 
     #[tokio::test]
-    async fn refusal_leaves_the_connection_usable() {
+    async fn connection_stays_usable_after_a_refusal() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let mut stream = TcpStream::connect(serve(&authority).await).await.unwrap();
         let token = authority.token().sign();
@@ -845,7 +847,7 @@ mod over_a_socket {
         let authority = TestAuthorizationServer::new(ISSUER);
         let mut stream = TcpStream::connect(serve(&authority).await).await.unwrap();
 
-        let head = "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 1073741824\r\n\r\nthe first of a gigabyte";
+        let head = "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 1073741824\r\n\r\nfirst bytes of 1 GiB";
         stream.write_all(head.as_bytes()).await.unwrap();
         let head = read_response(&mut stream).await;
 
@@ -853,18 +855,18 @@ mod over_a_socket {
     }
 }
 
-mod layers_inside_layers {
+mod nested_layers {
     use super::*;
 
-    /// Counts, and vouches for everything with these scopes.
+    /// Accepts every token except `bad`, with this subject and these scopes, and counts the calls.
     #[derive(Clone)]
-    struct Vouching {
+    struct AcceptAll {
         subject: &'static str,
         scopes: &'static str,
         calls: Arc<AtomicUsize>,
     }
 
-    impl TokenValidator for Vouching {
+    impl TokenValidator for AcceptAll {
         async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
             self.calls.fetch_add(1, Ordering::SeqCst);
             match token.expose() {
@@ -876,12 +878,12 @@ mod layers_inside_layers {
         }
     }
 
-    fn vouching(subject: &'static str, scopes: &'static str) -> (Vouching, Arc<AtomicUsize>) {
+    fn accept_all(subject: &'static str, scopes: &'static str) -> (AcceptAll, Arc<AtomicUsize>) {
         let calls = Arc::default();
-        (Vouching { subject, scopes, calls: Arc::clone(&calls) }, calls)
+        (AcceptAll { subject, scopes, calls: Arc::clone(&calls) }, calls)
     }
 
-    /// What reached the innermost service: subject, and the credentials.
+    /// Subject and `Authorization` field of each request that reached the innermost service.
     type Seen = Arc<Mutex<Vec<(Option<String>, Option<http::HeaderValue>)>>>;
 
     fn recording() -> (
@@ -907,7 +909,7 @@ mod layers_inside_layers {
 
     #[tokio::test]
     async fn nested_layers_of_one_resource_server_validate_once() {
-        let (validator, calls) = vouching("alice", "orders:read orders:write");
+        let (validator, calls) = accept_all("alice", "orders:read orders:write");
         let resource_server = ResourceServer::builder(validator).build().unwrap();
         let (inner, seen) = recording();
         let service = ServiceBuilder::new()
@@ -917,7 +919,7 @@ mod layers_inside_layers {
             .layer(resource_server.clone().require_scopes(WRITE))
             .service(inner);
 
-        let response = service.oneshot(good("token")).await.unwrap();
+        let response = service.oneshot(with_token("token")).await.unwrap();
 
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(calls.load(Ordering::SeqCst), 1);
@@ -925,9 +927,9 @@ mod layers_inside_layers {
     }
 
     #[tokio::test]
-    async fn challenge_403_names_the_scopes_of_all_guards_outermost_first() {
+    async fn challenge_of_a_403_names_the_scopes_of_all_guards_outermost_first() {
         const ADMIN: tower_bearer::Scope = tower_bearer::Scope::from_static("admin");
-        let (validator, _) = vouching("alice", "orders:read orders:write");
+        let (validator, _) = accept_all("alice", "orders:read orders:write");
         let resource_server = ResourceServer::builder(validator).build().unwrap();
         let service = ServiceBuilder::new()
             .layer(resource_server.require_scopes(WRITE))
@@ -936,7 +938,7 @@ mod layers_inside_layers {
             .layer(resource_server.require_scopes(ScopeRequirement::any([ADMIN, READ]).and(ADMIN)))
             .service_fn(orders::<Full<Bytes>>);
 
-        let response = service.oneshot(good("token")).await.unwrap();
+        let response = service.oneshot(with_token("token")).await.unwrap();
 
         assert_eq!(response.status(), StatusCode::FORBIDDEN);
         let expected = bearer().error("insufficient_scope").scope("orders:write orders:read admin");
@@ -944,22 +946,22 @@ mod layers_inside_layers {
     }
 
     #[tokio::test]
-    async fn token_without_the_scope_of_the_outer_guard_never_reaches_the_inner_one() {
-        let (validator, _) = vouching("alice", "orders:write");
+    async fn token_without_the_scope_of_the_outer_guard_does_not_reach_the_inner_one() {
+        let (validator, _) = accept_all("alice", "orders:write");
         let resource_server = ResourceServer::builder(validator).build().unwrap();
         let service = ServiceBuilder::new()
             .layer(resource_server.require_scopes(READ))
             .layer(resource_server.require_scopes(WRITE))
             .service_fn(orders::<Full<Bytes>>);
 
-        let response = service.oneshot(good("token")).await.unwrap();
+        let response = service.oneshot(with_token("token")).await.unwrap();
 
         assert_eq!(challenges(&response), [bearer().error("insufficient_scope").scope("orders:read")]);
     }
 
     #[tokio::test]
-    async fn guard_inside_an_optional_layer_asks_anonymous_callers_for_a_token() {
-        let (validator, _) = vouching("alice", "orders:read");
+    async fn guard_inside_an_optional_layer_refuses_anonymous_requests() {
+        let (validator, _) = accept_all("alice", "orders:read");
         let resource_server = ResourceServer::builder(validator).build().unwrap();
         let service = ServiceBuilder::new()
             .layer(resource_server.allow_anonymous())
@@ -967,15 +969,15 @@ mod layers_inside_layers {
             .service_fn(orders::<Full<Bytes>>);
 
         let refused = service.clone().oneshot(plain()).await.unwrap();
-        let passed = service.oneshot(good("token")).await.unwrap();
+        let passed = service.oneshot(with_token("token")).await.unwrap();
 
         assert_eq!(challenges(&refused), [bearer().scope("orders:read")]);
         assert_eq!(passed.status(), StatusCode::OK);
     }
 
     #[tokio::test]
-    async fn challenge_401_names_the_scopes_of_the_outermost_layer() {
-        let (validator, _) = vouching("alice", "orders:read");
+    async fn challenge_of_a_401_names_the_scopes_of_the_outermost_layer() {
+        let (validator, _) = accept_all("alice", "orders:read");
         let resource_server = ResourceServer::builder(validator).baseline_scopes([READ]).build().unwrap();
         let service = ServiceBuilder::new()
             .layer(resource_server.require_token())
@@ -988,15 +990,15 @@ mod layers_inside_layers {
     }
 
     #[tokio::test]
-    async fn another_resource_server_inside_finds_no_credentials() {
-        let (outer, _) = vouching("outer", "");
-        let (inner, calls) = vouching("inner", "");
+    async fn inner_resource_server_finds_no_credentials() {
+        let (outer, _) = accept_all("outer", "");
+        let (inner, calls) = accept_all("inner", "");
         let service = ServiceBuilder::new()
             .layer(ResourceServer::builder(outer).build().unwrap().require_token())
             .layer(ResourceServer::builder(inner).build().unwrap().require_token())
             .service_fn(orders::<Full<Bytes>>);
 
-        let response = service.oneshot(good("token")).await.unwrap();
+        let response = service.oneshot(with_token("token")).await.unwrap();
 
         assert_eq!((response.status(), challenges(&response).len()), (StatusCode::UNAUTHORIZED, 1));
         assert_eq!(challenges(&response), [bearer()]);
@@ -1004,9 +1006,9 @@ mod layers_inside_layers {
     }
 
     #[tokio::test]
-    async fn another_resource_server_inside_validates_a_credential_that_is_forwarded() {
-        let (outer, outer_calls) = vouching("outer", "");
-        let (inner, inner_calls) = vouching("inner", "");
+    async fn inner_resource_server_validates_forwarded_credentials() {
+        let (outer, outer_calls) = accept_all("outer", "");
+        let (inner, inner_calls) = accept_all("inner", "");
         let (recorder, seen) = recording();
         let service = ServiceBuilder::new()
             .layer(
@@ -1019,7 +1021,7 @@ mod layers_inside_layers {
             .layer(ResourceServer::builder(inner).build().unwrap().require_token())
             .service(recorder);
 
-        let response = service.oneshot(good("token")).await.unwrap();
+        let response = service.oneshot(with_token("token")).await.unwrap();
 
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!([&outer_calls, &inner_calls].map(|calls| calls.load(Ordering::SeqCst)), [1, 1]);
@@ -1027,19 +1029,19 @@ mod layers_inside_layers {
     }
 
     #[tokio::test]
-    async fn token_accepted_by_another_resource_server_is_validated_again() {
-        let (outer, _) = vouching("outer", "orders:read");
-        let (inner, _) = vouching("inner", "");
+    async fn token_validated_by_an_outer_resource_server_is_not_visible_to_the_inner_one() {
+        let (outer, _) = accept_all("outer", "orders:read");
+        let (inner, _) = accept_all("inner", "");
         let outer = ResourceServer::builder(outer).build().unwrap();
         let inner = ResourceServer::builder(inner).build().unwrap();
         let (recorder, seen) = recording();
 
-        // The inner one lets anonymous callers pass: to it this is one.
+        // The credentials were removed, so for the inner resource server the request is anonymous.
         let service = ServiceBuilder::new()
             .layer(outer.require_token())
             .layer(inner.allow_anonymous())
             .service(recorder);
-        service.oneshot(good("token")).await.unwrap();
+        service.oneshot(with_token("token")).await.unwrap();
 
         assert_eq!(*seen.lock().unwrap(), [(None, None)]);
     }
@@ -1055,7 +1057,7 @@ mod optional {
     }
 
     #[tokio::test]
-    async fn no_credentials_pass_anonymously() {
+    async fn request_without_credentials_passes_anonymously() {
         let (_authority, app) = app();
 
         app.send(plain()).await.assert_pass();
@@ -1074,7 +1076,7 @@ mod optional {
     }
 
     #[tokio::test]
-    async fn good_token_passes_with_its_claims() {
+    async fn valid_token_passes_with_its_claims() {
         let (authority, app) = app();
 
         app.present(&authority.token().sign()).await.assert_pass();
@@ -1084,7 +1086,7 @@ mod optional {
     }
 
     #[tokio::test]
-    async fn bad_credentials_are_refused() {
+    async fn invalid_credentials_are_refused() {
         let (authority, app) = app();
 
         app.present("junk").await.assert_invalid_token();
@@ -1098,7 +1100,7 @@ mod optional {
     }
 
     #[tokio::test]
-    async fn outage_does_not_make_a_caller_anonymous() {
+    async fn outage_does_not_make_a_request_anonymous() {
         let (authority, app) = app();
         authority.go_down();
 
@@ -1106,7 +1108,7 @@ mod optional {
     }
 }
 
-mod the_credential {
+mod credentials {
     use super::*;
 
     fn app(forward: bool) -> (TestAuthorizationServer, App) {
@@ -1118,7 +1120,7 @@ mod the_credential {
     }
 
     #[tokio::test]
-    async fn credential_is_removed_for_new_and_cached_tokens() {
+    async fn credentials_are_removed_for_new_and_cached_tokens() {
         let (authority, app) = app(false);
         let token = authority.token().sign();
 
@@ -1130,7 +1132,7 @@ mod the_credential {
     }
 
     #[tokio::test]
-    async fn forwarded_credential_is_marked_sensitive() {
+    async fn forwarded_credentials_are_marked_sensitive() {
         let (authority, app) = app(true);
         let token = authority.token().sign();
 
@@ -1145,13 +1147,13 @@ mod the_credential {
     }
 
     #[tokio::test]
-    async fn credential_is_not_in_debug_of_the_middleware() {
+    async fn debug_output_of_the_middleware_does_not_show_the_token() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let layer = authority.resource_server(RESOURCE).require_token();
         let mut service = layer.layer(service_fn(orders::<Empty<Bytes>>));
         let token = authority.token().sign();
 
-        let response = service.call(good(&token).map(|_| Empty::new()));
+        let response = service.call(with_token(&token).map(|_| Empty::new()));
 
         let shown = format!("{layer:?} {:?} {response:?}", layer.layer(()));
         assert!(!shown.contains(&token), "{shown}");
@@ -1174,7 +1176,7 @@ mod order_of_checks {
         let authority = TestAuthorizationServer::new(ISSUER);
         let app = App::new(authority.resource_server(RESOURCE).require_scopes(READ));
         app.present(&authority.token().sign()).await.assert_insufficient_scope("orders:read");
-        // Bad in every respect, and repaired from the first check to the last.
+        // The token starts invalid in every respect and is then corrected one check at a time.
         let mut token = authority
             .token()
             .header("typ", "JWT")
@@ -1199,7 +1201,7 @@ mod order_of_checks {
             token = step(token);
             let signed = match index {
                 ..3 => token.clone().sign(),
-                // The kit signs where no signature is given.
+                // `raw_header` and `raw_payload` remove the invalid signature, so that the token is signed.
                 _ => resign(&authority, &token),
             };
             refusals.push(name(&app.present(&signed).await));

@@ -1,4 +1,4 @@
-//! Several validators behind one layer: which of them gets a token, and that no other one does.
+//! Proves that a `RoutingValidator` passes each token to exactly one validator.
 
 use std::{
     collections::HashMap,
@@ -23,8 +23,8 @@ const OPAQUE: &str = "https://opaque.example";
 /// The audience of the second issuer's tokens.
 const ALIAS: &str = "https://partner.example/orders";
 
-/// Three authorization servers: two for JWTs, each with an algorithm and an audience of its own, and one that is asked
-/// about everything else.
+/// Three authorization servers: two issue JWTs, each with its own algorithm and audience. The third introspects all
+/// other tokens.
 struct Servers {
     one: TestAuthorizationServer,
     other: TestAuthorizationServer,
@@ -55,8 +55,8 @@ impl Servers {
         App::new(self.one.resource_server_with(self.all()).build().unwrap().require_token())
     }
 
-    /// How many keys were fetched from each issuer of JWTs, and how many tokens the third was asked about.
-    fn asked(&self) -> [usize; 3] {
+    /// Returns the key fetches of both JWT issuers and the introspections of the third server.
+    fn requests(&self) -> [usize; 3] {
         [self.one.key_fetches(), self.other.key_fetches(), self.opaque.introspections()]
     }
 }
@@ -69,15 +69,15 @@ mod by_issuer {
     use super::*;
 
     #[tokio::test]
-    async fn each_jwt_is_validated_with_the_keys_and_the_audience_of_its_issuer() {
+    async fn each_jwt_is_validated_with_the_keys_and_audience_of_its_issuer() {
         let servers = Servers::new();
         let app = servers.app();
 
         app.present(&servers.one.token().subject("one").sign()).await.assert_pass();
-        assert_eq!((subject(&app), servers.asked()), ("one".to_owned(), [1, 0, 0]));
+        assert_eq!((subject(&app), servers.requests()), ("one".to_owned(), [1, 0, 0]));
         app.present(&servers.other.token().subject("other").sign()).await.assert_pass();
 
-        assert_eq!((subject(&app), servers.asked()), ("other".to_owned(), [1, 1, 0]));
+        assert_eq!((subject(&app), servers.requests()), ("other".to_owned(), [1, 1, 0]));
     }
 
     #[tokio::test]
@@ -97,7 +97,7 @@ mod by_issuer {
     async fn r8725_20_each_issuer_has_its_own_algorithms() {
         let servers = Servers::new();
         let app = servers.app();
-        // The key is published, and the other issuer's algorithm is fine over there.
+        // The issuer publishes a key for an algorithm that is accepted only from the other issuer.
         let key = SigningKey::generate("extra", Algorithm::EdDSA);
         servers.one.publish_keys([servers.one.keys()[0].clone(), key.clone()]);
 
@@ -109,21 +109,21 @@ mod by_issuer {
     }
 
     #[tokio::test]
-    async fn r8725_10_key_of_one_issuer_does_not_sign_for_another() {
+    async fn r8725_10_key_of_one_issuer_does_not_verify_tokens_of_another() {
         let servers = Servers::new();
         let app =
             App::new(ResourceServer::builder(same_algorithm(&servers)).build().unwrap().require_token());
         let key = servers.one.keys()[0].clone();
         app.present(&servers.one.token().sign()).await.assert_pass();
 
-        // Signed by the one, in the name of the other.
+        // Names the second issuer, but is signed with the first issuer's key.
         let answer = app.present(&servers.other.token().audience(RESOURCE).key(&key).sign()).await;
 
         answer.assert_invalid_token();
         assert_reason!(answer, ValidationError::BadSignature);
     }
 
-    /// Two issuers with the same algorithm, and with one `kid` for two keys.
+    /// Routes to two issuers with the same algorithm and with different keys under the same `kid`.
     fn same_algorithm(servers: &Servers) -> RoutingValidator {
         let clock = servers.one.clock().clone();
         servers.other.publish_keys([SigningKey::generate("key-2", Algorithm::ES256)]);
@@ -134,7 +134,7 @@ mod by_issuer {
     }
 
     #[tokio::test]
-    async fn same_kid_at_two_issuers_means_two_keys() {
+    async fn same_kid_at_two_issuers_is_two_different_keys() {
         let servers = Servers::new();
         let app =
             App::new(ResourceServer::builder(same_algorithm(&servers)).build().unwrap().require_token());
@@ -153,26 +153,26 @@ mod by_issuer {
     }
 
     #[tokio::test]
-    async fn token_that_names_two_issuers_goes_to_neither() {
+    async fn token_with_two_issuers_is_passed_to_no_validator() {
         let servers = Servers::new();
         let app =
             App::new(servers.one.resource_server_with(servers.jwt_only()).build().unwrap().require_token());
         let claims = serde_json::to_string(servers.one.token().claims()).unwrap();
 
-        for twice in [
+        for duplicate in [
             claims.replacen('{', &format!(r#"{{"iss":"{OTHER}","#), 1),
             claims.replacen('{', &format!(r#"{{"\u0069ss":"{OTHER}","#), 1),
         ] {
-            let answer = app.present(&servers.one.token().raw_payload(twice).sign()).await;
+            let answer = app.present(&servers.one.token().raw_payload(duplicate).sign()).await;
 
             answer.assert_invalid_token();
             assert_reason!(answer, ValidationError::UnknownIssuer { found: None, .. });
         }
-        assert_eq!(servers.asked(), [0, 0, 0]);
+        assert_eq!(servers.requests(), [0, 0, 0]);
     }
 
     #[tokio::test]
-    async fn lookalike_issuer_is_not_the_configured_issuer() {
+    async fn similar_issuer_is_not_the_configured_issuer() {
         let servers = Servers::new();
         let app =
             App::new(servers.one.resource_server_with(servers.jwt_only()).build().unwrap().require_token());
@@ -191,11 +191,11 @@ mod by_issuer {
             answer.assert_invalid_token();
             assert_reason!(answer, ValidationError::UnknownIssuer { .. });
         }
-        assert_eq!(servers.asked(), [0, 0, 0]);
+        assert_eq!(servers.requests(), [0, 0, 0]);
     }
 
     #[tokio::test]
-    async fn first_of_two_routes_for_an_issuer_gets_its_tokens() {
+    async fn first_of_two_routes_for_an_issuer_is_used() {
         let server = TestAuthorizationServer::new(ONE);
         let validator = RoutingValidator::new()
             .route(server.jwt_validator(RESOURCE).build().unwrap())
@@ -209,7 +209,7 @@ mod by_issuer {
     }
 
     #[tokio::test]
-    async fn outage_of_one_issuer_does_not_touch_the_other() {
+    async fn outage_of_one_issuer_does_not_affect_the_others() {
         let servers = Servers::new();
         let app = servers.app();
         servers.one.go_down();
@@ -230,7 +230,7 @@ mod otherwise {
 
         app.present(&servers.opaque.token().subject("opaque").opaque()).await.assert_pass();
 
-        assert_eq!((subject(&app), servers.asked()), ("opaque".to_owned(), [0, 0, 1]));
+        assert_eq!((subject(&app), servers.requests()), ("opaque".to_owned(), [0, 0, 1]));
     }
 
     #[tokio::test]
@@ -242,42 +242,39 @@ mod otherwise {
 
         answer.assert_invalid_token();
         assert_reason!(answer, ValidationError::Inactive);
-        assert_eq!(servers.asked(), [0, 0, 1]);
+        assert_eq!(servers.requests(), [0, 0, 1]);
     }
 
-    /// What looks like a JWT of the first issuer, and is none whose issuer can be read.
-    fn nearly_jwts(server: &TestAuthorizationServer) -> Vec<(&'static str, String)> {
-        let good = server.token().audience(RESOURCE).sign();
-        let parts: Vec<_> = good.split('.').collect();
+    /// Returns tokens that resemble JWTs of the first issuer, but whose issuer cannot be read.
+    fn malformed_jwts(server: &TestAuthorizationServer) -> Vec<(&'static str, String)> {
+        let valid = server.token().audience(RESOURCE).sign();
+        let parts: Vec<_> = valid.split('.').collect();
         let [header, payload, signature] = parts[..] else { unreachable!("three parts") };
         let base64 = |text: &str| URL_SAFE_NO_PAD.encode(text);
         let long = server.token().audience(RESOURCE).claim("filler", "x".repeat(14 * 1024));
         let long = base64(&serde_json::to_string(long.claims()).unwrap());
         vec![
             ("two parts", format!("{header}.{payload}")),
-            ("four parts", format!("{good}.x")),
-            ("five parts", format!("{good}.x.y")),
-            ("no part", ".".repeat(2)),
-            ("a header that is not JSON", format!("{}.{payload}.{signature}", base64("header"))),
-            ("a header that is no object", format!("{}.{payload}.{signature}", base64("[]"))),
-            ("a header without alg", format!("{}.{payload}.{signature}", base64("{}"))),
-            ("a header with alg twice", {
+            ("four parts", format!("{valid}.x")),
+            ("five parts", format!("{valid}.x.y")),
+            ("empty parts", ".".repeat(2)),
+            ("header not JSON", format!("{}.{payload}.{signature}", base64("header"))),
+            ("header not an object", format!("{}.{payload}.{signature}", base64("[]"))),
+            ("header without alg", format!("{}.{payload}.{signature}", base64("{}"))),
+            ("header with duplicate alg", {
                 format!("{}.{payload}.{signature}", base64(r#"{"alg":"ES256","alg":"none"}"#))
             }),
-            (
-                "a header in padded base64",
-                format!("{}=.{payload}.{signature}", base64(r#"{"alg":"ES256" }"#)),
-            ),
-            ("claims that are no JSON", format!("{header}.{}.{signature}", base64("claims"))),
-            ("claims that are an array", format!("{header}.{}.{signature}", base64("[]"))),
-            ("claims without issuer", format!("{header}.{}.{signature}", base64("{}"))),
-            ("claims with an issuer that is no text", {
+            ("header in padded base64", format!("{}=.{payload}.{signature}", base64(r#"{"alg":"ES256" }"#))),
+            ("claims not JSON", format!("{header}.{}.{signature}", base64("claims"))),
+            ("claims an array", format!("{header}.{}.{signature}", base64("[]"))),
+            ("claims without iss", format!("{header}.{}.{signature}", base64("{}"))),
+            ("claims with iss not a string", {
                 format!("{header}.{}.{signature}", base64(&json!({"iss": [ONE]}).to_string()))
             }),
-            ("claims with an issuer twice", {
+            ("claims with duplicate iss", {
                 format!("{header}.{}.{signature}", base64(&format!(r#"{{"iss":"{ONE}","iss":"{ONE}"}}"#)))
             }),
-            ("claims that are too long", format!("{header}.{long}.x")),
+            ("claims too long", format!("{header}.{long}.x")),
         ]
         .into_iter()
         .filter(|(_, token)| token.len() <= 16 * 1024)
@@ -285,21 +282,21 @@ mod otherwise {
     }
 
     #[tokio::test]
-    async fn token_that_only_looks_like_a_jwt_is_introspected() {
-        let count = nearly_jwts(&Servers::new().one).len();
+    async fn malformed_jwt_is_introspected() {
+        let count = malformed_jwts(&Servers::new().one).len();
         for index in 0..count {
             let servers = Servers::new();
-            let (what, token) = nearly_jwts(&servers.one).swap_remove(index);
+            let (what, token) = malformed_jwts(&servers.one).swap_remove(index);
             let app = servers.app();
             if token.contains("=.") {
-                // No token68 at all: refused before anybody is asked.
+                // Not even token68, so the request is refused before any validator is called.
                 app.present(&token).await.assert_invalid_request();
                 continue;
             }
 
             let answer = app.present(&token).await;
 
-            assert_eq!((answer.status.as_u16(), servers.asked()), (401, [0, 0, 1]), "{what}");
+            assert_eq!((answer.status.as_u16(), servers.requests()), (401, [0, 0, 1]), "{what}");
         }
     }
 
@@ -320,11 +317,11 @@ mod otherwise {
             answer.assert_invalid_token();
             assert_reason!(answer, ValidationError::UnknownIssuer { .. });
         }
-        assert_eq!(servers.asked(), [0, 0, 0]);
+        assert_eq!(servers.requests(), [0, 0, 0]);
     }
 
     #[tokio::test]
-    async fn without_any_route_every_token_is_refused() {
+    async fn router_without_routes_refuses_every_token() {
         let server = TestAuthorizationServer::new(ONE);
         let app =
             App::new(server.resource_server_with(RoutingValidator::new()).build().unwrap().require_token());
@@ -333,20 +330,20 @@ mod otherwise {
     }
 }
 
-mod a_choice_is_no_fallback {
+mod no_fallback {
     use super::*;
 
-    /// Says no, or that it does not know, and remembers whom it was asked about.
+    /// A validator that fails with this error and counts its calls.
     #[derive(Clone)]
     struct Refusing {
         issuer: Option<&'static str>,
         error: ValidationError,
-        asked: Arc<Mutex<usize>>,
+        calls: Arc<Mutex<usize>>,
     }
 
     impl TokenValidator for Refusing {
         async fn validate(&self, _: &AccessToken) -> Result<ValidatedToken, ValidationError> {
-            *self.asked.lock().unwrap() += 1;
+            *self.calls.lock().unwrap() += 1;
             Err(self.error.clone())
         }
 
@@ -355,57 +352,57 @@ mod a_choice_is_no_fallback {
         }
     }
 
-    /// Finds every token good.
+    /// Accepts every token and counts its calls.
     #[derive(Clone, Default)]
-    struct Lenient {
-        asked: Arc<Mutex<usize>>,
+    struct Accepting {
+        calls: Arc<Mutex<usize>>,
     }
 
-    impl TokenValidator for Lenient {
+    impl TokenValidator for Accepting {
         async fn validate(&self, _: &AccessToken) -> Result<ValidatedToken, ValidationError> {
-            *self.asked.lock().unwrap() += 1;
+            *self.calls.lock().unwrap() += 1;
             Ok(ValidatedToken::from_trusted_claims(ClaimsSet::new()))
         }
     }
 
     async fn present(error: ValidationError) -> (Answer, usize, usize) {
         let server = TestAuthorizationServer::new(ONE);
-        let refusing = Refusing { issuer: Some(ONE), error, asked: Arc::default() };
-        let lenient = Lenient::default();
-        let validator = RoutingValidator::new().route(refusing.clone()).otherwise(lenient.clone());
+        let refusing = Refusing { issuer: Some(ONE), error, calls: Arc::default() };
+        let accepting = Accepting::default();
+        let validator = RoutingValidator::new().route(refusing.clone()).otherwise(accepting.clone());
         let app = App::new(server.resource_server_with(validator).build().unwrap().require_token());
         let answer = app.present(&server.token().audience(RESOURCE).sign()).await;
-        let asked = *refusing.asked.lock().unwrap();
-        let others = *lenient.asked.lock().unwrap();
-        (answer, asked, others)
+        let calls = *refusing.calls.lock().unwrap();
+        let fallback_calls = *accepting.calls.lock().unwrap();
+        (answer, calls, fallback_calls)
     }
 
     #[tokio::test]
-    async fn token_refused_by_the_chosen_validator_goes_to_no_other() {
+    async fn token_refused_by_its_validator_is_passed_to_no_other() {
         for error in [
             ValidationError::BadSignature,
             ValidationError::Inactive,
-            ValidationError::MalformedToken("on purpose"),
+            ValidationError::MalformedToken("simulated"),
             ValidationError::MissingClaim("exp"),
-            ValidationError::refused("on purpose"),
+            ValidationError::refused("simulated"),
         ] {
-            let (answer, asked, others) = present(error).await;
+            let (answer, calls, fallback_calls) = present(error).await;
 
             answer.assert_invalid_token();
-            assert_eq!((asked, others), (1, 0));
+            assert_eq!((calls, fallback_calls), (1, 0));
         }
     }
 
     #[tokio::test]
-    async fn outage_of_the_chosen_validator_is_an_outage() {
-        let (answer, asked, others) = present(ValidationError::unavailable("on purpose")).await;
+    async fn outage_of_the_chosen_validator_is_503_without_a_fallback() {
+        let (answer, calls, fallback_calls) = present(ValidationError::unavailable("simulated")).await;
 
         answer.assert_unavailable();
-        assert_eq!((asked, others), (1, 0));
+        assert_eq!((calls, fallback_calls), (1, 0));
     }
 
     #[tokio::test]
-    async fn forged_jwt_is_not_introspected() {
+    async fn invalid_jwt_is_not_introspected() {
         let servers = Servers::new();
         let app = servers.app();
 
@@ -423,20 +420,20 @@ mod a_choice_is_no_fallback {
     }
 
     #[tokio::test]
-    async fn inactive_token_is_introspected_once_and_goes_to_no_other() {
+    async fn inactive_token_is_introspected_once_and_passed_to_no_other_validator() {
         let servers = Servers::new();
         let app = servers.app();
 
         app.present("opaque-and-unknown").await.assert_invalid_token();
 
-        assert_eq!(servers.asked(), [0, 0, 1]);
+        assert_eq!(servers.requests(), [0, 0, 1]);
     }
 }
 
-mod a_token_table {
+mod token_table {
     use super::*;
 
-    /// Random strings, stored hashed, as a service may have that issues its own tokens.
+    /// A table of hashed opaque tokens, as in a service that issues its own tokens.
     struct TokenTable {
         rows: Mutex<HashMap<[u8; 32], Row>>,
         is_locked: Mutex<bool>,
@@ -471,7 +468,7 @@ mod a_token_table {
         }
     }
 
-    /// JWTs of one issuer, and the table for everything else.
+    /// Returns an app that accepts JWTs of one issuer, and looks up all other tokens in the table.
     fn app() -> (TestAuthorizationServer, Arc<TokenTable>, App) {
         let server = TestAuthorizationServer::new(ONE);
         let table = Arc::new(TokenTable { rows: Mutex::default(), is_locked: Mutex::default() });
@@ -485,7 +482,7 @@ mod a_token_table {
     }
 
     #[tokio::test]
-    async fn token_table_works_beside_jwts() {
+    async fn token_table_works_next_to_jwts() {
         let (server, _, app) = app();
 
         app.present("s3cret").await.assert_pass();
@@ -496,7 +493,7 @@ mod a_token_table {
     }
 
     #[tokio::test]
-    async fn token_table_refuses_a_token_just_withdrawn() {
+    async fn token_removed_from_the_table_is_refused() {
         let (_server, table, app) = app();
         app.present("s3cret").await.assert_pass();
 
@@ -506,7 +503,7 @@ mod a_token_table {
     }
 
     #[tokio::test]
-    async fn token_table_rows_expire() {
+    async fn token_in_the_table_expires() {
         let (server, _, app) = app();
         app.present("s3cret").await.assert_pass();
 
@@ -518,7 +515,7 @@ mod a_token_table {
     }
 
     #[tokio::test]
-    async fn token_table_scopes_are_checked() {
+    async fn scopes_from_the_table_are_checked() {
         let (server, table, app) = app();
         let expires_at = server.clock().now().saturating_add(std::time::Duration::from_secs(60));
         table.insert("limited", Row { user: "carol", scopes: "orders:write", expires_at });
@@ -557,15 +554,15 @@ mod metadata {
 
     #[tokio::test]
     async fn metadata_names_no_issuer_for_a_validator_without_one() {
-        struct Nobody;
+        struct WithoutIssuers;
 
-        impl TokenValidator for Nobody {
+        impl TokenValidator for WithoutIssuers {
             async fn validate(&self, _: &AccessToken) -> Result<ValidatedToken, ValidationError> {
                 Err(ValidationError::Inactive)
             }
         }
 
-        let resource_server = ResourceServer::builder(RoutingValidator::new().otherwise(Nobody))
+        let resource_server = ResourceServer::builder(RoutingValidator::new().otherwise(WithoutIssuers))
             .resource_metadata(ProtectedResourceMetadata::new(RESOURCE))
             .build()
             .unwrap();
@@ -585,7 +582,7 @@ mod metadata {
 }
 
 #[tokio::test]
-async fn given_keys_verify_for_their_issuer_only() {
+async fn configured_keys_verify_only_tokens_of_their_issuer() {
     let servers = Servers::new();
     let server = |authority: &TestAuthorizationServer| {
         let keys = KeySet::from_jwks(&authority.jwks().to_string()).unwrap();
@@ -600,5 +597,5 @@ async fn given_keys_verify_for_their_issuer_only() {
     let forged = servers.other.token().audience(RESOURCE).key(&servers.one.keys()[0]).sign();
     app.present(&forged).await.assert_invalid_token();
 
-    assert_eq!(servers.asked(), [0, 0, 0]);
+    assert_eq!(servers.requests(), [0, 0, 0]);
 }
