@@ -1,4 +1,4 @@
-//! The settings of a resource server, with their defaults.
+//! The settings of a resource server and their defaults: [`ResourceServerBuilder`].
 
 use std::{fmt, sync::Arc};
 
@@ -14,7 +14,7 @@ use crate::{
     validator::{CachedValidator, ErasedValidator},
 };
 
-/// Memory for verdicts, in bytes: tens of thousands of tokens.
+/// Memory for cached verdicts, in bytes. Enough for tens of thousands of tokens.
 const DEFAULT_CACHE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Builds a [`ResourceServer`].
@@ -54,48 +54,56 @@ impl ResourceServerBuilder {
         }
     }
 
-    /// Publishes metadata (RFC 9728) and names its address in every challenge, so that callers find out where to get a
-    /// token. The list of authorization servers comes from the validator. Default: none.
+    /// Sets the metadata to publish (RFC 9728). Default: none.
     ///
-    /// The document still has to be served: mount [`ResourceServer::metadata_service`] at
+    /// Every challenge then contains the URL of the metadata, so that clients find out where to get a token. The list
+    /// of authorization servers comes from the validator.
+    ///
+    /// The metadata must also be served: mount [`ResourceServer::metadata_service`] at
     /// [`ResourceServer::metadata_paths`], or merge `ResourceServer::metadata_router` into an axum router.
     pub fn resource_metadata(mut self, metadata: ProtectedResourceMetadata) -> Self {
         self.metadata = Some(metadata);
         self
     }
 
-    /// Sets the `realm` of challenges (RFC 9110 section 11.5). Default: none, or `api` where a challenge would say
-    /// nothing else.
+    /// Sets the `realm` of challenges (RFC 9110 section 11.5).
+    ///
+    /// Default: none, or `api` if a challenge would have no other parameter. Range: visible ASCII and spaces.
     pub fn realm(mut self, realm: impl Into<String>) -> Self {
         self.realm = Some(realm.into().into());
         self
     }
 
-    /// Sets the `error_uri` of challenges that have an error: a page for people (RFC 6750 section 3). Default: none.
+    /// Sets the `error_uri` of challenges with an error (RFC 6750 section 3). Default: none.
+    ///
+    /// It is the URI of a page that explains errors to people.
     pub fn error_uri(mut self, uri: impl Into<String>) -> Self {
         self.error_uri = Some(uri.into().into());
         self
     }
 
-    /// Declares which scope contains which. Default: none contains another.
+    /// Sets which scopes imply others. Default: no scope implies another.
     pub fn scope_hierarchy(mut self, hierarchy: ScopeHierarchy) -> Self {
         self.hierarchy = hierarchy;
         self
     }
 
-    /// Names scopes in the challenges of [`ResourceServer::require_token`] and [`ResourceServer::allow_anonymous`], which
-    /// clients then request. They are not required: [`ResourceServer::require_scopes`] names and requires. Default: none.
+    /// Sets scopes that are named but not required. Default: none.
+    ///
+    /// They are in the challenges of [`ResourceServer::require_token`] and [`ResourceServer::allow_anonymous`], so that
+    /// clients request them. [`ResourceServer::require_scopes`] both names and requires scopes.
     pub fn baseline_scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
         self.baseline = scopes.into_iter().collect();
         self
     }
 
-    /// Adds a rule for the claims of tokens that depends on the request or the time: a [`RequestRule`]. Default: none. All
-    /// rules must be met.
+    /// Adds a [`RequestRule`]: a rule for claims that depends on the request or the time.
     ///
-    /// The layers check rules on every request with a token, in the order in which they were added, before the scopes. Each
-    /// layer that a request passes checks them. A rule about the token alone is cheaper at the validator, which checks it once:
-    /// see `claim_rule` of its builder. With a validator of your own, give a [`ClaimRule`](crate::ClaimRule) to this method.
+    /// Default: no rules. All rules must be met.
+    ///
+    /// Every layer that a request passes checks the rules for each request with a token, in the order in which they
+    /// were added, before the scopes. A rule about the token alone is cheaper at the validator, which checks it once:
+    /// see `claim_rule` of its builder. With a custom validator, pass a [`ClaimRule`](crate::ClaimRule) to this method.
     ///
     /// ```
     /// # use tower_bearer::{ClaimsSet, RequestHead, RequestRule, ResourceServer, TokenValidator};
@@ -115,57 +123,61 @@ impl ResourceServerBuilder {
         self
     }
 
-    /// Sets how much memory the verdicts on good tokens may take, in bytes. Zero switches the cache off, so that every
-    /// request has its token validated. Default: 32 MiB, enough for about 30,000 tokens with a dozen claims.
+    /// Sets the maximum memory of the verdict cache, in bytes. Default: 32 MiB.
     ///
-    /// The bound holds within 10 % on a 64-bit system, whatever the tokens look like: an entry counts with all that it
-    /// takes, and room is made before it enters. A request that goes on with a verdict keeps it in memory until it is
-    /// done, even if the cache has evicted it. A verdict of more than 200 KiB, or of three quarters of a smaller
-    /// cache, is not kept.
+    /// 32 MiB is enough for about 30,000 tokens with a dozen claims. Zero disables the cache, so that the token of
+    /// every request is validated.
     ///
-    /// When the cache is full, tokens that were used once are evicted first. A new token is kept at once. If it is not
-    /// used again before about a tenth of the cache has been filled with other new tokens, it is evicted, and its next use
-    /// costs a second validation (with introspection, a call). Tokens in use survive any number of good tokens that are
-    /// used once, and tokens that are refused evict nothing. Memory of expired verdicts is reused, and released within
+    /// The limit is accurate within 10 % on a 64-bit system, for all kinds of tokens. A request keeps its verdict in
+    /// memory until it completes, even if the cache has evicted the verdict. A verdict of more than 200 KiB, or of more
+    /// than three quarters of a smaller cache, is not cached.
+    ///
+    /// If the cache is full, tokens that were used once are evicted first. A new token is cached immediately. If it is
+    /// not used again before about a tenth of the cache is filled with other new tokens, it is evicted, and its next
+    /// use costs a second validation (with introspection, a call). Tokens in use stay cached, no matter how many valid
+    /// tokens are used once. Refused tokens evict nothing. Memory of expired verdicts is reused, and released within
     /// minutes if new tokens arrive.
     pub fn verdict_cache_bytes(mut self, bytes: u64) -> Self {
         self.cache_bytes = bytes;
         self
     }
 
-    /// Sets the clock of the cache and of the last check of `exp`. Default: [`SystemClock`].
+    /// Sets the clock used for the cache and the final check of `exp`. Default: [`SystemClock`].
     ///
-    /// Validators have a clock of their own; give them the same.
+    /// Validators have their own clock. Set the same clock for them.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Leaves the `Authorization` header in the request for the inner service, marked as sensitive. Default: it is
-    /// removed.
+    /// Passes the `Authorization` header to the inner service. Default: it is removed.
+    ///
+    /// The header value is marked as sensitive.
     ///
     /// # Security
-    /// A token that is passed on can be used by every service that receives it, for as long as it is valid. Send an
-    /// upstream service a token of its own instead, for example by token exchange (RFC 8693).
+    /// Every service that receives the token can use it while it is valid. Send an upstream service its own token
+    /// instead, for example by token exchange (RFC 8693).
     ///
-    /// Around a gRPC service, use the layer that [`grpc`](crate::ValidateTokenLayer::grpc) returns. With any other, a client
-    /// can replace the forwarded token after it was validated: tonic merges the trailers of a request into the metadata.
+    /// For a gRPC service, use the layer that [`grpc`](crate::ValidateTokenLayer::grpc) returns. Without it, a client
+    /// can replace the forwarded token after validation, because tonic merges request trailers into the metadata.
     pub fn dangerously_forward_credential(mut self) -> Self {
         self.forward_credential = true;
         self
     }
 
-    /// Lets CORS preflight requests pass without a token, to an inner CORS layer. Default: they are refused like any
-    /// request without a token.
+    /// Passes CORS preflight requests without a token to an inner CORS layer.
+    ///
+    /// Default: they are refused like any request without a token.
     ///
     /// A preflight request is `OPTIONS` with `Origin` and `Access-Control-Request-Method`, and without `Authorization`,
     /// `Content-Type`, `Transfer-Encoding` and any `Content-Length` but 0 (Fetch standard, section "CORS-preflight
-    /// fetch"). `OPTIONS` requests that differ need a token. You do not need this setting if the CORS layer is outside
-    /// of this one: then it answers preflight requests before they get here.
+    /// fetch"). Other `OPTIONS` requests need a token. You do not need this setting if the CORS layer is outside this
+    /// one, because it then answers preflight requests first.
     ///
     /// # Security
-    /// Anyone can send such a request, so it bypasses authentication for every service that ignores the method:
-    /// tonic, `any()` in axum, a method override. Put a CORS layer directly inside, which answers it.
+    /// Anyone can send such a request, so this setting bypasses authentication for every service that ignores the
+    /// method: tonic, `any()` in axum, a method override. Add a CORS layer directly inside this one to answer such
+    /// requests.
     ///
     /// Only the head of the request is checked. In HTTP/2 and HTTP/3 a body can follow without a `Content-Length`, and
     /// the inner service can read it.
@@ -174,18 +186,21 @@ impl ResourceServerBuilder {
         self
     }
 
-    /// Answers malformed gRPC requests with 3 `INVALID_ARGUMENT`. Default: 16 `UNAUTHENTICATED`, because many
-    /// applications use a 3 themselves.
+    /// Answers malformed gRPC requests with 3 `INVALID_ARGUMENT`.
+    ///
+    /// Default: 16 `UNAUTHENTICATED`, because many applications use 3 for their own errors.
     pub fn grpc_invalid_argument(mut self) -> Self {
         self.grpc_invalid_argument = true;
         self
     }
 
-    /// Writes the body of HTTP refusals. Status and challenge stay as they are; gRPC refusals have no body. Default:
-    /// JSON, such as `{"status":401,"title":"Unauthorized"}`.
+    /// Sets the function that writes the body of HTTP refusals.
     ///
-    /// The function gets the [`Refusal`]: answer, scopes, and method and URI of the request. Its
-    /// [`error`](Refusal::error) is for operators: do not send its text to the caller.
+    /// Default: JSON, such as `{"status":401,"title":"Unauthorized"}`. Status and challenge do not change. gRPC
+    /// refusals have no body.
+    ///
+    /// The function receives the [`Refusal`], with the rejection, the scopes, and the method and URI of the request.
+    /// Its [`error`](Refusal::error) is for operators: do not send its text to the client.
     ///
     /// ```
     /// # struct Nobody;
@@ -227,9 +242,9 @@ impl ResourceServerBuilder {
     /// Builds the resource server.
     ///
     /// # Errors
-    /// Lists all settings that cannot work: a realm or `error_uri` that no header can hold, `offline_access` among the
-    /// scopes (it is for the authorization server, not for a resource), a route of a [`RoutingValidator`] that no token can
-    /// take.
+    /// If a setting is invalid. The error lists all problems: a realm or `error_uri` with characters that are not
+    /// allowed, `offline_access` as a scope (it is for the authorization server, not for a resource), invalid metadata,
+    /// or a route of a [`RoutingValidator`] that can never be chosen.
     ///
     /// [`RoutingValidator`]: crate::RoutingValidator
     pub fn build(self) -> Result<ResourceServer, ConfigError> {
@@ -247,8 +262,7 @@ impl ResourceServerBuilder {
         }
         problems.extend(self.claim_rules.iter().filter_map(RequestRule::problem));
         if self.baseline.iter().any(|scope| scope.as_str() == OFFLINE_ACCESS) {
-            let expected = "expected scopes of this resource; whether a client gets a refresh token is between it and \
-                            the authorization server";
+            let expected = "expected scopes of this resource; offline_access is for the authorization server";
             problems.push(Problem::new("baseline_scopes", OFFLINE_ACCESS, expected));
         }
         let publication = self.metadata.map(|metadata| {

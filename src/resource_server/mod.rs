@@ -1,4 +1,4 @@
-//! What is configured once: [`ResourceServer`], and the layers it makes.
+//! The configuration of a resource server, which creates layers: [`ResourceServer`].
 //!
 //! ```
 //! # #[cfg(all(feature = "jwt", feature = "reqwest"))]
@@ -43,15 +43,17 @@ use crate::{
     validator::{CachedValidator, erase},
 };
 
-/// A resource server (RFC 6749 section 1.1): which tokens it accepts, and how it refuses requests.
+/// A resource server: which tokens it accepts, and how it refuses requests.
 ///
-/// Immutable and cheap to clone. All clones and all layers share one cache of verdicts. Pass it to the functions that build
-/// your routers.
+/// The role is that of RFC 6749 section 1.1.
+///
+/// It is immutable and cheap to clone. All clones and layers share one verdict cache. Pass it to the functions that
+/// build your routers.
 ///
 /// # Where to put the layers
-/// The outermost layer answers the 401, and clients request exactly the scopes that it names. So put
-/// [`require_scopes`](Self::require_scopes) on the route, or on a router whose routes all need the same; a [`require_token`](Self::require_token) around
-/// everything would answer first and name too few scopes.
+/// The outermost layer sends the 401, and clients request exactly the scopes in it. Put
+/// [`require_scopes`](Self::require_scopes) on the route, or on a router whose routes all require the same scopes. A
+/// [`require_token`](Self::require_token) around the whole application would send the 401 and name too few scopes.
 #[derive(Clone)]
 pub struct ResourceServer(pub(crate) Arc<Settings>);
 
@@ -69,24 +71,24 @@ pub(crate) struct Settings {
 }
 
 impl ResourceServer {
-    /// Starts a configuration; the validator decides which tokens are good.
+    /// Creates a builder from the validator, which decides which tokens are valid.
     pub fn builder(validator: impl TokenValidator) -> ResourceServerBuilder {
         ResourceServerBuilder::new(erase(validator))
     }
 
-    /// Makes a layer that requires a valid token.
+    /// Creates a layer that requires a valid token.
     ///
-    /// Its challenges name the [baseline scopes](ResourceServerBuilder::baseline_scopes).
+    /// Its challenges contain the [baseline scopes](ResourceServerBuilder::baseline_scopes).
     pub fn require_token(&self) -> ValidateTokenLayer {
         ValidateTokenLayer::new(self.clone(), Admit::WithToken, ScopeRequirement::none())
     }
 
-    /// Makes a layer that requires a valid token with scopes: one scope, an array of which all are needed, or a
-    /// [`ScopeRequirement`]. An empty array does not compile; for a list from a configuration, see
-    /// [`ScopeRequirement::all_of`].
+    /// Creates a layer that requires a valid token with these scopes.
     ///
-    /// Its challenges name these scopes, and the metadata lists them among `scopes_supported` from now on, unless it has a
-    /// list of its own.
+    /// `scopes` is one scope, an array of scopes that are all required, or a [`ScopeRequirement`]. An empty array does
+    /// not compile. For a list from configuration, see [`ScopeRequirement::all_of`].
+    ///
+    /// Its challenges contain these scopes. The metadata lists them in `scopes_supported`, unless that was configured.
     pub fn require_scopes(&self, scopes: impl Into<ScopeRequirement>) -> ValidateTokenLayer {
         let scopes = scopes.into();
         if let Some(publication) = &self.0.publication {
@@ -95,35 +97,43 @@ impl ResourceServer {
         ValidateTokenLayer::new(self.clone(), Admit::WithToken, scopes)
     }
 
-    /// Makes a layer that also lets requests without a token pass. A token that is presented must be valid.
+    /// Creates a layer that also accepts requests without a token.
     ///
-    /// Handlers take an `Option<ValidatedToken>`. A token under the scheme `DPoP` (RFC 9449 section 7.1) is refused with
-    /// 401: it is an access token that nothing here validates, so its request is not anonymous. Credentials of other
-    /// schemes, such as `Basic`, are not access tokens of OAuth 2.0: they count as none and stay in the request.
+    /// If a request has a token, it must be valid.
+    ///
+    /// Handlers take an `Option<ValidatedToken>`. A token with the scheme `DPoP` (RFC 9449 section 7.1) is refused with
+    /// 401, because it is an access token that this crate does not validate. Credentials of other schemes, such as
+    /// `Basic`, are not OAuth 2.0 access tokens: such a request counts as anonymous, and the credentials stay in it.
     pub fn allow_anonymous(&self) -> ValidateTokenLayer {
         ValidateTokenLayer::new(self.clone(), Admit::WithOrWithoutToken, ScopeRequirement::none())
     }
 
-    /// Starts a challenge (`WWW-Authenticate`) with the realm and the metadata address of this resource server, for a
-    /// handler that refuses a request by itself. For missing scopes use [`ValidatedToken::require`] instead.
+    /// Creates a challenge (`WWW-Authenticate`) for a handler that refuses a request itself.
+    ///
+    /// It has the realm and the metadata URL of this resource server. For missing scopes, use
+    /// [`ValidatedToken::require`] instead.
     ///
     /// [`ValidatedToken::require`]: crate::ValidatedToken::require
     pub fn challenge(&self) -> Challenge {
         Challenge::new(&self.0.refusals)
     }
 
-    /// Returns every path at which the metadata belongs (RFC 9728 section 3.1), such as
-    /// `/.well-known/oauth-protected-resource/mcp` for the resource `https://example.com/mcp`. Empty without metadata.
+    /// Returns every path at which to serve the metadata (RFC 9728 section 3.1).
     ///
-    /// There is a second one for a resource whose path ends with a slash, because clients differ in how they build the path.
-    /// The first one is the path that challenges name.
+    /// For example, `/.well-known/oauth-protected-resource/mcp` for the resource `https://example.com/mcp`. Empty if
+    /// there is no metadata.
+    ///
+    /// If the path of the resource ends with a slash, there is a second path, because clients build the path in
+    /// different ways. The first one is the path in challenges.
     pub fn metadata_paths(&self) -> Vec<&str> {
         self.0.publication.as_ref().map_or_else(Vec::new, Publication::paths)
     }
 
-    /// Makes the service that answers with the metadata (RFC 9728 section 3). It is public, so put no layer around it.
+    /// Creates the service that serves the metadata (RFC 9728 section 3).
     ///
-    /// In axum, `metadata_router` also mounts it.
+    /// The metadata is public, so do not add a layer to it.
+    ///
+    /// With axum, `metadata_router` also mounts it.
     ///
     /// # Errors
     /// If the resource server has no [metadata](ResourceServerBuilder::resource_metadata).
@@ -131,7 +141,7 @@ impl ResourceServer {
         match &self.0.publication {
             Some(publication) => Ok(MetadataService::new(publication.clone())),
             None => {
-                let expected = "expected metadata to serve; set it on the builder of the resource server";
+                let expected = "expected metadata; set it on the builder of the resource server";
                 Err(Problem::without_value("resource_metadata", expected).into())
             }
         }

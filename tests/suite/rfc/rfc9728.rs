@@ -152,7 +152,7 @@ fn r9728_05_metadata_service_without_metadata_is_refused() {
 
     assert_eq!(
         error.to_string(),
-        "resource_metadata: expected metadata to serve; set it on the builder of the resource server"
+        "resource_metadata: expected metadata; set it on the builder of the resource server"
     );
     assert_eq!(without.metadata_router::<()>().unwrap_err(), error);
 }
@@ -214,7 +214,7 @@ fn r9728_07_resource_must_be_an_https_url_without_fragment() {
 async fn r9728_07_query_is_kept_after_the_path_and_logged_as_a_warning() {
     let (log, _recording) = Log::record();
     let server = server("https://h/a?t=1");
-    assert!(log.text().contains("WARN") && log.text().contains("with a query"), "{}", log.text());
+    assert!(log.text().contains("WARN") && log.text().contains("has a query"), "{}", log.text());
 
     let answer = App::new(server.require_token()).send(plain()).await;
 
