@@ -1,9 +1,9 @@
-//! Neither who the client is nor the token itself shows, through any door of the crate.
+//! Proves that no output of the crate reveals the client's identity or the token.
 //!
-//! A canary stands in every member that names a client, another in the subject and in a claim of the provider's own; the
-//! tokens are canaries themselves. Everything that the crate hands out, says or logs is searched for them.
+//! Every member that identifies a client contains one canary. The subject and a custom claim contain another one. The
+//! tokens are canaries themselves. The tests search all return values, responses, errors and logs for them.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::{
     collections::HashMap,
@@ -39,14 +39,14 @@ const ISSUER: &str = "https://as.example.com";
 const RESOURCE: &str = "https://orders.example.com";
 const READ: Scope = Scope::from_static("orders:read");
 
-/// Stands wherever a token names the client; shows nowhere.
+/// The value of all members that identify the client. It must not appear anywhere.
 const CLIENT: &str = "canary-client-4711";
-/// Stands in `sub` and in a claim of the provider's own: handlers see it, and nobody else.
+/// The value of `sub` and of a custom claim. Only handlers may see it.
 const PERSON: &str = "canary-person-4712";
-/// What this resource server shows to the authorization server; shows nowhere else.
+/// The secret of this resource server. Only the authorization server may see it.
 const SECRET: &str = "canary-secret-4713";
 
-/// The members that name a client: those that src/claims/client_identity.rs lists, these at least, and some that begin with
+/// Returns the members that identify a client: all that src/claims/client_identity.rs lists, and some that begin with
 /// `client_`.
 fn client_identifiers() -> Vec<String> {
     const KNOWN: [&str; 11] = [
@@ -76,14 +76,14 @@ fn client_identifiers() -> Vec<String> {
     names
 }
 
-/// The same name in JSON, with its first letter and another as escapes.
+/// Returns a name as a JSON string with every third character escaped.
 fn escaped(name: &str) -> String {
     let escape = |letter: char| format!("\\u{:04X}", u32::from(letter));
     let letters = name.chars().enumerate();
     letters.map(|(at, letter)| if at % 3 == 0 { escape(letter) } else { letter.to_string() }).collect()
 }
 
-/// All names with a canary, of several types, as members of an object.
+/// Returns all identifying members as JSON, with the canary in values of several types.
 fn identifying_members(spell: fn(&str) -> String) -> String {
     let values = [
         json!(CLIENT),
@@ -97,7 +97,7 @@ fn identifying_members(spell: fn(&str) -> String) -> String {
     members.map(|(name, value)| format!("\"{}\":{value}", spell(name))).collect::<Vec<_>>().join(",")
 }
 
-/// The claims of a good token with canaries everywhere: at the top, and in actors within actors.
+/// Returns the claims of a valid token with canaries at the top level and in nested actors.
 fn claims_with_canaries(token: &TokenBuilder, spell: fn(&str) -> String) -> String {
     let members = identifying_members(spell);
     let mut claims = token.claims().clone();
@@ -107,23 +107,23 @@ fn claims_with_canaries(token: &TokenBuilder, spell: fn(&str) -> String) -> Stri
     let claims = Value::from(claims).to_string();
     let claims = claims.strip_suffix('}').unwrap();
     let (act, may_act) = (spell("act"), spell("may_act"));
-    // Keycloak puts the client's identifier into the name of its service account.
+    // Keycloak puts the client's identifier into the name of the service account.
     let account = format!(r#""{}":"service-account-{CLIENT}""#, spell("preferred_username"));
     let actor =
         format!(r#"{{"sub":"service",{account},"{act}":{{{members},"{may_act}":{{{members}}}}},{members}}}"#);
     format!(r#"{claims},{account},{members},"{act}":{actor},"{may_act}":{actor}}}"#)
 }
 
-fn plainly(name: &str) -> String {
+fn unescaped(name: &str) -> String {
     name.to_owned()
 }
 
-/// Whatever was logged, by anybody in this process.
+/// The log of the whole process.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Starts to record everything at every level; once for all tests of this file.
+    /// Starts to record all levels, once for all tests in this file.
     fn start() -> Self {
         static LOG: OnceLock<Log> = OnceLock::new();
         LOG.get_or_init(|| {
@@ -155,7 +155,7 @@ impl Write for Log {
     }
 }
 
-/// What must not show, with a word for each.
+/// Values that must not appear, each with a description.
 #[derive(Clone, Default)]
 struct Canaries(Vec<(&'static str, String)>);
 
@@ -164,7 +164,7 @@ impl Canaries {
         Self(vec![("client", CLIENT.to_owned())])
     }
 
-    /// For what operators and callers read.
+    /// Returns the canaries that must not appear in responses, errors and logs.
     fn all() -> Self {
         let mut all = Self::clients();
         all.0.push(("person", PERSON.to_owned()));
@@ -172,7 +172,7 @@ impl Canaries {
         all
     }
 
-    /// Also a token, and the beginning of each of its parts but the first, which says `typ` in all of them.
+    /// Adds a token and the beginnings of its parts, except the header, which begins the same in all tokens.
     fn and_token(mut self, token: &str) -> Self {
         let parts = token.split('.').skip(1).filter(|part| part.len() >= 20).map(|part| &part[..20]);
         self.0.extend(parts.chain([token]).map(|part| ("token", part.to_owned())));
@@ -182,12 +182,12 @@ impl Canaries {
     #[track_caller]
     fn assert_absent(&self, place: &str, text: &str) {
         for (what, canary) in &self.0 {
-            assert!(!text.contains(canary), "{what} shows in {place}: {text}");
-            // As `Debug` writes bytes.
+            assert!(!text.contains(canary), "{what} appears in {place}: {text}");
+            // `Debug` formats bytes as a list of numbers.
             let bytes = format!("{:?}", canary.as_bytes());
             assert!(
                 !text.contains(bytes.trim_matches(['[', ']'])),
-                "{what} shows in {place} as bytes: {text}"
+                "{what} appears in {place} as bytes: {text}"
             );
         }
     }
@@ -198,7 +198,7 @@ impl Canaries {
         self.assert_absent(place, &format!("{value:#?}"));
     }
 
-    /// Looks through an answer, the reason inside it and all causes of that.
+    /// Checks a response, the reason in its extensions and all sources of the reason.
     async fn assert_absent_in_answer(&self, place: &str, response: Response<Body>) -> (StatusCode, String) {
         self.assert_absent_in_debug(place, &response);
         if let Some(reason) = response.extensions().get::<RejectionReason>() {
@@ -223,13 +223,13 @@ impl Canaries {
     }
 }
 
-/// What handlers are given, written out.
+/// Everything that handlers can see, as text.
 type Shown = Arc<Mutex<Vec<String>>>;
 
-/// A typed view that asks for the client by every name.
+/// A claims type that tries to read the client under every name.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Curious {
+struct ClientClaims {
     #[serde(alias = "azp", alias = "cid", alias = "appid", alias = "app_displayname", alias = "appidacr")]
     client_id: Option<Value>,
     #[serde(alias = "azpacr", alias = "clientHost", alias = "clientAddress", alias = "client_name")]
@@ -247,50 +247,53 @@ struct Curious {
     others: HashMap<String, Value>,
 }
 
-/// Looks at a token through every accessor there is.
-fn look_at(token: &ValidatedToken, shown: &Shown) {
+/// Records the output of every accessor of a token.
+fn record_token(token: &ValidatedToken, shown: &Shown) {
     let claims: &ClaimsSet = token.claims();
-    let look = |text: String| shown.lock().unwrap().push(text);
+    let record = |text: String| shown.lock().unwrap().push(text);
 
-    look(format!("{:?}", claims.issuer()));
-    look(format!("{:?}", claims.subject()));
-    look(format!("{:?}", claims.audience().collect::<Vec<_>>()));
-    look(format!("{:?} {:?} {:?}", claims.expires_at(), claims.not_before(), claims.issued_at()));
-    look(format!("{:?}", claims.token_id()));
-    look(format!("{:?} {}", claims.scopes(), claims.scopes()));
-    look(serde_json::to_string(claims).unwrap());
-    look(serde_json::to_string_pretty(claims).unwrap());
-    look(serde_json::to_value(claims).unwrap().to_string());
-    look(format!("{:?}", claims.deserialize::<Value>().unwrap()));
-    look(format!("{:?}", claims.deserialize::<HashMap<String, Value>>().unwrap()));
-    look(format!("{:?}", claims.deserialize::<HashMap<String, Box<serde_json::value::RawValue>>>().unwrap()));
-    look(format!("{:?}", claims.deserialize::<Curious>().unwrap()));
+    record(format!("{:?}", claims.issuer()));
+    record(format!("{:?}", claims.subject()));
+    record(format!("{:?}", claims.audience().collect::<Vec<_>>()));
+    record(format!("{:?} {:?} {:?}", claims.expires_at(), claims.not_before(), claims.issued_at()));
+    record(format!("{:?}", claims.token_id()));
+    record(format!("{:?} {}", claims.scopes(), claims.scopes()));
+    record(serde_json::to_string(claims).unwrap());
+    record(serde_json::to_string_pretty(claims).unwrap());
+    record(serde_json::to_value(claims).unwrap().to_string());
+    record(format!("{:?}", claims.deserialize::<Value>().unwrap()));
+    record(format!("{:?}", claims.deserialize::<HashMap<String, Value>>().unwrap()));
+    record(format!(
+        "{:?}",
+        claims.deserialize::<HashMap<String, Box<serde_json::value::RawValue>>>().unwrap()
+    ));
+    record(format!("{:?}", claims.deserialize::<ClientClaims>().unwrap()));
     for name in client_identifiers().iter().map(String::as_str).chain(["act", "may_act", "tenant", ""]) {
-        look(format!("{name} {:?}", claims.claim::<Value>(name).unwrap()));
-        look(format!("{name} {:?}", claims.claim::<Box<serde_json::value::RawValue>>(name).unwrap()));
+        record(format!("{name} {:?}", claims.claim::<Value>(name).unwrap()));
+        record(format!("{name} {:?}", claims.claim::<Box<serde_json::value::RawValue>>(name).unwrap()));
     }
-    look(format!("{:?} {:?}", claims.claim::<u8>("tenant"), claims.claim::<u8>("act")));
-    look(format!("{:?}", claims.deserialize::<Vec<u8>>().unwrap_err().to_string()));
-    // Changed and read again.
+    record(format!("{:?} {:?}", claims.claim::<u8>("tenant"), claims.claim::<u8>("act")));
+    record(format!("{:?}", claims.deserialize::<Vec<u8>>().unwrap_err().to_string()));
+    // A changed copy.
     let changed = claims.clone().with_claim("more", &1).unwrap().with_subject("bob");
-    look(serde_json::to_string(&changed).unwrap());
+    record(serde_json::to_string(&changed).unwrap());
 }
 
-/// An application that looks at all it is given.
+/// Returns an application whose handlers record everything they can see.
 fn app(server: &ResourceServer, shown: &Shown) -> Router {
     async fn by_token(State(shown): State<Shown>, token: ValidatedToken) -> &'static str {
-        look_at(&token, &shown);
+        record_token(&token, &shown);
         "orders"
     }
     async fn by_option(State(shown): State<Shown>, token: Option<ValidatedToken>) -> &'static str {
-        look_at(&token.unwrap(), &shown);
+        record_token(&token.unwrap(), &shown);
         "orders"
     }
     async fn by_value(State(shown): State<Shown>, Claims(claims): Claims<Value>) -> &'static str {
         shown.lock().unwrap().push(claims.to_string());
         "orders"
     }
-    async fn by_type(State(shown): State<Shown>, claims: Claims<Curious>) -> &'static str {
+    async fn by_type(State(shown): State<Shown>, claims: Claims<ClientClaims>) -> &'static str {
         assert_eq!(claims.0.tenant.as_deref(), Some(PERSON));
         assert!(claims.0.others.contains_key("act"));
         shown.lock().unwrap().push(format!("{claims:?}"));
@@ -301,22 +304,22 @@ fn app(server: &ResourceServer, shown: &Shown) -> Router {
         for value in request.headers().values() {
             shown.lock().unwrap().push(String::from_utf8_lossy(value.as_bytes()).into_owned());
         }
-        look_at(request.extensions().get::<ValidatedToken>().unwrap(), &shown);
+        record_token(request.extensions().get::<ValidatedToken>().unwrap(), &shown);
         "orders"
     }
-    async fn does_not_fit(_: Claims<Vec<u8>>) -> &'static str {
-        unreachable!("claims are no array")
+    async fn wrong_claims_type(_: Claims<Vec<u8>>) -> &'static str {
+        unreachable!("claims are not an array")
     }
     Router::new()
         .route("/token", get(by_token))
         .route("/value", get(by_value))
         .route("/type", get(by_type))
         .route("/request", get(by_request))
-        .route("/misfit", get(does_not_fit))
+        .route("/wrong-claims-type", get(wrong_claims_type))
         .layer(server.require_scopes(READ))
         .merge(Router::new().route("/option", get(by_option)).layer(server.allow_anonymous()))
         .merge(Router::new().route("/grpc", post(by_token)).layer(server.require_scopes(READ).grpc()))
-        .merge(Router::new().route("/open", get(by_token)))
+        .merge(Router::new().route("/without-layer", get(by_token)))
         .with_state(Arc::clone(shown))
 }
 
@@ -324,8 +327,8 @@ fn request(path: &str, token: &str) -> Request<Body> {
     Request::get(path).header("authorization", format!("Bearer {token}")).body(Body::empty()).unwrap()
 }
 
-/// Puts a token through every door twice, the second time from the cache.
-async fn show(server: &ResourceServer, token: &str) {
+/// Sends a token to every route twice, the second time cached, and checks everything for canaries.
+async fn present_everywhere(server: &ResourceServer, token: &str) {
     let shown = Shown::default();
     let app = app(server, &shown);
     let answers = Canaries::all().and_token(token);
@@ -335,18 +338,24 @@ async fn show(server: &ResourceServer, token: &str) {
         let (status, body) = answers.assert_absent_in_answer(path, response).await;
         assert_eq!((status, &*body), (StatusCode::OK, "orders"), "{path}");
     }
-    let misfit = app.clone().oneshot(request("/misfit", token)).await.unwrap();
-    assert_eq!(answers.assert_absent_in_answer("/misfit", misfit).await.0, StatusCode::FORBIDDEN);
-    let open = app.oneshot(request("/open", token)).await.unwrap();
-    assert_eq!(answers.assert_absent_in_answer("/open", open).await.0, StatusCode::INTERNAL_SERVER_ERROR);
+    let wrong_type = app.clone().oneshot(request("/wrong-claims-type", token)).await.unwrap();
+    assert_eq!(
+        answers.assert_absent_in_answer("/wrong-claims-type", wrong_type).await.0,
+        StatusCode::FORBIDDEN
+    );
+    let without_layer = app.oneshot(request("/without-layer", token)).await.unwrap();
+    assert_eq!(
+        answers.assert_absent_in_answer("/without-layer", without_layer).await.0,
+        StatusCode::INTERNAL_SERVER_ERROR
+    );
 
     let shown = shown.lock().unwrap();
     let handlers = Canaries::clients().and_token(token);
     for text in shown.iter() {
         handlers.assert_absent("what a handler sees", text);
     }
-    assert!(shown.iter().any(|text| text.contains(PERSON)), "claims of the provider's own are there");
-    assert!(shown.iter().any(|text| text.contains("\"sub\":\"service\"")), "an actor is there");
+    assert!(shown.iter().any(|text| text.contains(PERSON)), "handlers did not see the custom claim");
+    assert!(shown.iter().any(|text| text.contains("\"sub\":\"service\"")), "handlers did not see the actor");
     answers.assert_absent("the log", &Log::start().text());
 }
 
@@ -357,7 +366,7 @@ fn jwt_with_canaries(authority: &TestAuthorizationServer, spell: fn(&str) -> Str
 }
 
 #[tokio::test]
-async fn claims_of_a_jwt_do_not_identify_the_client() {
+async fn r7662_11_claims_of_a_jwt_do_not_identify_the_client() {
     Log::start();
     let authority = TestAuthorizationServer::new(ISSUER);
     let strict = authority.resource_server(RESOURCE);
@@ -368,13 +377,13 @@ async fn claims_of_a_jwt_do_not_identify_the_client() {
         .unwrap();
     let lenient = authority.resource_server_with(lenient).build().unwrap();
 
-    for spell in [plainly, escaped as fn(&str) -> String] {
-        show(&strict, &jwt_with_canaries(&authority, spell)).await;
-        show(&lenient, &jwt_with_canaries(&authority, spell)).await;
+    for spell in [unescaped, escaped as fn(&str) -> String] {
+        present_everywhere(&strict, &jwt_with_canaries(&authority, spell)).await;
+        present_everywhere(&lenient, &jwt_with_canaries(&authority, spell)).await;
     }
 }
 
-/// Scripts what the introspection endpoint answers.
+/// Sets the response of the introspection endpoint.
 fn answer_introspection(authority: &TestAuthorizationServer, status: u16, content_type: &str, body: &str) {
     let (content_type, body) = (content_type.to_owned(), Bytes::from(body.to_owned()));
     authority.answer(&authority.introspection_endpoint(), move |_| {
@@ -390,22 +399,22 @@ async fn r7662_11_claims_of_an_introspected_token_do_not_identify_the_client() {
     let validator = authority.introspection_validator(RESOURCE).build().unwrap();
     let server = authority.resource_server_with(validator).build().unwrap();
 
-    for spell in [plainly, escaped as fn(&str) -> String] {
+    for spell in [unescaped, escaped as fn(&str) -> String] {
         let claims = claims_with_canaries(&authority.token(), spell);
         let answer =
             format!("{},\"active\":true,\"username\":\"{CLIENT}\"}}", claims.strip_suffix('}').unwrap());
         answer_introspection(&authority, 200, "application/json", &answer);
 
-        show(&server, &format!("canary-token-{}", spell("a").len())).await;
+        present_everywhere(&server, &format!("canary-token-{}", spell("a").len())).await;
     }
 }
 
 #[tokio::test]
 async fn claims_of_a_custom_validator_do_not_identify_the_client() {
-    /// Finds every token good, and knows too much.
-    struct Talkative;
+    /// Accepts every token and sets claims that identify the client.
+    struct RevealsClient;
 
-    impl TokenValidator for Talkative {
+    impl TokenValidator for RevealsClient {
         async fn validate(&self, _: &AccessToken) -> Result<ValidatedToken, ValidationError> {
             let actor = json!({"sub": "service", "client_id": CLIENT, "act": {"azp": CLIENT}});
             let mut claims = ClaimsSet::new();
@@ -423,13 +432,13 @@ async fn claims_of_a_custom_validator_do_not_identify_the_client() {
     }
     Log::start();
 
-    show(&ResourceServer::builder(Talkative).build().unwrap(), "canary-token-of-ones-own").await;
+    present_everywhere(&ResourceServer::builder(RevealsClient).build().unwrap(), "canary-token-custom").await;
 }
 
-/// serde_json reads an object with this member as the JSON in its text. Read that way, it would bring back what was
-/// left out, so such a token is refused.
+/// serde_json parses the text in a member with this name as JSON. That would restore claims that were dropped, so such a
+/// token is refused.
 #[tokio::test]
-async fn token_that_hides_claims_in_a_reserved_name_is_refused() {
+async fn token_with_the_reserved_name_of_a_raw_value_is_refused() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = authority.resource_server(RESOURCE);
     let shown = Shown::default();
@@ -459,12 +468,12 @@ async fn token_that_hides_claims_in_a_reserved_name_is_refused() {
     assert!(shown.lock().unwrap().is_empty(), "a handler was called");
 }
 
-/// Debugs everything public that holds, or has held, a token.
+/// Formats every public type that holds or has held a token.
 #[tokio::test]
-async fn debug_shows_neither_token_nor_client_nor_person() {
+async fn debug_output_reveals_neither_token_nor_client_nor_person() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let jwt = authority.jwt_validator(RESOURCE).build().unwrap();
-    let token = jwt_with_canaries(&authority, plainly);
+    let token = jwt_with_canaries(&authority, unescaped);
     let canaries = Canaries::all().and_token(&token);
     let access_token = AccessToken::new(token.as_str());
     let validated = TokenValidator::validate(&jwt, &access_token).await.unwrap();
@@ -495,7 +504,7 @@ async fn debug_shows_neither_token_nor_client_nor_person() {
     canaries.assert_absent_in_debug("TestAuthorizationServer", &authority);
     canaries.assert_absent_in_debug("the token's hash", &access_token.sha256());
 
-    // A future in each of its states: validating while the keys are held back, answering when they have come.
+    // The future in each of its states: before the first poll, waiting for keys, and completed.
     authority.hold(&authority.jwks_uri());
     let inner = tower::service_fn(|request: Request<Body>| async move {
         assert!(request.extensions().get::<ValidatedToken>().is_some());
@@ -506,7 +515,7 @@ async fn debug_shows_neither_token_nor_client_nor_person() {
     canaries.assert_absent_in_debug("ResponseFuture", &future);
     let pending =
         std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx).is_pending())).await;
-    assert!(pending, "the keys are held back");
+    assert!(pending, "the request did not wait for the keys");
     canaries.assert_absent_in_debug("ResponseFuture", &future);
     authority.release(&authority.jwks_uri());
     let response = future.await.unwrap();
@@ -517,7 +526,7 @@ async fn debug_shows_neither_token_nor_client_nor_person() {
     let future = service.call(request("/", "canary-token-refused.a.b"));
     canaries.assert_absent_in_debug("ResponseFuture of a refused token", &future);
 
-    // Left in the request by name, the header is marked as sensitive.
+    // A forwarded header is marked as sensitive.
     let validator = authority.jwt_validator(RESOURCE).build().unwrap();
     let server = authority.resource_server_with(validator).dangerously_forward_credential().build().unwrap();
     let debugged = Shown::default();
@@ -535,11 +544,11 @@ async fn debug_shows_neither_token_nor_client_nor_person() {
         assert_eq!(response.status(), StatusCode::OK);
     }
     for text in debugged.lock().unwrap().iter() {
-        canaries.assert_absent("the request that was forwarded", text);
+        canaries.assert_absent("the forwarded request", text);
     }
 }
 
-/// A refusal in every protocol, with all that may stand around a token in a request.
+/// Sends a token that must be refused in requests of each kind, and checks the responses and the log for canaries.
 async fn refuse(server: &ResourceServer, place: &str, token: &str, expected: StatusCode) {
     let canaries = Canaries::all().and_token(token);
     let shown = Shown::default();
@@ -575,29 +584,29 @@ async fn refuse(server: &ResourceServer, place: &str, token: &str, expected: Sta
 }
 
 #[tokio::test]
-async fn refusals_of_jwts_show_neither_token_nor_client_nor_person() {
+async fn refusals_of_jwts_reveal_neither_token_nor_client_nor_person() {
     Log::start();
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = authority.resource_server(RESOURCE);
     app(&server, &Shown::default())
-        .oneshot(request("/token", &jwt_with_canaries(&authority, plainly)))
+        .oneshot(request("/token", &jwt_with_canaries(&authority, unescaped)))
         .await
         .unwrap();
-    let stranger = SigningKey::generate("stranger", Algorithm::ES256);
-    let same_name = stranger.with_kid(authority.keys()[0].kid());
+    let unknown_key = SigningKey::generate("unknown", Algorithm::ES256);
+    let same_kid = unknown_key.with_kid(authority.keys()[0].kid());
     let with_canaries = |token: TokenBuilder| {
-        let claims = claims_with_canaries(&token, plainly);
+        let claims = claims_with_canaries(&token, unescaped);
         token.raw_payload(claims)
     };
     let token = || authority.token();
-    // A claim of a wrong type is all canary.
+    // A claim of the wrong type whose whole value is a canary.
     let wrong = |name: &str, value: Value| {
         let mut claims = token().claims().clone();
         claims.insert(name.to_owned(), value);
         token().raw_payload(Value::from(claims).to_string())
     };
-    let twice = |member: &str| {
-        let claims = claims_with_canaries(&token(), plainly);
+    let with_member = |member: &str| {
+        let claims = claims_with_canaries(&token(), unescaped);
         token().raw_payload(format!("{},{member}}}", claims.strip_suffix('}').unwrap()))
     };
 
@@ -605,8 +614,8 @@ async fn refusals_of_jwts_show_neither_token_nor_client_nor_person() {
         ("alg none", with_canaries(token()).header("alg", "none")),
         ("typ", with_canaries(token()).header("typ", "JWT")),
         ("crit", with_canaries(token()).header("crit", json!([CLIENT])).header(CLIENT, 1)),
-        ("kid no string", with_canaries(token()).header("kid", json!([CLIENT]))),
-        ("alg no string", with_canaries(token()).header("alg", json!({"a": CLIENT}))),
+        ("kid not a string", with_canaries(token()).header("kid", json!([CLIENT]))),
+        ("alg not a string", with_canaries(token()).header("alg", json!({"a": CLIENT}))),
         ("expired", with_canaries(token().claim("exp", 1_700_000_000))),
         ("nbf", with_canaries(token().claim("nbf", 1_900_000_000))),
         ("iat", with_canaries(token().claim("iat", 1_900_000_000))),
@@ -616,15 +625,15 @@ async fn refusals_of_jwts_show_neither_token_nor_client_nor_person() {
         ("ID token for several", with_canaries(token().claim("aud", [CLIENT, "https://other.example.com"]))),
         ("no audience", with_canaries(token().without_claim("aud"))),
         ("no jti", with_canaries(token().without_claim("jti"))),
-        ("unknown key", with_canaries(token()).key(&stranger)),
-        ("bad signature", with_canaries(token()).key(&same_name)),
+        ("unknown key", with_canaries(token()).key(&unknown_key)),
+        ("bad signature", with_canaries(token()).key(&same_kid)),
         ("no signature", with_canaries(token()).signature([])),
         ("bound", with_canaries(token().claim("cnf", json!({"jkt": PERSON})))),
-        ("client twice", twice(&format!("\"client_id\":\"{CLIENT}\""))),
-        ("lone surrogate", twice(&format!("\"foo\":\"{PERSON}\\ud800\""))),
-        ("no JSON", token().raw_payload(format!("{CLIENT} {PERSON}"))),
-        ("no object", token().raw_payload(json!([CLIENT, PERSON]).to_string())),
-        ("no header", with_canaries(token()).raw_header(CLIENT)),
+        ("duplicate client", with_member(&format!("\"client_id\":\"{CLIENT}\""))),
+        ("lone surrogate", with_member(&format!("\"foo\":\"{PERSON}\\ud800\""))),
+        ("not JSON", token().raw_payload(format!("{CLIENT} {PERSON}"))),
+        ("not an object", token().raw_payload(json!([CLIENT, PERSON]).to_string())),
+        ("header not JSON", with_canaries(token()).raw_header(CLIENT)),
         ("exp", wrong("exp", json!(CLIENT))),
         ("iat", wrong("iat", json!([PERSON]))),
         ("sub", wrong("sub", json!({"a": PERSON}))),
@@ -633,7 +642,7 @@ async fn refusals_of_jwts_show_neither_token_nor_client_nor_person() {
         ("scope", wrong("scope", json!([CLIENT]))),
         ("scp", wrong("scp", json!({"a": CLIENT}))),
         ("act", wrong("act", json!(CLIENT))),
-        ("act with a client twice", wrong("act", json!({"act": [CLIENT]}))),
+        ("act with an array", wrong("act", json!({"act": [CLIENT]}))),
         ("may_act", wrong("may_act", json!([PERSON]))),
     ];
     for (place, token) in refused {
@@ -647,10 +656,10 @@ async fn refusals_of_jwts_show_neither_token_nor_client_nor_person() {
         refuse(&server, place, &text, StatusCode::UNAUTHORIZED).await;
     }
 
-    // Underscoped: what the token allows may show to operators, and does not name anybody.
+    // Without the required scope: the scopes of the token may be logged, because they identify nobody.
     let narrow = {
         let token = authority.token();
-        let claims = claims_with_canaries(&token, plainly).replace("orders:read", "orders:list");
+        let claims = claims_with_canaries(&token, unescaped).replace("orders:read", "orders:list");
         token.raw_payload(claims).sign()
     };
     let shown = Shown::default();
@@ -659,21 +668,21 @@ async fn refusals_of_jwts_show_neither_token_nor_client_nor_person() {
     assert_eq!(canaries.assert_absent_in_answer("scope", response).await.0, StatusCode::FORBIDDEN);
     canaries.assert_absent("the log of scope", &Log::start().text());
 
-    // The server is down before it has answered once.
+    // The authorization server is down before the first fetch.
     let down = TestAuthorizationServer::new("https://down.example.com");
     down.go_down();
     let validator = down.jwt_validator(RESOURCE).build().unwrap();
     let server = down.resource_server_with(validator).build().unwrap();
-    let token = jwt_with_canaries(&down, plainly);
+    let token = jwt_with_canaries(&down, unescaped);
     refuse(&server, "no keys", &token, StatusCode::SERVICE_UNAVAILABLE).await;
 }
 
 #[tokio::test]
-async fn malformed_requests_show_no_token() {
+async fn malformed_requests_reveal_no_token() {
     Log::start();
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = authority.resource_server(RESOURCE);
-    let token = jwt_with_canaries(&authority, plainly);
+    let token = jwt_with_canaries(&authority, unescaped);
     let canaries = Canaries::all().and_token(&token);
     let basic = format!("Basic {token}");
     let bearer = format!("Bearer {token}");
@@ -705,7 +714,7 @@ async fn malformed_requests_show_no_token() {
 }
 
 #[tokio::test]
-async fn refusals_after_introspection_show_neither_token_nor_client_nor_person() {
+async fn refusals_after_introspection_reveal_neither_token_nor_client_nor_person() {
     Log::start();
     let authority = TestAuthorizationServer::new(ISSUER);
     let credential = ResourceServerCredential::secret_post("orders", SECRET);
@@ -736,12 +745,12 @@ async fn refusals_after_introspection_show_neither_token_nor_client_nor_person()
 
     for (place, status, content_type, body, expected) in [
         ("inactive", 200, json, claims("active", json!(false)), 401),
-        ("active no boolean", 200, json, claims("active", json!(CLIENT)), 502),
+        ("active not a boolean", 200, json, claims("active", json!(CLIENT)), 502),
         ("active null", 200, json, claims("active", json!(null)), 502),
         ("expired", 200, json, claims("exp", json!(1_700_000_000)), 401),
-        ("exp no number", 200, json, claims("exp", json!(CLIENT)), 502),
-        ("sub no string", 200, json, claims("sub", json!([PERSON])), 502),
-        ("act no object", 200, json, claims("act", json!(CLIENT)), 502),
+        ("exp not a number", 200, json, claims("exp", json!(CLIENT)), 502),
+        ("sub not a string", 200, json, claims("sub", json!([PERSON])), 502),
+        ("act not an object", 200, json, claims("act", json!(CLIENT)), 502),
         ("scope an object", 200, json, claims("scope", json!({"a": CLIENT})), 403),
         ("other issuer", 200, json, claims("iss", json!("https://evil.example")), 401),
         ("other audience", 200, json, claims("aud", json!("https://other.example.com")), 401),
@@ -750,7 +759,7 @@ async fn refusals_after_introspection_show_neither_token_nor_client_nor_person()
         ("refresh token", 200, json, claims("token_type", json!("refresh_token")), 401),
         ("bound", 200, json, claims("cnf", json!({"jkt": PERSON})), 401),
         ("HTML", 200, "text/html", format!("<p>{CLIENT} {PERSON} {SECRET}"), 502),
-        ("no JSON", 200, json, format!("{CLIENT} {PERSON}"), 502),
+        ("not JSON", 200, json, format!("{CLIENT} {PERSON}"), 502),
         ("status 400", 400, json, echo.to_string(), 502),
         ("status 401", 401, json, echo.to_string(), 500),
         ("status 403", 403, json, echo.to_string(), 500),
@@ -783,5 +792,5 @@ fn log_is_recorded() {
 
     tracing::trace!(canary = "canary-of-the-log", "recorded");
 
-    assert!(log.text().contains("canary-of-the-log"), "a log that records nothing proves nothing");
+    assert!(log.text().contains("canary-of-the-log"), "the log records nothing");
 }

@@ -1,4 +1,4 @@
-//! The embedded authorization server, called over loopback in the way of clients and resource servers.
+//! Proves that the embedded authorization server of the examples follows its standards, over loopback.
 
 #![allow(clippy::disallowed_methods, reason = "jsonwebtoken verifies the tokens of the embedded server")]
 
@@ -104,7 +104,7 @@ mod authorization_endpoint {
     use super::*;
 
     #[tokio::test]
-    async fn answer_carries_code_state_and_issuer() {
+    async fn response_has_code_state_and_issuer() {
         let kit = Kit::start().await;
         let client_id = kit.public_client().await;
 
@@ -112,7 +112,7 @@ mod authorization_endpoint {
 
         assert_eq!(response.status(), StatusCode::SEE_OTHER);
         assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
-        let (target, query) = redirection(&response);
+        let (target, query) = redirect_target(&response);
         assert_eq!(target, REDIRECT_URI);
         assert_eq!(query["state"], "a state & more");
         assert_eq!(query["iss"], kit.server.issuer());
@@ -138,7 +138,7 @@ mod authorization_endpoint {
 
             let response = kit.authorize(&request).await;
 
-            let (target, query) = redirection(&response);
+            let (target, query) = redirect_target(&response);
             assert_eq!(target, REDIRECT_URI, "{name}={value}");
             assert_eq!(query["error"], error, "{name}={value}");
             assert_eq!(query["state"], "a state & more", "{name}={value}");
@@ -156,7 +156,7 @@ mod authorization_endpoint {
 
         let response = kit.authorize(&request).await;
 
-        let (_, query) = redirection(&response);
+        let (_, query) = redirect_target(&response);
         assert_eq!(query["error"], "invalid_request");
         assert!(!query.contains_key("state"));
     }
@@ -210,7 +210,7 @@ mod authorization_endpoint {
 
         let response = kit.authorize(&request).await;
 
-        let (_, query) = redirection(&response);
+        let (_, query) = redirect_target(&response);
         assert_eq!(query["tenant"], "a");
         assert!(query.contains_key("code"));
     }
@@ -220,7 +220,7 @@ mod code {
     use super::*;
 
     #[tokio::test]
-    async fn code_with_its_verifier_becomes_a_signed_token() {
+    async fn code_with_its_verifier_is_exchanged_for_a_signed_token() {
         let kit = Kit::start().await;
         let client_id = kit.public_client().await;
         let code = kit.code(&client_id).await;
@@ -248,7 +248,7 @@ mod code {
         let kit = Kit::start().await;
         let client_id = kit.public_client().await;
         let request = replace(&authorization_request(&client_id), "scope", "");
-        let code = redirection(&kit.authorize(&request).await).1["code"].clone();
+        let code = redirect_target(&kit.authorize(&request).await).1["code"].clone();
 
         let answer = kit.post("/token", &redemption(&client_id, &code)).await;
 
@@ -283,7 +283,7 @@ mod code {
     }
 
     #[tokio::test]
-    async fn code_used_twice_is_refused_and_its_tokens_revoked() {
+    async fn reused_code_is_refused_and_its_tokens_are_revoked() {
         let kit = Kit::start().await;
         let client_id = kit.public_client().await;
         let code = kit.code(&client_id).await;
@@ -299,7 +299,7 @@ mod code {
     }
 
     #[tokio::test]
-    async fn code_is_used_up_by_a_wrong_verifier() {
+    async fn wrong_verifier_invalidates_the_code() {
         let kit = Kit::start().await;
         let client_id = kit.public_client().await;
         let code = kit.code(&client_id).await;
@@ -342,7 +342,7 @@ mod refresh_token {
     }
 
     #[tokio::test]
-    async fn refresh_token_used_twice_revokes_the_whole_grant() {
+    async fn reused_refresh_token_revokes_the_whole_grant() {
         let kit = Kit::start().await;
         let client_id = kit.public_client().await;
         let tokens = kit.tokens(&client_id).await;
@@ -370,7 +370,7 @@ mod refresh_token {
     }
 
     #[tokio::test]
-    async fn request_for_more_scope_is_refused_and_keeps_the_refresh_token() {
+    async fn refresh_with_more_scope_is_refused_and_the_refresh_token_stays_valid() {
         let kit = Kit::start().await;
         let client_id = kit.public_client().await;
         let tokens = kit.tokens(&client_id).await;
@@ -407,7 +407,7 @@ mod refresh_token {
     }
 
     #[tokio::test]
-    async fn client_that_did_not_register_for_refreshing_gets_no_refresh_token() {
+    async fn client_without_the_refresh_grant_type_gets_no_refresh_token() {
         let kit = Kit::start().await;
         let mut metadata = public_client();
         metadata["grant_types"] = json!(["authorization_code"]);
@@ -498,7 +498,7 @@ mod form {
     }
 
     #[tokio::test]
-    async fn body_beyond_the_limit_is_refused() {
+    async fn body_longer_than_the_limit_is_refused() {
         let kit = Kit::start().await;
         let long = "a".repeat(16 * 1024);
 
@@ -530,7 +530,7 @@ mod introspection {
     use super::*;
 
     #[tokio::test]
-    async fn active_token_is_described() {
+    async fn active_token_is_returned_with_its_claims() {
         let kit = Kit::start().await;
         let token = kit.server.mint(Minting { resource: ORDERS, scope: "orders:read", ..Minting::default() });
 
@@ -548,7 +548,7 @@ mod introspection {
     }
 
     #[tokio::test]
-    async fn caller_without_the_credential_of_a_resource_server_is_refused() {
+    async fn introspection_without_a_valid_resource_server_credential_is_refused() {
         let kit = Kit::start().await;
         let client_id = kit.public_client().await;
         let token = kit.server.mint(Minting { resource: ORDERS, ..Minting::default() });
@@ -618,7 +618,7 @@ mod revocation {
     use super::*;
 
     #[tokio::test]
-    async fn revoked_access_token_is_inactive_and_its_grant_is_not() {
+    async fn revoking_an_access_token_does_not_revoke_its_grant() {
         let kit = Kit::start().await;
         let client_id = kit.public_client().await;
         let tokens = kit.tokens(&client_id).await;
@@ -714,7 +714,7 @@ mod control {
     async fn stopped_server_is_unreachable_and_keeps_its_state() {
         let kit = Kit::start().await;
         let token = kit.server.mint(Minting { resource: ORDERS, ..Minting::default() });
-        // Leaves a connection in the client's pool. The outage must close it too.
+        // This leaves a connection in the client's pool, which the outage must close as well.
         assert!(kit.is_active(&token, &kit.orders).await);
 
         kit.server.stop().await;
@@ -758,11 +758,11 @@ mod control {
     }
 }
 
-/// A resource with JWTs. Nothing listens there.
+/// A resource with JWTs. No server listens on this URL.
 const MCP: &str = "http://127.0.0.1:4000/mcp";
-/// A resource with opaque tokens.
+/// A resource with opaque tokens. No server listens on this URL.
 const ORDERS: &str = "http://127.0.0.1:4000/orders";
-/// Nothing listens there: redirections are not followed.
+/// No server listens on this URL, because redirects are not followed.
 const REDIRECT_URI: &str = "http://127.0.0.1:7777/callback";
 // RFC 7636 appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -807,13 +807,13 @@ fn replace<'a>(
     name: &str,
     value: &'a str,
 ) -> Vec<(&'static str, &'a str)> {
-    assert!(valid.iter().any(|(known, _)| *known == name), "{name} is no parameter of the valid request");
+    assert!(valid.iter().any(|(known, _)| *known == name), "{name} is not a parameter of the valid request");
     let replaced = valid.iter().map(|&(known, old)| (known, if known == name { value } else { old }));
     replaced.filter(|(_, value)| !value.is_empty()).collect()
 }
 
-/// Splits a redirection into its target and its query.
-fn redirection(response: &Response) -> (String, BTreeMap<String, String>) {
+/// Splits the target of a redirect into the URL and its query parameters.
+fn redirect_target(response: &Response) -> (String, BTreeMap<String, String>) {
     let location = response.headers()[header::LOCATION].to_str().unwrap();
     let mut target = Url::parse(location).unwrap();
     let query = target.query_pairs().into_owned().collect();
@@ -821,7 +821,7 @@ fn redirection(response: &Response) -> (String, BTreeMap<String, String>) {
     (target.into(), query)
 }
 
-/// A running server with two resources, and an HTTP client that does not follow redirections.
+/// A running server with two resources, and an HTTP client that does not follow redirects.
 struct Kit {
     server: AuthorizationServer,
     mcp: ResourceCredential,
@@ -863,7 +863,7 @@ impl Kit {
     }
 
     async fn code(&self, client_id: &str) -> String {
-        redirection(&self.authorize(&authorization_request(client_id)).await).1["code"].clone()
+        redirect_target(&self.authorize(&authorization_request(client_id)).await).1["code"].clone()
     }
 
     async fn tokens(&self, client_id: &str) -> Answer {
@@ -872,7 +872,7 @@ impl Kit {
 
     async fn tokens_with_scope(&self, client_id: &str, scope: &str) -> Answer {
         let request = replace(&authorization_request(client_id), "scope", scope);
-        let code = redirection(&self.authorize(&request).await).1["code"].clone();
+        let code = redirect_target(&self.authorize(&request).await).1["code"].clone();
         self.post("/token", &redemption(client_id, &code)).await
     }
 

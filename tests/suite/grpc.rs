@@ -1,7 +1,7 @@
-//! The layers around tonic services, asked over loopback by a tonic client and by a plain HTTP/2 client.
+//! Proves how layers guard tonic services, over loopback with a tonic client and with plain HTTP clients.
 
 #[path = "../../examples/grpc.rs"]
-#[allow(dead_code, reason = "`main` is for the example")]
+#[allow(dead_code, reason = "`main` is used only by the example")]
 mod example;
 
 mod trailers;
@@ -62,9 +62,9 @@ mod refusals {
     async fn rgrpc_01_refusal_is_trailers_only() {
         let kit = Kit::start().await;
         for content_type in ["application/grpc", "application/grpc+proto", "APPLICATION/GRPC;x=y"] {
-            let response = kit.ask(content_type, HeaderMap::new()).await;
+            let response = kit.call_raw(content_type, HeaderMap::new()).await;
 
-            // Nothing follows the head: END_STREAM stands in the one HEADERS frame.
+            // The only HEADERS frame has END_STREAM, so nothing follows it.
             assert!(response.body().is_end_stream(), "{content_type}");
             assert_eq!(response.status(), StatusCode::OK, "{content_type}");
             let headers = response.headers();
@@ -77,10 +77,10 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn rgrpc_01_refusal_after_validation_is_trailers_only_too() {
+    async fn rgrpc_01_refusal_after_validation_is_trailers_only() {
         let kit = Kit::start().await;
 
-        let response = kit.ask("application/grpc", bearer(&kit.expired())).await;
+        let response = kit.call_raw("application/grpc", bearer(&kit.expired())).await;
 
         assert!(response.body().is_end_stream());
         assert_eq!(response.status(), StatusCode::OK);
@@ -89,10 +89,10 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn content_type_that_only_starts_like_grpc_is_answered_as_http() {
+    async fn content_type_that_only_resembles_grpc_is_refused_as_http() {
         let kit = Kit::start().await;
         for content_type in ["application/grpcx", "application/json"] {
-            let response = kit.ask(content_type, HeaderMap::new()).await;
+            let response = kit.call_raw(content_type, HeaderMap::new()).await;
 
             assert!(!response.body().is_end_stream(), "{content_type}");
             assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{content_type}");
@@ -102,7 +102,7 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn rgrpc_02_missing_or_bad_token_is_unauthenticated() {
+    async fn rgrpc_02_missing_or_invalid_token_is_unauthenticated() {
         let kit = Kit::start().await;
         let elsewhere = kit.mint(Minting { resource: "https://elsewhere.example", ..kit.reading() });
         let (head, signature) = elsewhere.rsplit_once('.').unwrap();
@@ -125,7 +125,7 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn rgrpc_02_too_little_scope_is_permission_denied() {
+    async fn rgrpc_02_missing_scope_is_permission_denied() {
         let kit = Kit::start().await;
         let token = kit.mint(kit.reading());
 
@@ -157,25 +157,25 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn rgrpc_02_server_side_failures_have_their_own_status_and_no_challenge() {
-        // The authorization server is down, talks nonsense, or does not know us.
-        let nonsense = Router::new().route("/", post(|| async { "active, I think" }));
-        let nonsense = format!("http://{}/", serve(nonsense).await);
-        for (trouble, expected) in [
-            (Trouble::Down, Code::Unavailable),
-            (Trouble::Nonsense(nonsense), Code::Unavailable),
-            (Trouble::WrongCredential, Code::Internal),
+    async fn rgrpc_02_server_side_failures_are_unavailable_or_internal_without_a_challenge() {
+        // The authorization server is down, responds with something else, or refuses our credential.
+        let not_introspection = Router::new().route("/", post(|| async { "not an introspection response" }));
+        let not_introspection = format!("http://{}/", serve(not_introspection).await);
+        for (fault, expected) in [
+            (Fault::Down, Code::Unavailable),
+            (Fault::Malformed(not_introspection), Code::Unavailable),
+            (Fault::WrongCredential, Code::Internal),
         ] {
-            let kit = Kit::serving(|kit| list_only(&kit.introspecting(&trouble))).await;
+            let kit = Kit::serving(|kit| list_only(&kit.introspecting(&fault))).await;
             let token = kit.mint(kit.opaque());
-            if trouble == Trouble::Down {
+            if fault == Fault::Down {
                 kit.authority.stop().await;
             }
 
             let status = kit.client.list(with_token(ListRequest {}, &token)).await.unwrap_err();
 
-            assert_eq!(status.code(), expected, "{trouble:?}");
-            assert!(!status.metadata().contains_key("www-authenticate"), "{trouble:?}");
+            assert_eq!(status.code(), expected, "{fault:?}");
+            assert!(!status.metadata().contains_key("www-authenticate"), "{fault:?}");
         }
     }
 
@@ -192,7 +192,7 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn rgrpc_03_message_is_static_and_nothing_of_the_token_is_in_the_answer() {
+    async fn rgrpc_03_message_is_static_and_the_response_contains_nothing_from_the_token() {
         let kit = Kit::start().await;
         let mallory = Minting { subject: "mallory\u{e9}%0A", scope: "odd:scope", ..kit.reading() };
         let expired = kit.mint(Minting { age: Duration::from_secs(7_200), ..mallory.clone() });
@@ -203,11 +203,11 @@ mod refusals {
             (&elsewhere, Rejection::InvalidToken),
             (&underscoped, Rejection::InsufficientScope),
         ] {
-            let response = kit.ask("application/grpc", bearer(token)).await;
+            let response = kit.call_raw("application/grpc", bearer(token)).await;
 
             let message = response.headers()["grpc-message"].as_bytes();
             assert_eq!(message, rejection.description().as_bytes());
-            // What gRPC lets stand without percent-encoding.
+            // The characters that need no percent-encoding in gRPC.
             assert!(message.iter().all(|byte| matches!(byte, 0x20..=0x24 | 0x26..=0x7e)));
             let answer = format!("{response:?}");
             for part in token.split('.').chain(["mallory", "odd:scope", "elsewhere"]) {
@@ -217,7 +217,7 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn rgrpc_04_unavailable_says_when_to_retry() {
+    async fn rgrpc_04_unavailable_has_a_retry_pushback() {
         let kit = Kit::start().await;
         let token = kit.mint(kit.opaque());
         kit.authority.stop().await;
@@ -232,13 +232,13 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn rgrpc_07_second_authorization_is_refused() {
+    async fn rgrpc_07_duplicate_authorization_is_refused() {
         let kit = Kit::start().await;
         let token = kit.mint(kit.reading());
-        let mut twice = with_token(ListRequest {}, &token);
-        twice.metadata_mut().append("authorization", format!("Bearer {token}").parse().unwrap());
+        let mut duplicate = with_token(ListRequest {}, &token);
+        duplicate.metadata_mut().append("authorization", format!("Bearer {token}").parse().unwrap());
         let joined = with_token(ListRequest {}, &format!("{token},Bearer {token}"));
-        for request in [twice, joined] {
+        for request in [duplicate, joined] {
             let status = kit.client.list(request).await.unwrap_err();
 
             assert_eq!((status.code(), challenge_of(&status)), (Code::Unauthenticated, INVALID_REQUEST));
@@ -261,7 +261,7 @@ mod refusals {
     #[tokio::test]
     async fn rgrpc_08_grpc_web_is_refused_in_its_own_content_type() {
         let kit = Kit::start().await;
-        for (asked, answered) in [
+        for (requested, answered) in [
             ("application/grpc-web", "application/grpc-web"),
             ("application/grpc-web+proto", "application/grpc-web"),
             ("application/grpc-web-text", "application/grpc-web-text"),
@@ -270,25 +270,28 @@ mod refusals {
             let mut headers = HeaderMap::new();
             headers.insert(header::ORIGIN, "https://app.example".parse().unwrap());
 
-            let response = kit.ask(asked, headers).await;
+            let response = kit.call_raw(requested, headers).await;
 
-            assert_eq!(response.status(), StatusCode::OK, "{asked}");
+            assert_eq!(response.status(), StatusCode::OK, "{requested}");
             let headers = response.headers();
-            assert_eq!(headers[header::CONTENT_TYPE], answered, "{asked}");
-            assert_eq!(headers["grpc-status"], "16", "{asked}");
-            assert_eq!(headers[header::WWW_AUTHENTICATE], NO_CREDENTIALS, "{asked}");
+            assert_eq!(headers[header::CONTENT_TYPE], answered, "{requested}");
+            assert_eq!(headers["grpc-status"], "16", "{requested}");
+            assert_eq!(headers[header::WWW_AUTHENTICATE], NO_CREDENTIALS, "{requested}");
             let exposed = headers[header::ACCESS_CONTROL_EXPOSE_HEADERS].to_str().unwrap();
             for name in ["WWW-Authenticate", "grpc-status", "grpc-message"] {
-                assert!(exposed.split(", ").any(|exposed| exposed == name), "{asked}: {name} in {exposed}");
+                assert!(
+                    exposed.split(", ").any(|exposed| exposed == name),
+                    "{requested}: {name} in {exposed}"
+                );
             }
             let body = response.into_body().collect().await.unwrap();
-            assert!(body.trailers().is_none(), "{asked}");
-            assert!(body.to_bytes().is_empty(), "{asked}");
+            assert!(body.trailers().is_none(), "{requested}");
+            assert!(body.to_bytes().is_empty(), "{requested}");
         }
     }
 
     #[tokio::test]
-    async fn rgrpc_10_status_arrives_however_many_scopes_are_required() {
+    async fn rgrpc_10_status_arrives_even_if_500_scopes_are_required() {
         let kit = Kit::serving(|kit| {
             let scopes = (0..500).map(|index| Scope::new(&format!("scope-of-some-length:{index}")).unwrap());
             let all = ScopeRequirement::all_of(scopes).unwrap();
@@ -300,10 +303,10 @@ mod refusals {
 
         let without = kit.client.list(Request::new(ListRequest {})).await.unwrap_err();
         let underscoped = kit.client.list(with_token(ListRequest {}, &token)).await.unwrap_err();
-        let response = kit.ask("application/grpc", bearer(&token)).await;
+        let response = kit.call_raw("application/grpc", bearer(&token)).await;
 
         assert_eq!((without.code(), underscoped.code()), (Code::Unauthenticated, Code::PermissionDenied));
-        // As HTTP/2 counts a header list: RFC 9113 section 6.5.2.
+        // The size of a header list as HTTP/2 defines it (RFC 9113 section 6.5.2).
         let size = |headers: &HeaderMap| {
             headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum::<usize>()
         };
@@ -312,8 +315,8 @@ mod refusals {
     }
 }
 
-/// What gRPC clients, browsers and proxies send: each may come to any service.
-mod outside_of_grpc {
+/// Requests with gRPC content types that are not gRPC calls.
+mod other_requests {
     use axum::routing::any;
     use hyper::client::conn::{http1, http2};
 
@@ -369,7 +372,7 @@ mod outside_of_grpc {
     }
 
     #[tokio::test]
-    async fn rgrpc_11_a55_refusal_is_never_a_success_unless_the_layer_guards_grpc() {
+    async fn rgrpc_11_a55_refusal_of_a_layer_without_grpc_is_401() {
         let kit = start().await;
 
         for version in [Version::HTTP_11, Version::HTTP_2] {
@@ -384,7 +387,7 @@ mod outside_of_grpc {
     }
 
     #[tokio::test]
-    async fn rgrpc_11_a55_grpc_layer_answers_only_post_as_grpc() {
+    async fn rgrpc_11_a55_grpc_layer_refuses_only_post_as_grpc() {
         let kit = start().await;
 
         for version in [Version::HTTP_11, Version::HTTP_2] {
@@ -403,7 +406,7 @@ mod outside_of_grpc {
     }
 
     #[tokio::test]
-    async fn rgrpc_02_client_maps_http_refusals_of_a_layer_without_grpc() {
+    async fn rgrpc_02_tonic_client_maps_http_refusals_of_a_layer_without_grpc() {
         let kit = Kit::serving(|kit| {
             Routes::new(kit.resource_server().require_scopes(WRITE).named_layer(JobsServer::new(Jenkins)))
         })
@@ -417,22 +420,24 @@ mod outside_of_grpc {
     }
 }
 
-/// A handler that requires scopes by itself.
+/// A handler that requires a scope itself.
 #[derive(Clone)]
-struct Careful;
+struct RequiresWrite;
 
-impl Jobs for Careful {
+impl Jobs for RequiresWrite {
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<JobList>, Status> {
-        let token = request.extensions().get::<ValidatedToken>().expect("a layer is in front");
+        let token = request.extensions().get::<ValidatedToken>().expect("the service is behind a layer");
         token.require(WRITE)?;
         Ok(Response::new(JobList::default()))
     }
 }
 
 #[tokio::test]
-async fn rgrpc_02_requirement_of_a_handler_is_permission_denied_with_the_challenge_of_the_layer() {
+async fn rgrpc_02_requirement_in_a_handler_is_permission_denied_with_the_layers_challenge() {
     let kit = Kit::serving(|kit| {
-        Routes::new(kit.resource_server().require_scopes(READ).grpc().named_layer(JobsServer::new(Careful)))
+        Routes::new(
+            kit.resource_server().require_scopes(READ).grpc().named_layer(JobsServer::new(RequiresWrite)),
+        )
     })
     .await;
     let reading = kit.mint(kit.reading());
@@ -448,16 +453,16 @@ async fn rgrpc_02_requirement_of_a_handler_is_permission_denied_with_the_challen
         "Bearer realm=\"jenkins\", error=\"insufficient_scope\", \
          error_description=\"The access token does not allow this operation\", scope=\"mcp:read mcp:write\""
     );
-    assert!(passed.is_ok(), "mcp:write contains mcp:read");
+    assert!(passed.is_ok(), "mcp:write implies mcp:read");
 }
 
 #[test]
-fn status_of_a_refusal_has_the_cause_as_its_source() {
+fn status_of_a_refusal_has_the_reason_as_its_source() {
     let token = ValidatedToken::from_trusted_claims(tower_bearer::ClaimsSet::new());
 
     let status = Status::from(token.require(READ).unwrap_err());
 
-    let text = std::error::Error::source(&status).expect("the cause").to_string();
+    let text = std::error::Error::source(&status).expect("a source").to_string();
     assert!(text.contains("mcp:read"), "{text}");
 }
 
@@ -465,7 +470,7 @@ mod passing {
     use super::*;
 
     #[tokio::test]
-    async fn handler_sees_the_token_and_no_authorization() {
+    async fn handler_receives_the_token_but_no_credentials() {
         let probe = Probe::default();
         let kit = Kit::serving(|kit| {
             let jobs = JobsServer::new(probe.clone());
@@ -514,7 +519,7 @@ mod passing {
     }
 
     #[tokio::test]
-    async fn one_layer_guards_a_whole_server() {
+    async fn server_layer_guards_all_services() {
         let kit = Kit::prepare().await;
         let routes = Routes::new(JobsServer::new(Jenkins)).add_service(BuildsServer::new(Jenkins));
         let layer = kit.resource_server().require_token().grpc();
@@ -534,9 +539,9 @@ mod passing {
     }
 
     #[tokio::test]
-    async fn service_guard_reuses_the_token_of_the_server_layer() {
+    async fn service_layer_reuses_the_token_of_the_server_layer() {
         let kit = Kit::prepare().await;
-        let resource_server = kit.introspecting(&Trouble::None);
+        let resource_server = kit.introspecting(&Fault::None);
         let routes =
             Routes::new(resource_server.require_scopes(READ).grpc().named_layer(JobsServer::new(Jenkins)))
                 .add_service(
@@ -558,7 +563,7 @@ mod passing {
     }
 
     #[tokio::test]
-    async fn metadata_is_served_beside_the_services() {
+    async fn metadata_is_served_next_to_the_services() {
         let kit = Kit::prepare().await;
         let validator = JwtValidator::builder(kit.issuer(), &*kit.resource).build().unwrap();
         let metadata = ProtectedResourceMetadata::new(&kit.resource).allow_http_on_loopback();
@@ -583,7 +588,7 @@ mod passing {
     }
 }
 
-/// Remembers what a handler is given.
+/// A handler that records each call.
 #[derive(Clone, Default)]
 struct Probe(Arc<Mutex<Vec<Seen>>>);
 
@@ -606,16 +611,16 @@ impl Jobs for Probe {
     }
 }
 
-/// What is wrong with the authorization server, as the resource server sees it.
+/// What is wrong with the authorization server or with our credential.
 #[derive(Debug, PartialEq)]
-enum Trouble {
+enum Fault {
     None,
     Down,
-    Nonsense(String),
+    Malformed(String),
     WrongCredential,
 }
 
-/// A running authorization server, and the address of a service.
+/// A running authorization server, and the listener of a service that is not started yet.
 struct Prepared {
     authority: AuthorizationServer,
     credential: ResourceCredential,
@@ -628,27 +633,27 @@ impl Prepared {
         tower_bearer::AuthorizationServer::discover(self.authority.issuer()).allow_http_on_loopback()
     }
 
-    /// The resource server of the example.
+    /// Returns the resource server of the example.
     fn resource_server(&self) -> ResourceServer {
         example::resource_server(self.authority.issuer(), &self.credential, &self.resource).unwrap()
     }
 
-    /// A resource server that asks about every token.
-    fn introspecting(&self, trouble: &Trouble) -> ResourceServer {
-        let issuer = match trouble {
-            Trouble::Nonsense(endpoint) => self.issuer().introspection_endpoint(endpoint),
-            Trouble::None | Trouble::Down | Trouble::WrongCredential => self.issuer(),
+    /// Returns a resource server that introspects every token.
+    fn introspecting(&self, fault: &Fault) -> ResourceServer {
+        let issuer = match fault {
+            Fault::Malformed(endpoint) => self.issuer().introspection_endpoint(endpoint),
+            Fault::None | Fault::Down | Fault::WrongCredential => self.issuer(),
         };
-        let secret = match trouble {
-            Trouble::WrongCredential => "not the secret",
-            Trouble::None | Trouble::Down | Trouble::Nonsense(_) => self.credential.secret.expose(),
+        let secret = match fault {
+            Fault::WrongCredential => "not the secret",
+            Fault::None | Fault::Down | Fault::Malformed(_) => self.credential.secret.expose(),
         };
         let credential = ResourceServerCredential::secret_basic(&*self.credential.id, secret);
         let validator = IntrospectionValidator::builder(issuer, credential, &*self.resource).build().unwrap();
         ResourceServer::builder(validator).build().unwrap()
     }
 
-    /// Runs a server, and connects to it.
+    /// Runs a server and connects a client to it.
     async fn run<F>(self, serve: impl FnOnce(TcpIncoming) -> F) -> Kit
     where
         F: Future<Output = Result<(), tonic::transport::Error>> + Send + 'static,
@@ -689,7 +694,7 @@ impl Kit {
         Self { authority, resource, address, client: JenkinsClient::new(channel) }
     }
 
-    /// Starts other services.
+    /// Starts the services that `routes` returns.
     async fn serving(routes: impl FnOnce(&Prepared) -> Routes) -> Self {
         let prepared = Self::prepare().await;
         let routes = routes(&prepared);
@@ -712,8 +717,8 @@ impl Kit {
         self.mint(Minting { age: Duration::from_secs(7_200), ..self.reading() })
     }
 
-    /// Calls `List` without tonic, on a connection of its own.
-    async fn ask(&self, content_type: &str, headers: HeaderMap) -> http::Response<Incoming> {
+    /// Calls `List` without tonic, on a new connection.
+    async fn call_raw(&self, content_type: &str, headers: HeaderMap) -> http::Response<Incoming> {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
         let (mut sender, connection) = handshake.await.unwrap();
@@ -728,7 +733,7 @@ impl Kit {
     }
 }
 
-/// An empty message in the framing of gRPC: not compressed, of length 0.
+/// An empty gRPC message: not compressed, length 0.
 const EMPTY_MESSAGE: &[u8] = &[0; 5];
 
 fn list_only(resource_server: &ResourceServer) -> Routes {
@@ -746,6 +751,6 @@ fn bearer(token: &str) -> HeaderMap {
 fn challenge_of(status: &Status) -> &str {
     let mut challenges = status.metadata().get_all("www-authenticate").iter();
     let challenge = challenges.next().expect("a challenge").to_str().unwrap();
-    assert!(challenges.next().is_none(), "two challenges");
+    assert!(challenges.next().is_none(), "more than one challenge");
     challenge
 }

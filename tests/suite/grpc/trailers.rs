@@ -1,4 +1,4 @@
-//! Credentials in the trailers of a request, which tonic merges into the metadata that a handler reads.
+//! Proves that credentials in request trailers do not reach a handler, although tonic merges trailers into metadata.
 
 use std::{convert::Infallible, future::ready};
 
@@ -9,11 +9,11 @@ use super::*;
 
 const NAMES: [&str; 3] = ["authorization", "dpop", "proxy-authorization"];
 
-/// What tonic does. Otherwise, the other tests here would prove nothing.
+/// Shows what tonic does with trailers, so that the other tests in this file cannot pass without our layer.
 #[tokio::test]
-async fn trailers_replace_metadata_without_a_layer_for_grpc() {
-    let (bare, bare_probe) = probed(|_, probe| Routes::new(JobsServer::new(probe))).await;
-    let (kit, probe) = probed(|kit, probe| {
+async fn trailers_replace_metadata_without_a_grpc_layer() {
+    let (bare, bare_probe) = start_with_probe(|_, probe| Routes::new(JobsServer::new(probe))).await;
+    let (kit, probe) = start_with_probe(|kit, probe| {
         Routes::new(kit.resource_server().require_scopes(READ).named_layer(JobsServer::new(probe)))
     })
     .await;
@@ -32,15 +32,15 @@ async fn trailers_replace_metadata_without_a_layer_for_grpc() {
 }
 
 #[tokio::test]
-async fn a57_rgrpc_12_trailers_do_not_bring_credentials_back() {
-    let (kit, probe) = probed(|kit, probe| {
+async fn a57_rgrpc_12_trailers_do_not_restore_removed_credentials() {
+    let (kit, probe) = start_with_probe(|kit, probe| {
         Routes::new(kit.resource_server().require_scopes(READ).grpc().named_layer(JobsServer::new(probe)))
     })
     .await;
     let token = kit.mint(kit.reading());
 
     call(&kit, bearer(&token)).await; // validated
-    call(&kit, bearer(&token)).await; // from the cache
+    call(&kit, bearer(&token)).await; // cached
 
     let seen = probe.0.lock().unwrap();
     assert_eq!(seen.len(), 2);
@@ -52,7 +52,7 @@ async fn a57_rgrpc_12_trailers_do_not_bring_credentials_back() {
 
 #[tokio::test]
 async fn a57_rgrpc_12_trailers_do_not_replace_the_forwarded_token() {
-    let (kit, probe) = probed(|kit, probe| {
+    let (kit, probe) = start_with_probe(|kit, probe| {
         let validator = JwtValidator::builder(kit.issuer(), &*kit.resource).build().unwrap();
         let resource_server =
             ResourceServer::builder(validator).dangerously_forward_credential().build().unwrap();
@@ -71,7 +71,7 @@ async fn a57_rgrpc_12_trailers_do_not_replace_the_forwarded_token() {
 
 #[tokio::test]
 async fn a57_trailers_do_not_add_credentials_to_an_anonymous_call() {
-    let (kit, probe) = probed(|kit, probe| {
+    let (kit, probe) = start_with_probe(|kit, probe| {
         Routes::new(kit.resource_server().allow_anonymous().grpc().named_layer(JobsServer::new(probe)))
     })
     .await;
@@ -84,7 +84,7 @@ async fn a57_trailers_do_not_add_credentials_to_an_anonymous_call() {
 }
 
 #[tokio::test]
-async fn a57_trailers_do_not_bring_credentials_back_below_nested_layers() {
+async fn a57_trailers_do_not_restore_credentials_inside_nested_layers() {
     let prepared = Kit::prepare().await;
     let probe = Probe::default();
     let resource_server = prepared.resource_server();
@@ -101,7 +101,7 @@ async fn a57_trailers_do_not_bring_credentials_back_below_nested_layers() {
 }
 
 #[tokio::test]
-async fn a57_trailers_do_not_bring_credentials_back_in_an_axum_router() {
+async fn a57_trailers_do_not_restore_credentials_in_an_axum_router() {
     let (prepared, probe) = (Kit::prepare().await, Probe::default());
     let layer = prepared.resource_server().require_scopes(READ).grpc();
     let router = Routes::new(JobsServer::new(probe.clone())).into_axum_router().layer(layer);
@@ -112,7 +112,7 @@ async fn a57_trailers_do_not_bring_credentials_back_in_an_axum_router() {
 }
 
 #[tokio::test]
-async fn a57_trailers_do_not_bring_credentials_back_in_a_body_of_any_type() {
+async fn a57_trailers_do_not_restore_credentials_with_a_custom_body_type() {
     let (prepared, probe) = (Kit::prepare().await, Probe::default());
     let layer = prepared.resource_server().require_scopes(READ).grpc();
     let service = layer.layer(Routes::new(JobsServer::new(probe.clone())).prepare());
@@ -123,7 +123,7 @@ async fn a57_trailers_do_not_bring_credentials_back_in_a_body_of_any_type() {
 }
 
 #[tokio::test]
-async fn a_service_with_one_body_type_is_called_after_a_conversion() {
+async fn body_can_be_converted_for_a_service_with_a_fixed_body_type() {
     let (prepared, probe) = (Kit::prepare().await, Probe::default());
     let mut jobs = JobsServer::new(probe.clone());
     let service = ServiceBuilder::new()
@@ -136,8 +136,8 @@ async fn a_service_with_one_body_type_is_called_after_a_conversion() {
     assert_no_credentials(&probe.0.lock().unwrap()[0].metadata);
 }
 
-/// Starts a server whose handler remembers what it is given.
-async fn probed(routes: impl FnOnce(&Prepared, Probe) -> Routes) -> (Kit, Probe) {
+/// Starts a server whose handler records each call.
+async fn start_with_probe(routes: impl FnOnce(&Prepared, Probe) -> Routes) -> (Kit, Probe) {
     let probe = Probe::default();
     let kit = Kit::serving(|prepared| routes(prepared, probe.clone())).await;
     (kit, probe)
@@ -150,7 +150,7 @@ fn assert_no_credentials(metadata: &HeaderMap) {
     assert_eq!(metadata["x-other"], "kept");
 }
 
-/// Calls `List` without tonic's client, with credentials in the trailers.
+/// Calls `List` without tonic's client, and with credentials in the trailers.
 async fn call(kit: &Kit, headers: HeaderMap) {
     let stream = TcpStream::connect(kit.address).await.unwrap();
     let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
@@ -163,7 +163,7 @@ async fn call(kit: &Kit, headers: HeaderMap) {
     assert_eq!(body.trailers().expect("a status in the trailers")["grpc-status"], "0");
 }
 
-/// A call with a token, for a service that is not behind a socket.
+/// Returns a call with a valid token and with credentials in the trailers.
 fn request(
     prepared: &Prepared,
 ) -> http::Request<impl http_body::Body<Data = Bytes, Error = Infallible> + Send + use<>> {
