@@ -217,7 +217,7 @@ mod tests {
         let error = claims.claim::<u64>("tenant").unwrap_err().to_string();
         let debug = format!("{claims:?}");
 
-        assert_eq!(error, "claim \"tenant\": not as the type that reads it expects");
+        assert_eq!(error, "claim \"tenant\": does not match the expected type");
         assert!(debug.contains("tenant") && !debug.contains("north") && !debug.contains("alice"), "{debug}");
     }
 }

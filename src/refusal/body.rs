@@ -14,7 +14,7 @@ pub struct RejectionBody {
 }
 
 impl RejectionBody {
-    /// Makes a body of this media type, such as `application/problem+json`.
+    /// Creates a body with this content type, such as `application/problem+json`.
     pub fn new(content_type: HeaderValue, bytes: impl Into<Bytes>) -> Self {
         Self { content_type, bytes: bytes.into() }
     }
@@ -23,7 +23,7 @@ impl RejectionBody {
 /// Writes the body of a refusal.
 pub(crate) type WriteBody = dyn Fn(&Refusal) -> RejectionBody + Send + Sync;
 
-/// The default body: the status with its name, and the error of the challenge where there is one.
+/// The default body: the status and its name, and the error of the challenge if there is one.
 #[derive(Serialize)]
 struct JsonBody {
     status: u16,
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_say_what_status_and_challenge_say() {
+    fn bodies_match_status_and_challenge() {
         let insufficient = ValidationError::InsufficientScope {
             required: ScopeRequirement::from(crate::Scope::from_static("read")),
             granted: Scopes::default(),

@@ -11,7 +11,7 @@ use crate::{
     scope::OFFLINE_ACCESS,
 };
 
-/// What every challenge of a resource server says.
+/// The settings for all challenges of a resource server.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ChallengeSettings {
     pub(crate) realm: Option<Box<str>>,
@@ -19,13 +19,13 @@ pub(crate) struct ChallengeSettings {
     pub(crate) error_uri: Option<Box<str>>,
 }
 
-/// Used when nothing else is configured, because a challenge needs one parameter (RFC 6750 section 3).
+/// Used if a challenge would have no other parameter, because it needs one (RFC 6750 section 3).
 const DEFAULT_REALM: &str = "api";
 
-/// Builds a challenge of the scheme `Bearer`, for handlers that refuse requests by themselves.
+/// Builds a `Bearer` challenge, for handlers that refuse requests themselves.
 ///
-/// Made by [`ResourceServer::challenge`](crate::ResourceServer::challenge). It names the realm and the metadata address of
-/// the resource server.
+/// Created by [`ResourceServer::challenge`](crate::ResourceServer::challenge). It contains the realm and the metadata
+/// URL of the resource server.
 ///
 /// ```
 /// # struct Nobody;
@@ -72,32 +72,33 @@ impl Challenge {
         Self { settings: Arc::clone(settings), error: None, error_description: None, scopes: Vec::new() }
     }
 
-    /// Sets `error` (RFC 6750 section 3.1). Default: none, as for requests without credentials.
+    /// Sets `error` (RFC 6750 section 3.1). Default: none, which is for requests without credentials.
     pub fn error(mut self, code: ErrorCode) -> Self {
         self.error = Some(code);
         self
     }
 
-    /// Sets `error_description`, a sentence for the developer of the client. Only used together with
-    /// [`error`](Self::error). Default: the sentence that layers use for this error.
+    /// Sets `error_description`, a sentence for the developer of the client.
     ///
-    /// Characters that RFC 6750 section 3 does not allow are left out: quotes, backslashes, and all but visible ASCII and
-    /// spaces.
+    /// Only used together with [`error`](Self::error). Default: the sentence that layers use for this error.
+    ///
+    /// Characters that RFC 6750 section 3 does not allow are removed: quotes, backslashes, and everything except
+    /// visible ASCII and spaces.
     pub fn error_description(mut self, text: &str) -> Self {
         let is_allowed = |character: &char| matches!(character, ' '..='!' | '#'..='[' | ']'..='~');
         self.error_description = Some(text.chars().filter(is_allowed).collect());
         self
     }
 
-    /// Sets `scope`: the scopes that a token needs (RFC 6750 section 3). Default: none.
+    /// Sets `scope`: the required scopes (RFC 6750 section 3). Default: none.
     ///
-    /// `offline_access` is left out: whether a client gets a refresh token is between it and the authorization server.
+    /// `offline_access` is removed, because it is for the authorization server, not for a resource.
     pub fn scope(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
         self.scopes = nameable(scopes);
         self
     }
 
-    /// Writes the challenge.
+    /// Returns the challenge as a header value.
     pub fn to_header_value(&self) -> HeaderValue {
         let ChallengeSettings { realm, resource_metadata, error_uri } = &self.settings.challenge;
         let mut params = Params(String::with_capacity(256));
@@ -123,12 +124,12 @@ impl Challenge {
     }
 }
 
-/// Returns the scopes that a challenge may name, each once.
+/// Returns the scopes that a challenge may contain, each once.
 pub(crate) fn nameable(scopes: impl IntoIterator<Item = Scope>) -> Vec<Scope> {
     deduplicated(scopes.into_iter().filter(|scope| scope.as_str() != OFFLINE_ACCESS))
 }
 
-/// The scheme and its parameters, each value as quoted-string (RFC 9110 section 5.6.4).
+/// The scheme and its parameters, each value as a quoted-string (RFC 9110 section 5.6.4).
 struct Params(String);
 
 impl Params {
@@ -146,12 +147,12 @@ impl Params {
     }
 }
 
-/// Tells whether a text can be a quoted-string here: visible ASCII and spaces.
+/// Returns whether a text consists of visible ASCII and spaces, so that it fits into a quoted-string.
 pub(crate) fn is_quotable(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-/// Tells whether a text can be an `error_uri` (RFC 6750 section 3): %x21 / %x23-5B / %x5D-7E.
+/// Returns whether a text has only the characters of an `error_uri` (RFC 6750 section 3): %x21 / %x23-5B / %x5D-7E.
 pub(crate) fn is_error_uri(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }

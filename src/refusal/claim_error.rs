@@ -1,12 +1,14 @@
-//! A claim that cannot be read or set: [`ClaimError`].
+//! The error for a claim that cannot be read or set: [`ClaimError`].
 
 use std::fmt;
 
-/// A claim cannot be read or set. Names the claim and what was expected, never a value.
+/// The error for a claim that cannot be read or set.
 ///
-/// `?` in a [`TokenValidator`](crate::TokenValidator) converts it to a [`ValidationError`](crate::ValidationError): 500 if
-/// [`ClaimsSet::with_claim`](crate::ClaimsSet::with_claim) returned it, since the value is the program's own; 401
-/// `invalid_token` otherwise, since the claim is the token's.
+/// Contains the name of the claim and what was expected, never the value.
+///
+/// `?` in a [`TokenValidator`](crate::TokenValidator) converts it to a [`ValidationError`](crate::ValidationError). It
+/// becomes 500 if [`ClaimsSet::with_claim`](crate::ClaimsSet::with_claim) returned it, because the value comes from the
+/// program. Otherwise it becomes 401 `invalid_token`, because the claim comes from the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimError {
     claim: Option<Box<str>>,
@@ -18,7 +20,7 @@ pub struct ClaimError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
     Token,
-    /// The program, which sets it.
+    /// The program that sets it.
     Program,
 }
 
@@ -44,11 +46,11 @@ impl ClaimError {
         self.origin == Origin::Program
     }
 
-    /// Keeps the position of a JSON error. Drops serde's text, which quotes values.
+    /// Converts a JSON error. Drops serde's text, which quotes values, and keeps the position.
     pub(crate) fn json(error: &serde_json::Error) -> Self {
         let what = match error.classify() {
-            serde_json::error::Category::Data => "not as the type that reads it expects".into(),
-            _ => format!("no acceptable JSON, line {}, column {}", error.line(), error.column()),
+            serde_json::error::Category::Data => "does not match the expected type".into(),
+            _ => format!("not acceptable JSON, line {}, column {}", error.line(), error.column()),
         };
         Self { claim: None, what: what.into(), origin: Origin::Token }
     }

@@ -1,4 +1,4 @@
-//! A refusal over gRPC: HTTP 200 and a status in trailers-only form (gRPC over HTTP2).
+//! Creates a gRPC refusal: HTTP 200 and a trailers-only status (gRPC over HTTP2).
 
 use bytes::Bytes;
 use http::{
@@ -12,7 +12,7 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_RETRY_PUSHBACK_MS: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 
-/// Maximum length of a challenge in bytes: clients may refuse trailers beyond 8 KiB in all.
+/// Maximum length of a challenge in bytes. Clients may refuse trailers of more than 8 KiB in total.
 const MAX_CHALLENGE_LEN: usize = 6 * 1024;
 
 pub(super) fn write(refusal: &Refusal) -> Response<Bytes> {
@@ -25,7 +25,7 @@ pub(super) fn write(refusal: &Refusal) -> Response<Bytes> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(GRPC_STATUS, u16::from(refusal.grpc_status()).into());
-    // The descriptions hold no character that gRPC percent-encodes.
+    // The descriptions contain no character that gRPC percent-encodes.
     headers.insert(GRPC_MESSAGE, HeaderValue::from_static(refusal.rejection().description()));
     headers.extend(refusal.grpc_metadata());
     if refusal.0.kind.has_origin {
@@ -45,7 +45,7 @@ impl Refusal {
         }
     }
 
-    /// Returns what accompanies the status: the challenge, and when to try again.
+    /// Returns the metadata of the status: the challenge, and when to retry.
     pub(crate) fn grpc_metadata(&self) -> HeaderMap {
         let mut metadata = HeaderMap::new();
         let fits = |challenge: &HeaderValue| challenge.len() <= MAX_CHALLENGE_LEN;
@@ -54,7 +54,7 @@ impl Refusal {
             metadata.insert(WWW_AUTHENTICATE, challenge);
         }
         let seconds = match self.rejection() {
-            // gRPC has the status 14 for both 502 and 503, and clients look for the wait wherever it may be.
+            // 502 and 503 both have the gRPC status 14, so both tell clients when to retry.
             Rejection::BadGateway => Some(DEFAULT_RETRY_AFTER.as_secs() + jitter()),
             rejection => retry_after(rejection),
         };

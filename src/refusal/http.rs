@@ -1,4 +1,4 @@
-//! A refusal over HTTP: status, challenge, body.
+//! Creates an HTTP refusal: status, challenge and body.
 
 use bytes::Bytes;
 use http::{
@@ -8,8 +8,8 @@ use http::{
 
 use super::{Refusal, Rejection, jitter, request_kind::Protocol};
 
-/// Maximum wait that a caller is told, in seconds. Whatever is down is worth another attempt within the hour, and the
-/// value in milliseconds fits the 32 bits that gRPC has for it.
+/// Maximum `Retry-After`, in seconds. A client should retry within an hour after any outage. In milliseconds, the value
+/// fits into the 32 bits that gRPC uses for it.
 const MAX_RETRY_AFTER: u64 = 60 * 60;
 
 pub(super) fn write(refusal: &Refusal) -> Response<Bytes> {
@@ -38,7 +38,7 @@ pub(super) fn write(refusal: &Refusal) -> Response<Bytes> {
     response
 }
 
-/// Returns the wait of a 503 in seconds.
+/// Returns the `Retry-After` of a 503, in seconds.
 pub(super) fn retry_after(rejection: Rejection) -> Option<u64> {
     match rejection {
         Rejection::Unavailable { retry_after } => {

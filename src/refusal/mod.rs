@@ -1,15 +1,15 @@
-//! How a request is refused: why, with which answer, and how that answer is written.
+//! Refuses requests: the cause, the rejection and the response.
 //!
 //! 1. A [`ValidationError`] is the cause, for operators.
-//! 2. A [`Rejection`] is the answer, one of eight.
-//! 3. A [`Refusal`] holds both with what the layer says in every refusal, and writes the response: over HTTP a status, a
-//!    challenge and a body; over gRPC a status in trailers-only form.
+//! 2. A [`Rejection`] is one of eight kinds of responses.
+//! 3. A [`Refusal`] contains both and the settings of the layer, and creates the response: over HTTP a status, a
+//!    challenge and a body; over gRPC a trailers-only status.
 //!
 //! # Logs
-//! Every refusal is logged once, when its response is written. The level is `debug`, since anyone can cause refusals.
-//! It is `error` where the service itself is wrong: a handler without a layer, or a validator that panicked. Outages of
-//! an authorization server and a refused introspection credential are logged at `warn` or `error` where they are
-//! detected. No log line holds a token or a subject.
+//! Every refusal is logged once, when its response is created. The level is `debug`, because anyone can cause refusals.
+//! It is `error` for a bug in the service: a handler without a layer, or a validator that panicked. Outages of an
+//! authorization server and a refused introspection credential are logged at `warn` or `error` where they are detected.
+//! Log lines never contain a token or a subject.
 
 mod body;
 mod challenge;
@@ -42,17 +42,17 @@ pub(crate) use self::{
 };
 use crate::Scope;
 
-/// A refused request, with all that its response says.
+/// A refused request, with everything that its response contains.
 ///
-/// Layers and extractors make refusals, and [`ValidatedToken::require`](crate::ValidatedToken::require) makes one for a
-/// handler. Its response has the challenge and the body that the layer in front of the handler would give:
+/// Layers, extractors and [`ValidatedToken::require`](crate::ValidatedToken::require) create refusals. The response has
+/// the same challenge and body in all cases:
 ///
 /// * any `http` service: [`into_http`](Self::into_http);
 /// * axum (feature `axum`): it implements `IntoResponse`;
 /// * tonic (feature `tonic`): it converts into a `tonic::Status`.
 ///
-/// `Display` shows the cause, which is for operators. It may name what the token claims about issuer, audience and time, so
-/// do not send it to the caller.
+/// `Display` shows the cause, which is for operators. It may contain the issuer and times in the token, so do not send
+/// it to the client.
 #[derive(Clone)]
 #[must_use = "a refusal has no effect until it is returned as a response"]
 pub struct Refusal(Box<Parts>);
@@ -69,7 +69,7 @@ struct Parts {
 }
 
 impl Refusal {
-    /// Refuses a request; `scopes` are those that a challenge names.
+    /// Creates a refusal. `scopes` are the scopes in the challenge.
     pub(crate) fn new(
         error: ValidationError,
         settings: &Arc<RefusalSettings>,
@@ -88,7 +88,7 @@ impl Refusal {
         }))
     }
 
-    /// Refuses a request that no layer has seen.
+    /// Creates a refusal for a request that passed no layer.
     pub(crate) fn without_layer(error: ValidationError, request: Option<RequestSummary>) -> Self {
         let scopes = match &error {
             ValidationError::InsufficientScope { required, .. } => required.named().to_vec(),
@@ -102,12 +102,12 @@ impl Refusal {
         self.0.reason.error()
     }
 
-    /// Returns the answer.
+    /// Returns the rejection, which determines the status and the `error` of the challenge.
     pub fn rejection(&self) -> Rejection {
         self.0.rejection
     }
 
-    /// Returns the scopes that the challenge names; empty if there is no challenge.
+    /// Returns the scopes in the challenge. Empty if there is no challenge.
     pub fn scopes(&self) -> &[Scope] {
         &self.0.scopes
     }
@@ -125,7 +125,7 @@ impl Refusal {
         self.0.request.as_ref().map(|request| &request.uri)
     }
 
-    /// Returns the value of `WWW-Authenticate`. `None` where the fault is not the caller's.
+    /// Returns the value of `WWW-Authenticate`, or `None` if the rejection has no challenge.
     pub fn challenge(&self) -> Option<HeaderValue> {
         self.challenge_naming(&self.0.scopes)
     }
@@ -141,10 +141,10 @@ impl Refusal {
         })
     }
 
-    /// Writes the response, and logs the refusal.
+    /// Creates the HTTP response, and logs the refusal.
     ///
-    /// A gRPC call behind a layer with [`grpc()`](crate::ValidateTokenLayer::grpc) gets HTTP 200 and a `grpc-status`. Any
-    /// other request gets the HTTP status of [`rejection`](Self::rejection).
+    /// A gRPC call behind a layer with [`grpc()`](crate::ValidateTokenLayer::grpc) is answered with HTTP 200 and a
+    /// `grpc-status`. Any other request is answered with the HTTP status of [`rejection`](Self::rejection).
     pub fn into_http(self) -> Response<Bytes> {
         self.log();
         let mut response = if self.0.kind.is_grpc() { grpc::write(&self) } else { http::write(&self) };
@@ -153,7 +153,7 @@ impl Refusal {
         response
     }
 
-    /// Tells operators why. Errors of others are logged at a higher level where they are detected, and once.
+    /// Logs the cause. Failures of other services are logged at a higher level where they are detected.
     pub(crate) fn log(&self) {
         let status = self.rejection().status().as_u16();
         match self.error() {
@@ -187,11 +187,11 @@ impl std::error::Error for Refusal {
     }
 }
 
-/// What a resource server says in every refusal.
+/// The settings for all refusals of a resource server.
 pub(crate) struct RefusalSettings {
     pub(crate) challenge: ChallengeSettings,
     pub(crate) write_body: Box<WriteBody>,
-    /// Whether malformed gRPC requests get 3 `INVALID_ARGUMENT`.
+    /// Whether malformed gRPC requests are answered with 3 `INVALID_ARGUMENT`.
     pub(crate) grpc_invalid_argument: bool,
 }
 
@@ -211,11 +211,11 @@ impl fmt::Debug for RefusalSettings {
     }
 }
 
-/// Up to 3 seconds more, so that callers refused by an outage do not all come back at once.
+/// Returns up to 3 seconds, so that clients refused during an outage do not all retry at the same time.
 fn jitter() -> u64 {
     const MAX_JITTER: u8 = 3;
     let mut byte = [0];
-    // Without randomness there is no jitter, and the answer is still right.
+    // Without random bytes there is no jitter, and the response is still correct.
     let _ = aws_lc_rs::rand::fill(&mut byte);
     u64::from(byte[0] % (MAX_JITTER + 1))
 }

@@ -1,4 +1,4 @@
-//! What the caller is told: [`Rejection`], eight answers and the one table from [`ValidationError`] to them.
+//! The eight kinds of responses to refused requests, and the mapping from [`ValidationError`]: [`Rejection`].
 //!
 //! | rejection | HTTP | gRPC | `error` |
 //! |---|---|---|---|
@@ -27,7 +27,7 @@ use http::StatusCode;
 
 use super::ValidationError;
 
-/// An answer that refuses a request.
+/// The kind of response to a refused request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rejection {
@@ -39,18 +39,18 @@ pub enum Rejection {
     InvalidToken,
     /// The token is valid, but its scopes do not allow this operation.
     InsufficientScope,
-    /// The token is valid, but its other claims do not allow this operation. There is no challenge, since a new token would
-    /// have the same claims.
+    /// The token is valid, but its other claims do not allow this operation. There is no challenge, because a new token
+    /// would have the same claims.
     Forbidden,
     /// The token cannot be validated now. It may be valid.
     #[non_exhaustive]
     Unavailable {
-        /// What `Retry-After` says: from 1 second to 1 hour, and up to 3 random seconds more.
+        /// The value of `Retry-After`: from 1 second to 1 hour, plus up to 3 random seconds.
         retry_after: Duration,
     },
-    /// The authorization server gave an unusable answer.
+    /// The authorization server sent an invalid response.
     BadGateway,
-    /// This service is wrong: its wiring, its credential or its validator.
+    /// There is a mistake in this service: its setup, its credential or its validator.
     Internal,
 }
 
@@ -79,7 +79,7 @@ impl Rejection {
         }
     }
 
-    /// Returns the gRPC status code (the names are those of gRPC's own list).
+    /// Returns the gRPC status code.
     pub fn grpc_status(self) -> u8 {
         const INTERNAL: u8 = 13;
         const PERMISSION_DENIED: u8 = 7;
@@ -93,8 +93,9 @@ impl Rejection {
         }
     }
 
-    /// Returns the error code of the challenge. There is none without credentials (RFC 6750 section 3.1), and none where
-    /// the fault is not the caller's.
+    /// Returns the error code of the challenge.
+    ///
+    /// `None` for a request without credentials (RFC 6750 section 3.1), and for a rejection without a challenge.
     pub fn error_code(self) -> Option<ErrorCode> {
         match self {
             Self::InvalidRequest => Some(ErrorCode::InvalidRequest),
@@ -108,9 +109,10 @@ impl Rejection {
         }
     }
 
-    /// Returns a sentence for the developer of the client. It says nothing about the token of the request.
+    /// Returns a sentence for the developer of the client. It contains nothing from the request.
     ///
-    /// Of the characters %x20-21 / %x23-5B / %x5D-7E, as RFC 6750 section 3 requires of `error_description`.
+    /// It consists of the characters %x20-21 / %x23-5B / %x5D-7E, as RFC 6750 section 3 requires for
+    /// `error_description`.
     pub fn description(self) -> &'static str {
         match self {
             Self::Unauthorized => "An access token is required",
@@ -119,13 +121,13 @@ impl Rejection {
             Self::InsufficientScope => ErrorCode::InsufficientScope.description(),
             Self::Forbidden => "The claims of the access token do not allow this operation",
             Self::Unavailable { .. } => "Access tokens cannot be checked at the moment",
-            Self::BadGateway => "The authorization server gave no usable answer",
+            Self::BadGateway => "The authorization server sent an invalid response",
             Self::Internal => "Access tokens cannot be checked",
         }
     }
 
-    /// Tells whether the answer has a challenge. There is none where the fault is not the caller's: a client that is
-    /// challenged discards its token.
+    /// Returns whether the response has a challenge. There is none if the failure is not caused by the client, because
+    /// a client that receives a challenge discards its token.
     pub(crate) fn is_challenge(self) -> bool {
         match self {
             Self::Unauthorized | Self::InvalidRequest | Self::InvalidToken | Self::InsufficientScope => true,
@@ -138,7 +140,7 @@ impl From<&ValidationError> for Rejection {
     fn from(error: &ValidationError) -> Self {
         use ValidationError::*;
         match error {
-            // RFC 6750 section 3.1: without any credentials, no error code at all.
+            // RFC 6750 section 3.1: no error code for a request without credentials.
             NoCredentials => Self::Unauthorized,
             MultipleAuthorizationHeaders { .. } | MalformedCredentials => Self::InvalidRequest,
             TokenTooLong { .. }
@@ -163,7 +165,7 @@ impl From<&ValidationError> for Rejection {
             InsufficientScope { .. } => Self::InsufficientScope,
             ClaimsDoNotFit(_) => Self::Forbidden,
             ClaimRule { rejection, .. } => *rejection,
-            // Not the client's fault: with a 401 it would discard a valid token.
+            // Not caused by the client, which would discard a valid token after a 401.
             KeysUnavailable { retry_after, .. }
             | IntrospectionUnavailable { retry_after, .. }
             | Unavailable { retry_after, .. } => Self::Unavailable { retry_after: *retry_after },
@@ -174,7 +176,7 @@ impl From<&ValidationError> for Rejection {
 }
 
 impl ErrorCode {
-    /// Returns the code as it is written in a challenge.
+    /// Returns the code as written in a challenge.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",
@@ -183,7 +185,7 @@ impl ErrorCode {
         }
     }
 
-    /// Returns the `error_description` that layers write.
+    /// Returns the default `error_description`.
     pub(super) fn description(self) -> &'static str {
         match self {
             Self::InvalidRequest => {
@@ -203,7 +205,7 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// Why a request was refused, in the extensions of the response. For access logs and metrics outside of the layer.
+/// The cause of a refusal, in the extensions of the response, for access logs and metrics.
 ///
 /// ```
 /// use tower_bearer::RejectionReason;
@@ -223,7 +225,10 @@ impl RejectionReason {
         Self(Arc::new(error))
     }
 
-    /// Returns the error. Its text is for operators: it may name what the token claims about issuer, audience and time.
+    /// Returns the error.
+    ///
+    /// Its text is for operators, because it may contain the issuer and times in the token. Do not send it to the
+    /// client.
     pub fn error(&self) -> &ValidationError {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! What the response to a request depends on: [`RequestKind`].
+//! The properties of a request that determine the form of a refusal: [`RequestKind`].
 
 use http::{
     HeaderMap, HeaderValue, Method,
@@ -10,7 +10,7 @@ use http::{
 pub(crate) struct RequestKind {
     pub(super) protocol: Protocol,
     pub(super) is_head: bool,
-    /// Whether a script of another origin may read the response.
+    /// Whether the request has an `Origin`, so that a script from another origin may read the response.
     pub(super) has_origin: bool,
 }
 
@@ -18,7 +18,7 @@ pub(crate) struct RequestKind {
 pub(super) enum Protocol {
     #[default]
     Http,
-    /// HTTP to a gRPC client. It takes the code from the HTTP status, and a body for a broken message.
+    /// HTTP to a gRPC client. It derives the code from the HTTP status, and would read a body as a broken message.
     HttpToGrpcClient,
     Grpc,
     /// gRPC for browsers.
@@ -28,7 +28,7 @@ pub(super) enum Protocol {
 }
 
 impl RequestKind {
-    /// Looks at the head of a request; `grpc` says whether the layer guards gRPC.
+    /// Reads the head of a request. `grpc` is whether the layer is for gRPC.
     pub(crate) fn new(method: &Method, headers: &HeaderMap, grpc: bool) -> Self {
         // gRPC calls are `POST` (gRPC over HTTP2). Anything else with its content type does not come from a gRPC client.
         let protocol = if method == Method::POST { Protocol::of(headers) } else { Protocol::Http };

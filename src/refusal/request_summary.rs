@@ -1,4 +1,4 @@
-//! What a refusal knows of its request: [`RequestSummary`].
+//! The parts of a request that a refusal needs: [`RequestSummary`].
 
 #[cfg(feature = "axum")]
 use axum::extract::OriginalUri;
@@ -6,10 +6,9 @@ use http::{Extensions, HeaderMap, Method, Request, Uri};
 
 use super::RequestKind;
 
-/// Method and URI of a request, and what the response depends on. Every token that passed a layer carries one, so that
-/// refusals of handlers know it too.
+/// Method, URI and kind of a request. Every token that passed a layer contains one, for refusals of handlers.
 ///
-/// A server shares the bytes of a URI with the request, so a clone allocates nothing.
+/// Cloning does not allocate, because the bytes of the URI are shared with the request.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestSummary {
     pub(super) kind: RequestKind,
@@ -18,7 +17,7 @@ pub(crate) struct RequestSummary {
 }
 
 impl RequestSummary {
-    /// Looks at a request; `grpc` says whether the layer guards gRPC.
+    /// Reads a request. `grpc` is whether the layer is for gRPC.
     pub(crate) fn of<B>(request: &Request<B>, grpc: bool) -> Self {
         Self::new(request.method(), request.uri(), request.headers(), grpc, request.extensions())
     }
@@ -35,7 +34,7 @@ impl RequestSummary {
     }
 }
 
-/// `Router::nest` of axum removes its prefix from the URI and keeps the one that the client sent.
+/// axum's `Router::nest` removes its prefix from the URI, but also stores the original one.
 #[cfg(feature = "axum")]
 fn original_uri<'a>(uri: &'a Uri, extensions: &'a Extensions) -> &'a Uri {
     extensions.get::<OriginalUri>().map_or(uri, |OriginalUri(original)| original)

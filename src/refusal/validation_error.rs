@@ -1,8 +1,8 @@
 //! Why a request was refused, for operators: [`ValidationError`].
 //!
-//! Each variant carries what was found and what was expected, never the token. None of it is sent to the caller: that
-//! is the business of [`Rejection`](crate::Rejection), which knows eight answers. The error stays in the extensions of
-//! the refusal as [`RejectionReason`](crate::RejectionReason), for access logs and metrics.
+//! Each variant contains what was found and what was expected, never the token. It is not sent to the client, which
+//! receives a [`Rejection`](crate::Rejection). The error is in the extensions of the response as
+//! [`RejectionReason`](crate::RejectionReason), for access logs and metrics.
 //!
 //! ```
 //! use tower_bearer::{Rejection, ValidationError};
@@ -14,8 +14,8 @@
 //! assert_eq!(Rejection::from(&error), Rejection::InvalidToken);
 //! ```
 //!
-//! Variants with named fields can get more fields, so a pattern needs `..`. A validator of your own makes errors with
-//! [`refused`](ValidationError::refused), [`unavailable`](ValidationError::unavailable) and
+//! More fields may be added to variants with named fields, so a pattern needs `..`. A custom validator creates errors
+//! with [`refused`](ValidationError::refused), [`unavailable`](ValidationError::unavailable) and
 //! [`internal`](ValidationError::internal), and can use the other variants without named fields.
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
@@ -24,7 +24,7 @@ use super::ClaimError;
 use super::Rejection;
 use crate::{ScopeRequirement, Scopes, UnixTime};
 
-/// Why a token, or the request that should carry one, was refused.
+/// Why a token or a request was refused.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ValidationError {
@@ -35,23 +35,23 @@ pub enum ValidationError {
     #[error("{found} authorization fields, expected one (RFC 9110 section 5.3)")]
     #[non_exhaustive]
     MultipleAuthorizationHeaders {
-        /// How many there are.
+        /// The number of fields.
         found: usize,
     },
     /// What follows `Bearer` is not one token68.
     #[error("malformed credentials, expected \"Bearer\", a space and a token68 (RFC 6750 section 2.1)")]
     MalformedCredentials,
-    /// The token is longer than anything that is looked at.
-    #[error("token of {length} bytes, at most {limit} are looked at")]
+    /// The token is longer than the limit.
+    #[error("token has {length} bytes, expected at most {limit}")]
     #[non_exhaustive]
     TokenTooLong {
         /// The token's length in bytes.
         length: usize,
-        /// The longest that is looked at.
+        /// The maximum length in bytes.
         limit: usize,
     },
-    /// The token is not a JWT, or no JWT that this crate reads.
-    #[error("no acceptable JWT: {0}")]
+    /// The token is not a JWT that this crate accepts.
+    #[error("not an acceptable JWT: {0}")]
     MalformedToken(&'static str),
     /// The JOSE header has a wrong `typ`.
     #[error("typ {} not accepted, expected {expected} (RFC 9068 section 4)", Excerpt::or_absent(.found.as_ref()))]
@@ -59,7 +59,7 @@ pub enum ValidationError {
     TypeNotAccepted {
         /// The header's `typ`.
         found: Option<Excerpt>,
-        /// What is accepted.
+        /// The accepted values.
         expected: &'static str,
     },
     /// The JOSE header names an algorithm that is not configured.
@@ -71,11 +71,11 @@ pub enum ValidationError {
         /// The configured algorithms.
         accepted: Box<str>,
     },
-    /// No validator is configured for this issuer, or for this format of token.
+    /// No validator is configured for this issuer or token format.
     #[error("no validator for issuer {}", Excerpt::or_absent(.found.as_ref()))]
     #[non_exhaustive]
     UnknownIssuer {
-        /// The issuer that the token names, unverified.
+        /// The unverified issuer in the token.
         found: Option<Excerpt>,
     },
     /// The token was issued by another authorization server.
@@ -87,7 +87,7 @@ pub enum ValidationError {
         /// The token's `iss`.
         found: Excerpt,
     },
-    /// The authorization server has published no key that fits.
+    /// The authorization server has not published a matching key.
     #[error("no key for kid {} and alg {algorithm}", Excerpt::or_absent(.kid.as_ref()))]
     #[non_exhaustive]
     UnknownKey {
@@ -96,11 +96,11 @@ pub enum ValidationError {
         /// The header's `alg`.
         algorithm: &'static str,
     },
-    /// The header has no `kid` and several keys fit.
-    #[error("no kid, and {candidates} keys fit alg {algorithm}, expected one")]
+    /// The header has no `kid`, and several keys match.
+    #[error("no kid, and {candidates} keys match alg {algorithm}, expected one")]
     #[non_exhaustive]
     AmbiguousKey {
-        /// How many keys fit.
+        /// The number of matching keys.
         candidates: usize,
         /// The header's `alg`.
         algorithm: &'static str,
@@ -108,10 +108,10 @@ pub enum ValidationError {
     /// The signature does not verify.
     #[error("signature does not verify (RFC 7515 section 5.2)")]
     BadSignature,
-    /// A claim that must be there is not.
+    /// A required claim is missing.
     #[error("claim {0:?} missing")]
     MissingClaim(&'static str),
-    /// A claim has another JSON type or range than it must have, or the claims are no JSON object.
+    /// A claim has the wrong JSON type or is out of range, or the claims are not a JSON object.
     #[error(transparent)]
     Claims(ClaimError),
     /// The token has expired.
@@ -131,7 +131,7 @@ pub enum ValidationError {
     )]
     #[non_exhaustive]
     NotYetValid {
-        /// `nbf`, or `iat` for a token from the future.
+        /// `nbf`, or `iat` if the token was issued in the future.
         claim: &'static str,
         /// The claim's value.
         from: UnixTime,
@@ -151,7 +151,7 @@ pub enum ValidationError {
         /// The configured age.
         max_age: Duration,
     },
-    /// The token is for another resource server. Its `aud` is not shown: in an ID token it is the identifier of a client.
+    /// The token is for another resource server. Its `aud` is not shown, because in an ID token it identifies a client.
     #[error("audience not accepted, {found} found, expected one of {} (RFC 9068 section 4)", List(.expected))]
     #[non_exhaustive]
     AudienceMismatch {
@@ -160,11 +160,11 @@ pub enum ValidationError {
         /// Number of other audiences in the token's `aud`; zero if it has none.
         found: usize,
     },
-    /// The token is of another kind, such as an ID token or a refresh token.
-    #[error("no access token: expected {expected} (RFC 8725 section 3.12)")]
+    /// The token is of another type, such as an ID token or a refresh token.
+    #[error("not an access token: expected {expected} (RFC 8725 section 3.12)")]
     #[non_exhaustive]
     NotAnAccessToken {
-        /// The rule that tells an access token.
+        /// The rule for access tokens.
         expected: Box<str>,
     },
     /// A [`ClaimRule`](crate::ClaimRule) or [`RequestRule`](crate::RequestRule) of the program is not met. What the token has
@@ -177,28 +177,28 @@ pub enum ValidationError {
         /// How the rule refuses: [`InvalidToken`](Rejection::InvalidToken) or [`Forbidden`](Rejection::Forbidden).
         rejection: Rejection,
     },
-    /// The token may only be used by the holder of a key, which nothing here checks.
-    #[error("token bound to a key (cnf), which a bearer request does not prove (RFC 7800 section 3.1)")]
+    /// The token is bound to a key. This crate does not verify proofs of possession.
+    #[error("token is bound to a key (cnf), which a bearer request does not prove (RFC 7800 section 3.1)")]
     SenderConstraintNotProved,
-    /// The authorization server, or your token table, says that the token is not active.
+    /// The authorization server or a custom validator reports that the token is not active.
     #[error("token not active (RFC 7662 section 2.2)")]
     Inactive,
-    /// The token is good, and does not allow this operation.
+    /// The token is valid, but its scopes do not allow this operation.
     #[error("scope {} not sufficient, expected {required} (RFC 6750 section 3.1)", Excerpt::new(&.granted.to_string()))]
     #[non_exhaustive]
     InsufficientScope {
-        /// What the operation needs.
+        /// The required scopes.
         required: ScopeRequirement,
-        /// What the token allows.
+        /// The scopes of the token.
         granted: Scopes,
     },
-    /// The token is valid, but its claims are not of the type that the handler reads them as.
+    /// The token is valid, but its claims do not have the type that the handler expects.
     #[error("claims of the validated token do not fit the handler: {0}")]
     ClaimsDoNotFit(ClaimError),
-    /// A handler asks for a token, and no layer of a resource server is in front of it.
+    /// A handler extracts a token, but there is no layer in front of it.
     #[error("no validated token: put a layer of the resource server in front of this handler")]
     NoLayer,
-    /// The keys of the authorization server could not be had.
+    /// The keys of the authorization server could not be fetched.
     #[error("keys of {issuer:?} unavailable: {reason}")]
     #[non_exhaustive]
     KeysUnavailable {
@@ -209,7 +209,7 @@ pub enum ValidationError {
         /// When the next attempt will be made.
         retry_after: Duration,
     },
-    /// The introspection endpoint could not be reached, or is in trouble.
+    /// The introspection endpoint is unavailable.
     #[error("introspection at {issuer:?} unavailable: {reason}")]
     #[non_exhaustive]
     IntrospectionUnavailable {
@@ -220,8 +220,8 @@ pub enum ValidationError {
         /// When to come again.
         retry_after: Duration,
     },
-    /// The introspection endpoint answered what makes no sense.
-    #[error("introspection answer of {issuer:?} makes no sense: {reason} (RFC 7662 section 2.2)")]
+    /// The introspection endpoint sent an invalid response.
+    #[error("invalid introspection response from {issuer:?}: {reason} (RFC 7662 section 2.2)")]
     #[non_exhaustive]
     IntrospectionMalformed {
         /// The configured issuer.
@@ -229,7 +229,7 @@ pub enum ValidationError {
         /// Why.
         reason: Arc<str>,
     },
-    /// The introspection endpoint refuses us: our credential or the endpoint is configured wrongly.
+    /// The introspection endpoint refused the request. The credential or the endpoint is not configured correctly.
     #[error(
         "introspection at {issuer:?} refused with status {status}, check this resource server's credential (RFC 7662 section 2.3)"
     )]
@@ -240,14 +240,14 @@ pub enum ValidationError {
         /// The HTTP status.
         status: u16,
     },
-    /// A custom validator refuses the token. Made with [`refused`](Self::refused).
+    /// A custom validator refuses the token. Created with [`refused`](Self::refused).
     #[error("token refused: {source}")]
     #[non_exhaustive]
     Refused {
         /// Why.
         source: Arc<dyn Error + Send + Sync>,
     },
-    /// A custom validator cannot decide now; the token may be valid. Made with [`unavailable`](Self::unavailable).
+    /// A custom validator is unavailable. The token may be valid. Created with [`unavailable`](Self::unavailable).
     #[error("token cannot be validated now: {source}")]
     #[non_exhaustive]
     Unavailable {
@@ -256,7 +256,7 @@ pub enum ValidationError {
         /// When the client may try again.
         retry_after: Duration,
     },
-    /// The token cannot be validated because of a bug, such as a panic, or of a wrong configuration. Made with
+    /// The token cannot be validated because of a bug, such as a panic, or an incorrect configuration. Created with
     /// [`internal`](Self::internal).
     #[error("token cannot be validated: {source}")]
     #[non_exhaustive]
@@ -267,7 +267,7 @@ pub enum ValidationError {
 }
 
 impl ValidationError {
-    /// Returns the name of the variant in lower case, such as `bad_signature`: a label for metrics.
+    /// Returns the name of the variant in snake case, such as `bad_signature`, for metrics.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::NoCredentials => "no_credentials",
@@ -305,10 +305,10 @@ impl ValidationError {
         }
     }
 
-    /// Refuses a token in a custom validator: the client gets 401 `invalid_token`.
+    /// Refuses a token in a custom validator. The response is 401 `invalid_token`.
     ///
-    /// `reason` is a text or an error. It is logged at DEBUG, is the [source](Error::source) of this error and is not sent
-    /// to the client. Do not put the token or personal data in it. To get an error of your own type back, match
+    /// `reason` is a text or an error. It is logged at DEBUG, is the [source](Error::source) of this error and is not
+    /// sent to the client. It must not contain the token or personal data. To access an error of your own type, match
     /// [`Refused`](Self::Refused) and downcast its `source`.
     ///
     /// ```
@@ -323,11 +323,13 @@ impl ValidationError {
         Self::Refused { source: Arc::from(reason.into()) }
     }
 
-    /// Reports that a custom validator cannot decide now, for example because its database is unreachable: the client
-    /// gets 503 and may try again after 2 to 5 seconds. For another time see [`with_retry_after`](Self::with_retry_after).
+    /// Reports that a custom validator is unavailable. The response is 503.
     ///
-    /// `reason` is a text or an error. It is not sent to the client. It is logged at DEBUG for each request, at WARN when an
-    /// outage begins; INFO tells that the outage is over (see
+    /// For example, its database is unreachable. `Retry-After` is 2 to 5 seconds. To change it, see
+    /// [`with_retry_after`](Self::with_retry_after).
+    ///
+    /// `reason` is a text or an error. It is not sent to the client. It is logged at DEBUG for each request and at WARN
+    /// when an outage begins. The end of the outage is logged at INFO (see
     /// [`TokenValidator`](crate::TokenValidator#errors-and-what-is-logged)).
     ///
     /// ```
@@ -342,18 +344,18 @@ impl ValidationError {
         Self::Unavailable { source: Arc::from(reason.into()), retry_after: DEFAULT_RETRY_AFTER }
     }
 
-    /// Reports a bug or a wrong configuration found by a custom validator: the client gets 500.
+    /// Reports a bug or an incorrect configuration. The response is 500.
     ///
     /// `reason` is a text or an error. It is logged at ERROR for each request and is not sent to the client.
     pub fn internal(reason: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Internal { source: Arc::from(reason.into()) }
     }
 
-    /// Sets when the client may try again, for `Retry-After`. Up to 3 random seconds are added, and the value that is sent
-    /// is from 1 second to 1 hour.
+    /// Sets the `Retry-After` of the response. Range: 1 second to 1 hour.
     ///
-    /// Changes `KeysUnavailable`, `IntrospectionUnavailable` and `Unavailable`. Other errors have no such time and stay as
-    /// they are.
+    /// Other values are clamped. Up to 3 random seconds are added.
+    ///
+    /// Applies to `KeysUnavailable`, `IntrospectionUnavailable` and `Unavailable`. Other errors are not changed.
     #[must_use]
     pub fn with_retry_after(mut self, time: Duration) -> Self {
         if let Self::KeysUnavailable { retry_after, .. }
@@ -366,26 +368,25 @@ impl ValidationError {
     }
 }
 
-/// An error of [`ClaimsSet::with_claim`](crate::ClaimsSet::with_claim) becomes [`Internal`](ValidationError::Internal), since
-/// the fault is in the program. Any other becomes [`Claims`](ValidationError::Claims), since the fault is in the token.
+/// An error of [`ClaimsSet::with_claim`](crate::ClaimsSet::with_claim) becomes [`Internal`](ValidationError::Internal),
+/// because the program caused it. Any other becomes [`Claims`](ValidationError::Claims), because the token caused it.
 impl From<ClaimError> for ValidationError {
     fn from(error: ClaimError) -> Self {
         if error.is_about_own_claim() { Self::internal(error) } else { Self::Claims(error) }
     }
 }
 
-/// What a caller is told to wait when nothing better is known: long enough for a restart behind a load balancer,
-/// short enough that nobody notices twice.
+/// Default `Retry-After`: long enough for a restart behind a load balancer, and short enough for a quick recovery.
 pub(crate) const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// Text that a peer made, for logs: shown with quotes and escapes, cut at 128 characters.
+/// Text from a peer, for logs. Shown with quotes and escapes, and truncated to 128 characters.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Excerpt(Box<str>);
 
 impl Excerpt {
     const MAX_CHARS: usize = 128;
 
-    /// Keeps the beginning of a text.
+    /// Creates an excerpt from the first 128 characters of a text.
     pub fn new(text: &str) -> Self {
         Self(text.chars().take(Self::MAX_CHARS).collect())
     }
@@ -407,7 +408,7 @@ impl fmt::Debug for Excerpt {
     }
 }
 
-/// Audiences in a message: quoted, bounded in number and length.
+/// Formats audiences for a message: quoted, with a limited number and length.
 struct List<'a>(&'a [Box<str>]);
 
 impl fmt::Display for List<'_> {
@@ -427,13 +428,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn peer_made_text_is_escaped_and_cut() {
+    fn text_from_a_peer_is_escaped_and_truncated() {
         assert_eq!(Excerpt::new("a\"b\n\u{0}").to_string(), "\"a\\\"b\\n\\0\"");
         assert_eq!(Excerpt::new(&"é".repeat(1_000)).to_string().chars().count(), 130);
     }
 
     #[test]
-    fn long_lists_of_audiences_are_cut() {
+    fn long_lists_of_audiences_are_truncated() {
         let error = ValidationError::AudienceMismatch {
             expected: (0..100).map(|index| index.to_string().into()).collect(),
             found: 3,
@@ -447,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_of_an_outage_is_kept_as_source() {
+    fn the_cause_of_an_outage_is_its_source() {
         let error = ValidationError::unavailable("table locked");
 
         assert_eq!(error.source().unwrap().to_string(), "table locked");

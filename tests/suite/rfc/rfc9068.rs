@@ -393,7 +393,7 @@ async fn r9068_12_authentication_claims_can_be_read_with_their_types() {
     assert_eq!(seen.claim::<Vec<String>>("amr").unwrap().unwrap(), ["pwd", "otp"]);
     assert_eq!(
         seen.claim::<u64>("acr").unwrap_err().to_string(),
-        "claim \"acr\": not as the type that reads it expects"
+        "claim \"acr\": does not match the expected type"
     );
 }
 
