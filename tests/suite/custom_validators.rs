@@ -1,4 +1,4 @@
-//! Validators that a service writes itself: around one of ours, or instead of one.
+//! Proves how custom validators work: their caching, shared calls, errors, logs and configuration checks.
 
 use std::{
     collections::HashSet,
@@ -18,10 +18,10 @@ use crate::support::{App, ISSUER, Log, RESOURCE, assert_invalid, settle};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Wraps a validator, refuses the tokens on a list of its own, and counts how often it is called.
+/// Wraps a validator, refuses the tokens on a denylist, and counts its calls.
 struct Denylist<V> {
     inner: V,
-    /// How long its verdicts may be reused, if it says so.
+    /// Time for which its verdicts may be reused, if any.
     reuse: Option<Duration>,
     state: Arc<DenylistState>,
 }
@@ -37,7 +37,7 @@ impl DenylistState {
         self.calls.load(Ordering::SeqCst)
     }
 
-    /// Puts the token with this `jti` on the list.
+    /// Adds the token with this `jti` to the denylist.
     fn deny(&self, token_id: &str) {
         self.denied.lock().unwrap().insert(token_id.to_owned());
     }
@@ -73,7 +73,7 @@ fn app(authority: &TestAuthorizationServer, validator: impl TokenValidator) -> A
 mod reuse {
     use super::*;
 
-    /// Asserts that the wrapper is called for each request and that its refusal counts at once.
+    /// Asserts that the wrapper is called on every request, so that its refusal takes effect immediately.
     async fn assert_called_each_time(app: &App, token: &str, state: &DenylistState) {
         for calls in 1..=3 {
             app.present(token).await.assert_pass();
@@ -87,7 +87,7 @@ mod reuse {
     }
 
     #[tokio::test]
-    async fn a_wrapper_around_a_jwt_validator_is_called_for_each_request() {
+    async fn wrapper_around_a_jwt_validator_is_called_on_every_request() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let token = authority.token().audience(RESOURCE).claim("jti", "7").sign();
         let jwt = || authority.jwt_validator(RESOURCE).build().unwrap();
@@ -109,7 +109,7 @@ mod reuse {
     }
 
     #[tokio::test]
-    async fn a_wrapper_around_introspection_is_called_for_each_request() {
+    async fn wrapper_around_an_introspection_validator_is_called_on_every_request() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let token = authority.token().audience(RESOURCE).claim("jti", "7").opaque();
 
@@ -119,7 +119,7 @@ mod reuse {
     }
 
     #[tokio::test]
-    async fn a_wrapper_that_allows_reuse_is_called_again_after_that_time() {
+    async fn wrapper_that_allows_reuse_is_called_again_after_that_time() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let token = authority.token().audience(RESOURCE).claim("jti", "7").sign();
         let (wrapper, state) = denylist(authority.jwt_validator(RESOURCE).build().unwrap());
@@ -136,8 +136,8 @@ mod reuse {
     }
 
     #[tokio::test]
-    async fn a_wrapper_that_keeps_the_reuse_of_a_jwt_is_called_once() {
-        /// Adds no check.
+    async fn wrapper_that_keeps_the_reuse_of_a_jwt_is_called_once() {
+        /// Counts the calls and adds no check.
         struct Counting(JwtValidator, Arc<AtomicUsize>);
 
         impl TokenValidator for Counting {
@@ -161,7 +161,7 @@ mod reuse {
     }
 
     #[tokio::test]
-    async fn a_verdict_of_our_own_validator_is_reused_through_arc_and_router() {
+    async fn introspection_result_is_reused_through_arc_and_router() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let token = authority.token().audience(RESOURCE).opaque();
         let introspection = Arc::new(authority.introspection_validator(RESOURCE).build().unwrap());
@@ -179,8 +179,7 @@ mod reuse {
 mod shared_calls {
     use super::*;
 
-    /// Presents one token ten times at once while the authorization server does not answer, and returns how many calls
-    /// it then got.
+    /// Sends ten concurrent requests with one token, and returns the number of introspection calls.
     async fn calls_for_one_token(ttl: Duration) -> usize {
         let authority = TestAuthorizationServer::new(ISSUER);
         let introspection = authority.introspection_validator(RESOURCE).cache_ttl(ttl).build().unwrap();
@@ -209,19 +208,19 @@ mod shared_calls {
     }
 
     #[tokio::test]
-    async fn behind_a_router_are_made_once_for_one_token() {
+    async fn concurrent_requests_share_one_call_through_a_router() {
         assert_eq!(calls_for_one_token(30 * SECOND).await, 1);
     }
 
     #[tokio::test]
-    async fn behind_a_router_do_not_exist_with_a_time_to_live_of_zero() {
+    async fn concurrent_requests_share_no_call_through_a_router_if_the_ttl_is_zero() {
         assert_eq!(calls_for_one_token(Duration::ZERO).await, 10);
     }
 }
 
 type Verdict = dyn Fn() -> Result<ClaimsSet, ValidationError> + Send;
 
-/// A validator that does what a test tells it, for tokens of no issuer or of [`ISSUER`].
+/// A validator with a configurable verdict, with or without [`ISSUER`] as its issuer.
 #[derive(Clone)]
 struct Table {
     verdict: Arc<Mutex<Box<Verdict>>>,
@@ -261,26 +260,26 @@ mod errors {
     use super::*;
 
     #[tokio::test]
-    async fn a_reason_of_its_own_is_invalid_token_and_only_operators_see_it() {
+    async fn custom_refusal_is_invalid_token_and_its_reason_is_not_in_the_response() {
         let table =
-            Table::new(|| Err(ValidationError::refused(std::io::Error::other("key of a dismissed tenant"))));
+            Table::new(|| Err(ValidationError::refused(std::io::Error::other("key of a former tenant"))));
 
         let answer = table_app(&table).present("key").await;
 
         answer.assert_invalid_token();
-        assert!(!format!("{:?} {:?}", answer.headers, answer.body).contains("dismissed"));
+        assert!(!format!("{:?} {:?}", answer.headers, answer.body).contains("former"));
         let reason = answer.reason.unwrap();
         assert_eq!(
             (reason.kind(), &*reason.to_string()),
-            ("refused", "token refused: key of a dismissed tenant")
+            ("refused", "token refused: key of a former tenant")
         );
-        assert_eq!(std::error::Error::source(&reason).unwrap().to_string(), "key of a dismissed tenant");
+        assert_eq!(std::error::Error::source(&reason).unwrap().to_string(), "key of a former tenant");
         let ValidationError::Refused { source, .. } = reason else { unreachable!("see its kind") };
         assert!(source.is::<std::io::Error>());
     }
 
     #[tokio::test]
-    async fn a_claim_that_cannot_be_set_is_internal_and_names_the_claim() {
+    async fn claim_that_cannot_be_set_is_500_and_is_named_in_the_reason() {
         for (name, reason) in
             [("exp", "claim \"exp\": wrong type or range"), ("tenant", "claim \"tenant\": ")]
         {
@@ -298,7 +297,7 @@ mod errors {
     }
 
     #[tokio::test]
-    async fn a_claim_of_the_token_that_cannot_be_read_is_invalid_token() {
+    async fn claim_that_cannot_be_read_is_invalid_token() {
         let table = Table::new(|| {
             let claims = ClaimsSet::new().with_claim("tenant", &7)?;
             claims.claim::<String>("tenant")?;
@@ -309,7 +308,7 @@ mod errors {
     }
 
     #[tokio::test]
-    async fn the_time_of_retry_after_can_be_set() {
+    async fn retry_after_can_be_set() {
         let table = Table::new(|| Err(ValidationError::unavailable("restart").with_retry_after(60 * SECOND)));
 
         let answer = table_app(&table).present("key").await;
@@ -327,13 +326,13 @@ mod outages {
         Err(ValidationError::unavailable("connection to the table lost"))
     }
 
-    /// Counts the lines of this level about a validator.
+    /// Counts the log lines of this level about a validator.
     fn lines(log: &Log, level: &str) -> usize {
         log.text().lines().filter(|line| line.contains(level) && line.contains("validator=")).count()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn are_a_warning_when_they_begin_and_an_info_when_they_are_over() {
+    async fn outage_is_logged_as_a_warning_and_its_end_as_info() {
         let (log, _recording) = Log::record();
         let table = Table::new(accept);
         let app = table_app(&table);
@@ -362,7 +361,7 @@ mod outages {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn for_some_tokens_only_do_not_fill_the_log() {
+    async fn outage_for_some_tokens_is_logged_once() {
         let (log, _recording) = Log::record();
         let table = Table::new(accept);
         let app = table_app(&table);
@@ -379,7 +378,7 @@ mod outages {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn of_one_route_do_not_end_when_another_answers() {
+    async fn outage_of_one_route_does_not_end_when_another_route_works() {
         let (log, _recording) = Log::record();
         let authority = TestAuthorizationServer::new(ISSUER);
         let router = RoutingValidator::new()
@@ -406,7 +405,7 @@ mod build {
     }
 
     #[test]
-    fn rmcp_01_metadata_of_a_validator_without_issuers_is_warned_about() {
+    fn rmcp_01_metadata_without_issuers_is_logged_as_a_warning() {
         let (log, _recording) = Log::record();
         let table = Table::new(accept);
 
@@ -423,7 +422,7 @@ mod build {
     }
 
     #[test]
-    fn a_route_that_no_token_can_take_is_a_config_error() {
+    fn route_without_issuers_is_a_config_error() {
         let table = || Table::new(accept);
         let with_issuer = || Table { has_issuer: true, ..table() };
 
@@ -442,7 +441,7 @@ mod build {
     }
 
     #[test]
-    fn all_problems_are_listed_at_once() {
+    fn config_error_lists_all_problems() {
         let router = RoutingValidator::new().route(Table::new(accept)).route(RoutingValidator::new());
 
         let error = ResourceServer::builder(router).realm("\n").build().unwrap_err().to_string();

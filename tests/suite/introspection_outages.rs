@@ -1,4 +1,4 @@
-//! Introspection while something is wrong: the endpoint stays known, the log stays quiet, and no answer gets lost.
+//! Proves that a working introspection endpoint is kept during outages, and that outages are logged without flooding.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Maximum number of concurrent introspection calls.
 const MAX_CALLS: usize = 256;
 
-/// A validator that asks for every request.
+/// Returns a server and an app that introspects on every request.
 fn app() -> (TestAuthorizationServer, App) {
     app_with(|builder| builder.cache_ttl(Duration::ZERO))
 }
@@ -34,7 +34,7 @@ fn app_with(
     (authority, app)
 }
 
-fn good(authority: &TestAuthorizationServer) -> String {
+fn opaque_token(authority: &TestAuthorizationServer) -> String {
     authority.token().scope("orders:read").opaque()
 }
 
@@ -42,8 +42,8 @@ fn status(status: u16) -> Response<Bytes> {
     Response::builder().status(status).body(Bytes::new()).unwrap()
 }
 
-/// Answers calls about "../../etc/passwd" as a firewall in front of the authorization server does, and others as active.
-fn put_a_firewall_before(authority: &TestAuthorizationServer, endpoint: &str, firewall_status: u16) {
+/// Makes the endpoint respond like a firewall to [`ODD_TOKEN`], and report all other tokens as active.
+fn add_firewall(authority: &TestAuthorizationServer, endpoint: &str, firewall_status: u16) {
     let mut claims = authority.token().scope("orders:read").claims().clone();
     claims.insert("active".into(), true.into());
     claims.remove("exp");
@@ -58,6 +58,7 @@ fn put_a_firewall_before(authority: &TestAuthorizationServer, endpoint: &str, fi
     });
 }
 
+/// A token that a firewall may mistake for an attack.
 const ODD_TOKEN: &str = "../../etc/passwd";
 
 /// Publishes another introspection endpoint in the metadata.
@@ -69,20 +70,20 @@ fn move_endpoint(authority: &TestAuthorizationServer) {
             .body(Bytes::from(metadata.to_string()))
             .unwrap()
     });
-    put_a_firewall_before(authority, NEW_ENDPOINT, 403);
+    add_firewall(authority, NEW_ENDPOINT, 403);
 }
 
-/// The lines of a level.
+/// Returns the log lines of a level.
 fn lines(log: &Log, level: &str) -> Vec<String> {
     log.text().lines().filter(|line| line.contains(level)).map(str::to_owned).collect()
 }
 
 #[test]
-fn a_shared_call_whose_runtime_was_shut_down_is_answered_503() {
+fn shared_call_is_503_if_its_runtime_was_shut_down() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (first, second) = (runtime(), runtime());
     let (authority, app) = app_with(|builder| builder);
-    let token = good(&authority);
+    let token = opaque_token(&authority);
     authority.hold(ENDPOINT);
     let mut starts_the_call = Box::pin(app.present(&token));
     let mut joins_the_call = Box::pin(app.present(&token));
@@ -98,9 +99,9 @@ fn a_shared_call_whose_runtime_was_shut_down_is_answered_503() {
 }
 
 #[tokio::test]
-async fn r7662_16_the_time_to_live_counts_from_the_question() {
+async fn r7662_16_ttl_counts_from_the_start_of_the_call() {
     let (authority, app) = app_with(|builder| builder.cache_ttl(MINUTE));
-    let token = good(&authority);
+    let token = opaque_token(&authority);
     authority.hold(ENDPOINT);
     let mut slow = Box::pin(app.present(&token));
     assert!(poll_once(&mut slow).await.is_pending());
@@ -117,9 +118,9 @@ async fn r7662_16_the_time_to_live_counts_from_the_question() {
 }
 
 #[tokio::test]
-async fn r7662_16_an_answer_older_than_the_time_to_live_is_not_remembered() {
+async fn r7662_16_response_that_took_longer_than_the_ttl_is_not_cached() {
     let (authority, app) = app_with(|builder| builder.cache_ttl(2 * SECOND));
-    let token = good(&authority);
+    let token = opaque_token(&authority);
     authority.hold(ENDPOINT);
     let mut slow = Box::pin(app.present(&token));
     assert!(poll_once(&mut slow).await.is_pending());
@@ -134,7 +135,7 @@ async fn r7662_16_an_answer_older_than_the_time_to_live_is_not_remembered() {
 }
 
 #[tokio::test]
-async fn r7662_06_the_time_to_live_of_inactive_counts_from_the_question() {
+async fn r7662_06_ttl_of_an_inactive_response_counts_from_the_start_of_the_call() {
     let (authority, app) = app_with(|builder| builder.inactive_ttl(5 * SECOND));
     authority.hold(ENDPOINT);
     let mut slow = Box::pin(app.present("junk"));
@@ -152,10 +153,10 @@ async fn r7662_06_the_time_to_live_of_inactive_counts_from_the_question() {
 }
 
 #[tokio::test]
-async fn a60_a_token_that_a_firewall_answers_404_does_not_unset_the_endpoint() {
+async fn a60_token_that_a_firewall_rejects_does_not_unset_the_endpoint() {
     for firewall_status in [400, 403, 404, 405] {
         let (authority, app) = app();
-        put_a_firewall_before(&authority, ENDPOINT, firewall_status);
+        add_firewall(&authority, ENDPOINT, firewall_status);
         app.present("token").await.assert_pass();
         authority.clock().advance(MINUTE);
         authority.answer(METADATA, |_| status(500));
@@ -166,15 +167,15 @@ async fn a60_a_token_that_a_firewall_answers_404_does_not_unset_the_endpoint() {
             app.present("token").await.assert_pass();
         }
 
-        // The metadata was looked at again at most once.
+        // The metadata was fetched again at most once.
         assert!(authority.requests_to(METADATA).len() <= 2, "{firewall_status}");
     }
 }
 
 #[tokio::test]
-async fn r7662_29_an_endpoint_that_moved_is_found_after_a_404_in_the_background() {
+async fn r7662_29_moved_endpoint_is_found_in_the_background_after_a_404() {
     let (authority, app) = app();
-    app.present(&good(&authority)).await.assert_pass();
+    app.present(&opaque_token(&authority)).await.assert_pass();
     authority.clock().advance(MINUTE);
     move_endpoint(&authority);
     authority.answer(ENDPOINT, |_| status(404));
@@ -187,9 +188,9 @@ async fn r7662_29_an_endpoint_that_moved_is_found_after_a_404_in_the_background(
 }
 
 #[tokio::test]
-async fn r7662_29_an_endpoint_whose_host_is_gone_is_found_at_its_new_address() {
+async fn r7662_29_moved_endpoint_is_found_if_the_old_host_does_not_respond() {
     let (authority, app) = app_with(|builder| builder.cache_ttl(Duration::ZERO).timeout(SECOND));
-    app.present(&good(&authority)).await.assert_pass();
+    app.present(&opaque_token(&authority)).await.assert_pass();
     authority.clock().advance(MINUTE);
     move_endpoint(&authority);
     authority.hold(ENDPOINT);
@@ -202,19 +203,19 @@ async fn r7662_29_an_endpoint_whose_host_is_gone_is_found_at_its_new_address() {
 }
 
 #[tokio::test]
-async fn r7662_29_the_endpoint_is_looked_up_again_after_a_day_and_no_request_waits() {
+async fn r7662_29_endpoint_is_looked_up_again_after_a_day_without_delaying_requests() {
     let (authority, app) = app();
-    app.present(&good(&authority)).await.assert_pass();
+    app.present(&opaque_token(&authority)).await.assert_pass();
     move_endpoint(&authority);
     authority.clock().advance(DAY - SECOND);
-    app.present(&good(&authority)).await.assert_pass();
+    app.present(&opaque_token(&authority)).await.assert_pass();
     settle().await;
     assert_eq!(authority.requests_to(METADATA).len(), 1);
     authority.hold(METADATA);
     authority.clock().advance(SECOND);
 
     for _ in 0..3 {
-        app.present(&good(&authority)).await.assert_pass();
+        app.present(&opaque_token(&authority)).await.assert_pass();
         settle().await;
     }
 
@@ -222,35 +223,35 @@ async fn r7662_29_the_endpoint_is_looked_up_again_after_a_day_and_no_request_wai
     assert_eq!((authority.introspections(), authority.requests_to(NEW_ENDPOINT).len()), (5, 0));
     authority.release(METADATA);
     settle().await;
-    app.present(&good(&authority)).await.assert_pass();
+    app.present(&opaque_token(&authority)).await.assert_pass();
     assert_eq!((authority.introspections(), authority.requests_to(NEW_ENDPOINT).len()), (5, 1));
 }
 
 #[tokio::test]
-async fn r7662_29_the_old_endpoint_is_used_while_no_new_one_is_found() {
+async fn r7662_29_old_endpoint_is_used_until_a_new_one_is_found() {
     let (authority, app) = app();
-    app.present(&good(&authority)).await.assert_pass();
+    app.present(&opaque_token(&authority)).await.assert_pass();
     authority.answer(METADATA, |_| status(404));
     authority.clock().advance(DAY);
 
     for _ in 0..100 {
-        app.present(&good(&authority)).await.assert_pass();
+        app.present(&opaque_token(&authority)).await.assert_pass();
         settle().await;
     }
 
-    // One search, which asks one document after the other: no search with every request.
+    // The metadata was fetched once more, not on every request.
     assert_eq!(authority.requests_to(METADATA).len(), 2);
     authority.answer_as_usual(METADATA);
     authority.clock().advance(10 * SECOND);
-    app.present(&good(&authority)).await.assert_pass();
+    app.present(&opaque_token(&authority)).await.assert_pass();
     settle().await;
     assert_eq!(authority.requests_to(METADATA).len(), 3);
 }
 
 #[tokio::test]
-async fn r7662_29_an_endpoint_found_after_the_caller_has_left_is_kept() {
+async fn r7662_29_endpoint_found_after_the_caller_was_cancelled_is_kept() {
     let (authority, app) = app();
-    let token = good(&authority);
+    let token = opaque_token(&authority);
     authority.hold(METADATA);
     let mut caller = Box::pin(app.present(&token));
     assert!(poll_once(&mut caller).await.is_pending());
@@ -265,7 +266,7 @@ async fn r7662_29_an_endpoint_found_after_the_caller_has_left_is_kept() {
 }
 
 #[tokio::test]
-async fn r7662_29_a_search_without_a_response_is_repeated_at_most_every_second() {
+async fn r7662_29_discovery_without_a_response_is_repeated_at_most_every_second() {
     let (authority, app) = app();
     authority.go_down();
 
@@ -278,7 +279,7 @@ async fn r7662_29_a_search_without_a_response_is_repeated_at_most_every_second()
         );
     }
 
-    // Three at once, then a pause.
+    // Three attempts in a row, then a pause.
     assert_eq!(authority.requests().len(), 3);
     authority.clock().advance(SECOND);
     for _ in 0..100 {
@@ -287,15 +288,15 @@ async fn r7662_29_a_search_without_a_response_is_repeated_at_most_every_second()
     assert_eq!(authority.requests().len(), 4);
     authority.come_back();
     authority.clock().advance(SECOND);
-    app.present(&good(&authority)).await.assert_pass();
+    app.present(&opaque_token(&authority)).await.assert_pass();
 }
 
 #[tokio::test]
-async fn a60_a_token_that_a_firewall_answers_does_not_make_the_log_flap() {
+async fn a60_token_that_a_firewall_rejects_is_logged_once_a_minute() {
     for (firewall_status, level) in [(400, "WARN"), (403, "ERROR"), (404, "ERROR")] {
         let (authority, app) = app();
-        put_a_firewall_before(&authority, ENDPOINT, firewall_status);
-        let (log, _listening) = Log::record_from(tracing::Level::INFO);
+        add_firewall(&authority, ENDPOINT, firewall_status);
+        let (log, _recording) = Log::record_from(tracing::Level::INFO);
 
         for pairs in 1..=2 {
             for _ in 0..50 {
@@ -314,10 +315,10 @@ async fn a60_a_token_that_a_firewall_answers_does_not_make_the_log_flap() {
 }
 
 #[tokio::test]
-async fn r7662_30_an_outage_of_another_kind_is_logged_at_once() {
+async fn r7662_30_outage_of_another_kind_is_logged_immediately() {
     let (authority, app) = app();
-    put_a_firewall_before(&authority, ENDPOINT, 403);
-    let (log, _listening) = Log::record_from(tracing::Level::INFO);
+    add_firewall(&authority, ENDPOINT, 403);
+    let (log, _recording) = Log::record_from(tracing::Level::INFO);
     app.present("token").await.assert_pass();
     app.present(ODD_TOKEN).await.assert_internal();
 
@@ -330,10 +331,10 @@ async fn r7662_30_an_outage_of_another_kind_is_logged_at_once() {
 }
 
 #[tokio::test]
-async fn r7662_30_a_recovery_within_the_minute_is_logged_after_it() {
+async fn r7662_30_recovery_within_a_minute_of_the_last_one_is_logged_after_the_minute() {
     let (authority, app) = app();
-    let token = good(&authority);
-    let (log, _listening) = Log::record_from(tracing::Level::INFO);
+    let token = opaque_token(&authority);
+    let (log, _recording) = Log::record_from(tracing::Level::INFO);
     for _ in 0..2 {
         authority.go_down();
         app.present(&token).await.assert_unavailable();
@@ -341,7 +342,7 @@ async fn r7662_30_a_recovery_within_the_minute_is_logged_after_it() {
         authority.clock().advance(31 * SECOND);
         app.present(&token).await.assert_pass();
     }
-    // Down, back, down and back: the second outage began 31 seconds after the first, and was too short to be told.
+    // The second outage began 31 seconds after the first, so neither it nor its end is logged.
     assert_eq!((lines(&log, "WARN").len(), lines(&log, "INFO").len()), (1, 1), "{}", log.text());
 
     authority.go_down();
@@ -356,10 +357,10 @@ async fn r7662_30_a_recovery_within_the_minute_is_logged_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r7662_30_the_log_of_an_outage_names_its_cause_and_not_the_limit_of_calls() {
+async fn r7662_30_log_of_an_outage_names_its_cause_and_not_the_call_limit() {
     let (authority, app) = app();
-    app.present(&good(&authority)).await.assert_pass();
-    let (log, _listening) = Log::record_from(tracing::Level::INFO);
+    app.present(&opaque_token(&authority)).await.assert_pass();
+    let (log, _recording) = Log::record_from(tracing::Level::INFO);
     authority.hold(ENDPOINT);
     let mut callers: Vec<_> = (0..MAX_CALLS).map(|_| Box::pin(app.present("token"))).collect();
     for caller in &mut callers {
@@ -378,11 +379,11 @@ async fn r7662_30_the_log_of_an_outage_names_its_cause_and_not_the_limit_of_call
 }
 
 #[tokio::test]
-async fn r7662_30_calls_refused_at_the_limit_while_the_server_answers_are_logged_once_a_minute() {
+async fn r7662_30_calls_above_the_limit_are_logged_once_a_minute() {
     let (authority, app) = app();
-    let token = good(&authority);
+    let token = opaque_token(&authority);
     app.present(&token).await.assert_pass();
-    let (log, _listening) = Log::record_from(tracing::Level::INFO);
+    let (log, _recording) = Log::record_from(tracing::Level::INFO);
 
     for (warnings, pause) in [(1, Duration::ZERO), (1, MINUTE), (2, Duration::ZERO)] {
         authority.hold(ENDPOINT);

@@ -1,5 +1,5 @@
-//! Keys that change: how soon a new key is found, what unknown keys and bad signatures cost the authorization server, and
-//! what is answered while the keys cannot be fetched.
+//! Proves how soon a changed key is found, how many fetches unknown keys and bad signatures cause, and what happens while
+//! keys cannot be fetched.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -18,16 +18,16 @@ use crate::support::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Time after which one more fetch for unknown keys may start, by default.
+/// Default time between two fetches for unknown keys.
 const COOL_DOWN: Duration = Duration::from_secs(10);
 
-/// Fetches for unknown keys that may follow each other at once.
+/// Number of fetches for unknown keys that need no cool-down in between.
 const BURST: usize = 3;
 
-/// Age at which keys are fetched again, by default.
+/// Default age at which keys are refreshed.
 const REFRESH: Duration = Duration::from_secs(5 * 60);
 
-/// A server and an app that has fetched its keys once.
+/// Returns a server and an app that has fetched its keys once.
 async fn app_with_keys() -> (TestAuthorizationServer, App) {
     let authority = TestAuthorizationServer::new(ISSUER);
     let app = App::new(authority.resource_server(RESOURCE).require_token());
@@ -36,7 +36,7 @@ async fn app_with_keys() -> (TestAuthorizationServer, App) {
     (authority, app)
 }
 
-/// A token whose signature was made with a key that the server never had.
+/// Returns a token with an invalid signature under a known `kid`.
 fn forged(authority: &TestAuthorizationServer) -> String {
     authority.token().expires_in(Duration::from_secs(7_200)).signature([7; 64]).sign()
 }
@@ -45,7 +45,7 @@ fn with_unknown_kid(authority: &TestAuthorizationServer, kid: &str) -> String {
     authority.token().expires_in(Duration::from_secs(7_200)).header("kid", kid).sign()
 }
 
-/// Replaces the key by another one with the same `kid`.
+/// Replaces the key with another one under the same `kid`.
 fn replace_key(authority: &TestAuthorizationServer) {
     let kid = authority.keys()[0].kid().to_owned();
     authority.publish_keys([SigningKey::generate(&kid, Algorithm::ES256)]);
@@ -67,7 +67,7 @@ mod rotation {
     use super::*;
 
     #[tokio::test]
-    async fn r8414_13_right_after_a_fetch_is_found_by_the_first_token_of_the_new_key() {
+    async fn r8414_13_rotated_key_is_found_by_its_first_token_even_right_after_a_fetch() {
         let (authority, app) = app_with_keys().await;
 
         for rotation in 1..=BURST {
@@ -79,7 +79,7 @@ mod rotation {
     }
 
     #[tokio::test]
-    async fn r8414_13_after_the_burst_is_found_one_cool_down_later() {
+    async fn r8414_13_rotated_key_is_found_one_cool_down_after_the_burst() {
         let (authority, app) = app_with_keys().await;
         for number in 0..BURST {
             app.present(&with_unknown_kid(&authority, &format!("junk-{number}")))
@@ -103,12 +103,12 @@ mod unknown_keys {
     use super::*;
 
     #[tokio::test]
-    async fn r8414_13_without_kid_cause_one_fetch_each_even_if_it_outlasts_the_cool_down() {
+    async fn r8414_13_request_without_kid_causes_one_fetch_even_if_it_outlasts_the_cool_down() {
         let (authority, app) = app_with_keys().await;
         let (clock, jwks) = (authority.clock().clone(), authority.jwks().to_string());
         let fetches = AtomicUsize::new(0);
         authority.answer(&authority.jwks_uri(), move |_| {
-            // Ends the test if the request keeps fetching.
+            // Fails the test if the request keeps fetching.
             assert!(fetches.fetch_add(1, Ordering::SeqCst) < 20, "fetched again and again");
             clock.advance(2 * COOL_DOWN);
             http::Response::builder()
@@ -127,7 +127,7 @@ mod unknown_keys {
     }
 
     #[tokio::test]
-    async fn r8414_15_are_unavailable_during_an_outage_even_if_they_were_absent_just_before() {
+    async fn r8414_15_unknown_key_is_503_during_an_outage_even_if_it_was_missing_just_before() {
         let (authority, app) = app_with_keys().await;
         let token = with_unknown_kid(&authority, "new");
         app.present(&token).await.assert_invalid_token();
@@ -139,11 +139,11 @@ mod unknown_keys {
     }
 }
 
-mod a_key_replaced {
+mod replaced_keys {
     use super::*;
 
     #[tokio::test]
-    async fn r8414_14_under_its_kid_is_found_by_the_first_token_of_the_new_key() {
+    async fn r8414_14_key_replaced_under_the_same_kid_is_found_by_its_first_token() {
         let (authority, app) = app_with_keys().await;
         replace_key(&authority);
 
@@ -153,7 +153,7 @@ mod a_key_replaced {
     }
 
     #[tokio::test]
-    async fn r8414_14_without_kid_is_found_by_the_first_token_of_the_new_key() {
+    async fn r8414_14_key_replaced_without_kid_is_found_by_its_first_token() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let app = app_with(&authority, |validator| validator);
         let publish = |key: &SigningKey| {
@@ -176,11 +176,11 @@ mod bad_signatures {
     use super::*;
 
     #[tokio::test]
-    async fn r8414_14_under_a_known_kid_cause_one_fetch_each_30_seconds() {
+    async fn r8414_14_bad_signatures_under_a_known_kid_cause_one_fetch_per_30_seconds() {
         let (authority, app) = app_with_keys().await;
 
         for number in 0..90 {
-            // Each token is another one.
+            // Every token is different.
             let token = authority.token().claim("n", number).signature([7; 64]).sign();
             assert_bad_signature(&app.present(&token).await);
             authority.clock().advance(SECOND);
@@ -190,7 +190,7 @@ mod bad_signatures {
     }
 
     #[tokio::test]
-    async fn r8414_14_and_unknown_keys_share_one_burst() {
+    async fn r8414_14_bad_signatures_and_unknown_keys_share_one_burst() {
         let (authority, app) = app_with_keys().await;
         for number in 0..100 {
             let token = with_unknown_kid(&authority, &format!("junk-{number}"));
@@ -204,7 +204,7 @@ mod bad_signatures {
     }
 
     #[tokio::test]
-    async fn r8414_14_of_another_issuer_cause_no_fetch() {
+    async fn r8414_14_bad_signature_from_another_issuer_causes_no_fetch() {
         let (authority, app) = app_with_keys().await;
 
         let token = authority.token().issuer("https://evil.example").signature([7; 64]).sign();
@@ -214,7 +214,7 @@ mod bad_signatures {
     }
 
     #[tokio::test]
-    async fn r8414_15_stay_401_if_the_keys_cannot_be_fetched_but_are_recent() {
+    async fn r8414_15_bad_signature_is_401_if_keys_are_recent_but_cannot_be_fetched() {
         let (authority, app) = app_with_keys().await;
         authority.go_down();
 
@@ -227,7 +227,7 @@ mod bad_signatures {
     }
 
     #[tokio::test]
-    async fn r8414_15_are_unavailable_if_the_keys_are_overdue_and_cannot_be_fetched() {
+    async fn r8414_15_bad_signature_is_503_if_keys_are_overdue_and_cannot_be_fetched() {
         let (authority, app) = app_with_keys().await;
         authority.go_down();
         authority.clock().advance(REFRESH);
@@ -240,21 +240,21 @@ mod bad_signatures {
     }
 }
 
-mod a_runtime_that_stands_still {
+mod stopped_runtime {
     use tokio::runtime::{Builder, Runtime};
 
     use super::*;
 
-    /// A runtime whose time passes as fast as its tasks allow.
+    /// Returns a runtime with paused time, so that timeouts elapse without waiting.
     fn runtime() -> Runtime {
         Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
     }
 
     #[test]
-    fn r8414_16_in_the_middle_of_the_first_fetch_does_not_keep_others_from_fetching() {
+    fn r8414_16_first_fetch_in_a_stopped_runtime_does_not_block_other_runtimes() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let app = App::new(authority.resource_server(RESOURCE).require_token());
-        let (stopped, driven) = (runtime(), runtime());
+        let (stopped, running) = (runtime(), runtime());
         let token = authority.token().sign();
         authority.hold(&authority.metadata_url());
         stopped.block_on(async {
@@ -266,7 +266,7 @@ mod a_runtime_that_stands_still {
         });
         authority.release(&authority.metadata_url());
 
-        driven.block_on(async {
+        running.block_on(async {
             app.present(&token).await.assert_pass();
         });
 
@@ -274,61 +274,61 @@ mod a_runtime_that_stands_still {
     }
 
     #[test]
-    fn r8414_16_before_the_refresh_it_started_ran_does_not_keep_others_from_refreshing() {
+    fn r8414_16_refresh_in_a_stopped_runtime_does_not_block_other_runtimes() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let app = App::new(authority.resource_server(RESOURCE).require_token());
-        let (stopped, driven) = (runtime(), runtime());
-        driven.block_on(async { app.present(&authority.token().sign()).await.assert_pass() });
+        let (stopped, running) = (runtime(), runtime());
+        running.block_on(async { app.present(&authority.token().sign()).await.assert_pass() });
         authority.clock().advance(REFRESH);
-        // Starts the refresh in a task that is never polled.
+        // This starts the refresh in a task that is never polled.
         stopped.block_on(async { app.present(&authority.token().sign()).await.assert_pass() });
         authority.rotate_keys();
 
-        driven.block_on(async { app.present(&authority.token().sign()).await.assert_pass() });
+        running.block_on(async { app.present(&authority.token().sign()).await.assert_pass() });
     }
 
     #[test]
-    fn r8414_16_makes_unknown_keys_unavailable_while_the_keys_cannot_be_fetched() {
+    fn r8414_16_unknown_key_is_503_after_a_refresh_in_a_stopped_runtime_during_an_outage() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let app = App::new(authority.resource_server(RESOURCE).require_token());
-        let (stopped, driven) = (runtime(), runtime());
-        driven.block_on(async { app.present(&authority.token().sign()).await.assert_pass() });
+        let (stopped, running) = (runtime(), runtime());
+        running.block_on(async { app.present(&authority.token().sign()).await.assert_pass() });
         authority.clock().advance(REFRESH);
         stopped.block_on(async { app.present(&authority.token().sign()).await.assert_pass() });
         authority.go_down();
 
-        driven.block_on(async {
+        running.block_on(async {
             assert_keys_unavailable(&app.present(&with_unknown_kid(&authority, "new")).await);
         });
     }
 
     #[test]
-    fn r8414_16_and_goes_on_later_does_not_bring_old_keys_back() {
+    fn r8414_16_late_result_from_a_resumed_runtime_does_not_restore_old_keys() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let app = App::new(authority.resource_server(RESOURCE).require_token());
-        let (stopped, driven) = (runtime(), runtime());
-        driven.block_on(async { app.present(&authority.token().sign()).await.assert_pass() });
+        let (stopped, running) = (runtime(), runtime());
+        running.block_on(async { app.present(&authority.token().sign()).await.assert_pass() });
         let old = authority.keys();
         authority.clock().advance(REFRESH);
         stopped.block_on(async { app.present(&authority.token().sign()).await.assert_pass() });
         authority.publish_keys([SigningKey::generate("new", Algorithm::ES256)]);
         let token = authority.token().sign();
-        driven.block_on(async { app.present(&token).await.assert_pass() });
+        running.block_on(async { app.present(&token).await.assert_pass() });
         authority.publish_keys(old);
 
         stopped.block_on(settle());
 
-        driven.block_on(async { app.present(&token).await.assert_pass() });
+        running.block_on(async { app.present(&token).await.assert_pass() });
     }
 }
 
-mod a7_a_kid_in_logs {
+mod kid_in_logs {
     use super::*;
 
     const LONG: usize = 1_000;
 
     #[track_caller]
-    fn assert_cut(log: &Log, warning: &str) {
+    fn assert_truncated(log: &Log, warning: &str) {
         let text = log.text();
         assert!(text.contains(warning), "{text}");
         assert!(text.contains(&"k".repeat(100)), "{text}");
@@ -336,7 +336,7 @@ mod a7_a_kid_in_logs {
     }
 
     #[test]
-    fn is_cut_in_warnings_about_keys_that_fit_several_algorithms() {
+    fn a7_kid_is_truncated_in_warnings_about_keys_that_fit_several_algorithms() {
         let mut jwk = rsa_key().with_kid(&"k".repeat(LONG)).jwk();
         jwk.as_object_mut().unwrap().remove("alg");
         let keys = KeySet::from_jwks(&json!({"keys": [jwk]}).to_string()).unwrap();
@@ -345,22 +345,22 @@ mod a7_a_kid_in_logs {
 
         JwtValidator::builder(server, RESOURCE).build().unwrap();
 
-        assert_cut(&log, "fits several");
+        assert_truncated(&log, "fits several");
     }
 
     #[test]
-    fn is_cut_in_warnings_about_keys_that_cannot_be_used() {
-        let bad = json!({"kty": "RSA", "kid": "k".repeat(LONG), "n": "AQAB", "e": "AQAB"});
-        let good = SigningKey::generate("good", Algorithm::ES256).jwk();
+    fn a7_kid_is_truncated_in_warnings_about_unusable_keys() {
+        let unusable = json!({"kty": "RSA", "kid": "k".repeat(LONG), "n": "AQAB", "e": "AQAB"});
+        let usable = SigningKey::generate("usable", Algorithm::ES256).jwk();
         let (log, _guard) = Log::record();
 
-        let _ = KeySet::from_jwks(&json!({"keys": [bad, good]}).to_string()).unwrap();
+        let _ = KeySet::from_jwks(&json!({"keys": [unusable, usable]}).to_string()).unwrap();
 
-        assert_cut(&log, "key skipped");
+        assert_truncated(&log, "key skipped");
     }
 
     #[test]
-    fn is_cut_in_the_debug_output_of_a_key_set() {
+    fn a7_kid_is_truncated_in_the_debug_output_of_a_key_set() {
         let key = SigningKey::generate(&"k".repeat(LONG), Algorithm::ES256);
         let keys = KeySet::from_jwks(&json!({"keys": [key.jwk()]}).to_string()).unwrap();
 

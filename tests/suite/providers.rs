@@ -1,5 +1,6 @@
-//! Tokens in the shape that providers give them, under the settings that the README names for each. The shapes are from
-//! the providers' documentation; nothing here has met a live server.
+//! Proves that tokens in the formats of common providers work with the settings from the README.
+//!
+//! The formats are taken from the providers' documentation, not from live servers.
 
 use std::convert::Infallible;
 
@@ -17,7 +18,7 @@ use tower_bearer::{
 const API: &str = "https://orders.example.com";
 const CLIENT: &str = "0oa1b2c3";
 
-/// Presents a token to a route that asks for a scope, and returns the status.
+/// Presents a token to a route that requires a scope, and returns the status.
 async fn present(
     authority: &TestAuthorizationServer,
     validator: impl TokenValidator,
@@ -49,7 +50,7 @@ fn validator(
         .unwrap()
 }
 
-/// A token without what only RFC 9068 demands, in the header form of a provider.
+/// Returns a token with the provider's `typ` and `aud`.
 fn token(authority: &TestAuthorizationServer, typ: Option<&str>, audience: impl Into<Value>) -> TokenBuilder {
     let token = authority.token().claim("aud", audience.into());
     match typ {
@@ -150,7 +151,7 @@ mod keycloak {
     }
 
     #[tokio::test]
-    async fn id_and_refresh_tokens_are_refused_even_for_our_audience() {
+    async fn id_and_refresh_tokens_are_refused_even_with_our_audience() {
         let (authority, validator) = setup();
         for kind in ["ID", "Refresh", "Offline", "Logout"] {
             let token = claims(token(&authority, Some("JWT"), json!([CLIENT, API]))).claim("typ", kind);
@@ -162,7 +163,7 @@ mod keycloak {
     }
 
     #[tokio::test]
-    async fn without_an_audience_mapper_tokens_are_refused() {
+    async fn token_is_refused_without_an_audience_mapper() {
         let (authority, validator) = setup();
         let token = claims(token(&authority, Some("JWT"), "account")).claim("typ", "Bearer");
 
@@ -210,7 +211,7 @@ mod auth0 {
     }
 
     #[tokio::test]
-    async fn access_token_of_the_profile_of_rfc_9068_passes_the_strict_rules() {
+    async fn access_token_of_the_rfc_9068_profile_passes_the_strict_profile() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let validator = authority.jwt_validator(API).build().unwrap();
         let token = authority.token().scope("orders:read").claim("client_id", CLIENT);
@@ -236,7 +237,7 @@ mod okta {
     use super::*;
 
     #[tokio::test]
-    async fn access_token_of_a_custom_server_passes_with_its_array_of_scopes() {
+    async fn access_token_of_a_custom_server_passes_with_a_scope_array() {
         let authority = TestAuthorizationServer::new("https://dev-1.okta.com/oauth2/default");
         let validator = validator(&authority, "api://default", AccessTokenRule::has_claim("scp"));
         let access = token(&authority, None, "api://default")
@@ -343,7 +344,7 @@ mod entra_id {
     }
 
     #[tokio::test]
-    async fn v1_keys_are_found_at_the_configured_address() {
+    async fn v1_keys_are_fetched_from_the_configured_url() {
         let authority = setup("https://sts.windows.net/9b6e/");
         let server = AuthorizationServer::with_endpoints("https://sts.windows.net/9b6e/");
         let server = server.jwks_uri(authority.jwks_uri()).http_client(authority.clone());
@@ -361,7 +362,7 @@ mod cognito {
     use super::*;
 
     #[tokio::test]
-    async fn access_token_passes_with_a_resource_binding_only() {
+    async fn access_token_passes_only_with_a_resource_binding() {
         let authority = TestAuthorizationServer::new("https://cognito-idp.eu-central-1.amazonaws.com/pool");
         let validator = validator(&authority, API, AccessTokenRule::claim_is("token_use", "access"));
         let claims = |token: TokenBuilder| {
@@ -411,7 +412,7 @@ mod ory_hydra {
 
     const ISSUER: &str = "https://hydra.example.com/";
 
-    /// The endpoint is on the admin port and not in the metadata.
+    /// Returns a validator with a configured endpoint, because Hydra's metadata does not contain it.
     fn introspecting(authority: &TestAuthorizationServer) -> IntrospectionValidator {
         let server = AuthorizationServer::with_endpoints(ISSUER);
         let server = server.introspection_endpoint(authority.introspection_endpoint());
@@ -450,7 +451,7 @@ mod ory_hydra {
     }
 
     #[tokio::test]
-    async fn jwt_passes_with_its_array_of_scopes_and_an_audience() {
+    async fn jwt_passes_with_a_scope_array_and_an_audience() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let validator = validator(&authority, API, AccessTokenRule::has_one_of(["scp", "scope"]));
         let claims = |audience: Value| {
@@ -468,7 +469,7 @@ mod ory_hydra {
 }
 
 #[test]
-fn sources_of_scopes_that_identify_the_client_are_refused() {
+fn scopes_from_a_client_claim_is_a_config_error() {
     let authority = TestAuthorizationServer::new("https://as.example.com");
     for (source, expected) in [
         ("azp", "scopes_from \"azp\": expected a claim that does not identify the client: those are dropped"),
@@ -492,7 +493,7 @@ fn sources_of_scopes_that_identify_the_client_are_refused() {
 }
 
 #[tokio::test]
-async fn encryption_key_in_the_set_is_ignored() {
+async fn encryption_key_in_the_set_is_skipped() {
     let authority = TestAuthorizationServer::new("https://sso.example.com/realms/main");
     let mut encryption = SigningKey::generate("enc", Algorithm::ES256).jwk();
     encryption["use"] = "enc".into();
