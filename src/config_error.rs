@@ -54,6 +54,10 @@ impl ConfigError {
         Self { problems }
     }
 
+    pub(crate) fn as_slice(&self) -> &[Problem] {
+        &self.problems
+    }
+
     /// Returns the problems, each as a line such as `issuer "http://as": expected https`. There is at least one.
     pub fn problems(&self) -> impl Iterator<Item = String> {
         self.problems.iter().map(ToString::to_string)

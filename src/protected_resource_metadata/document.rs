@@ -64,14 +64,7 @@ impl Publication {
         let other_path = path.strip_suffix('/').map(Into::into);
         members.insert("resource".into(), (*resource).into());
         members.insert("bearer_methods_supported".into(), json!(["header"]));
-        if issuers.is_empty() {
-            // RFC 9728 section 2: `authorization_servers` is optional, but MCP clients need it.
-            tracing::warn!(
-                %resource,
-                "metadata without authorization_servers, since the validator names no issuers: clients cannot find out \
-                 where to get a token (see TokenValidator::issuers)"
-            );
-        } else {
+        if !issuers.is_empty() {
             let issuers: Vec<_> = issuers.iter().map(Issuer::as_str).collect();
             members.insert("authorization_servers".into(), issuers.into());
         }

@@ -265,9 +265,9 @@ impl ResourceServerBuilder {
             let expected = "expected scopes of this resource; offline_access is for the authorization server";
             problems.push(Problem::new("baseline_scopes", OFFLINE_ACCESS, expected));
         }
+        let issuers = self.validator.issuers();
         let publication = self.metadata.map(|metadata| {
-            Publication::new(metadata, &self.validator.issuers(), &self.baseline)
-                .map_err(|found| problems.extend(found))
+            Publication::new(metadata, &issuers, &self.baseline).map_err(|found| problems.extend(found))
         });
         let publication = publication.and_then(Result::ok);
         let validator = CachedValidator::new(self.validator, self.cache_bytes, Arc::clone(&self.clock));
@@ -280,6 +280,14 @@ impl ResourceServerBuilder {
         let Some(validator) = validator.filter(|_| problems.is_empty()) else {
             return Err(ConfigError::of(problems));
         };
+        if let Some(publication) = publication.as_ref().filter(|_| issuers.is_empty()) {
+            // RFC 9728 section 2: `authorization_servers` is optional, but MCP clients need it.
+            tracing::warn!(
+                url = publication.url(),
+                "metadata without authorization_servers, since the validator names no issuers: clients cannot find out \
+                 where to get a token (see TokenValidator::issuers)"
+            );
+        }
         let challenge = ChallengeSettings {
             realm: self.realm,
             resource_metadata: publication.as_ref().map(|publication| publication.url().into()),

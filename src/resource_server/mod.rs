@@ -72,6 +72,9 @@ pub(crate) struct Settings {
 
 impl ResourceServer {
     /// Creates a builder from the validator, which decides which tokens are valid.
+    ///
+    /// The `Result` of a validator's `build()` is a validator too. Leave out the `?`, and
+    /// [`build`](ResourceServerBuilder::build) reports the problems of both at once.
     pub fn builder(validator: impl TokenValidator) -> ResourceServerBuilder {
         ResourceServerBuilder::new(erase(validator))
     }

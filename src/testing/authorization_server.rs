@@ -17,7 +17,7 @@ use url::Url;
 
 use super::{ManualClock, SigningKey, TokenBuilder};
 use crate::{
-    Algorithm, AuthorizationServer, BoxFuture, HttpClient, HttpError, IntrospectionValidator,
+    Algorithm, Audience, AuthorizationServer, BoxFuture, HttpClient, HttpError, IntrospectionValidator,
     IntrospectionValidatorBuilder, JwtValidator, JwtValidatorBuilder, ProtectedResourceMetadata,
     ResourceServer, ResourceServerBuilder, ResourceServerCredential, TokenValidator,
 };
@@ -124,14 +124,16 @@ impl TestAuthorizationServer {
     }
 
     /// Returns a builder for a validator of this server's JWTs.
-    pub fn jwt_validator(&self, audience: &str) -> JwtValidatorBuilder {
-        self.set_default_audience(audience);
+    pub fn jwt_validator(&self, audience: impl Into<Audience>) -> JwtValidatorBuilder {
+        let audience = audience.into();
+        self.set_default_audience(&audience);
         JwtValidator::builder(self.authorization_server(), audience).clock(self.clock().clone())
     }
 
     /// Returns a builder for a validator that uses introspection at this server.
-    pub fn introspection_validator(&self, audience: &str) -> IntrospectionValidatorBuilder {
-        self.set_default_audience(audience);
+    pub fn introspection_validator(&self, audience: impl Into<Audience>) -> IntrospectionValidatorBuilder {
+        let audience = audience.into();
+        self.set_default_audience(&audience);
         let (id, secret) = RESOURCE_SERVER;
         let credential = ResourceServerCredential::secret_basic(id, secret);
         IntrospectionValidator::builder(self.authorization_server(), credential, audience)
@@ -308,8 +310,10 @@ impl TestAuthorizationServer {
         SigningKey::generate(&format!("key-{number}"), algorithm)
     }
 
-    fn set_default_audience(&self, audience: &str) {
-        self.state().audience.get_or_insert_with(|| audience.to_owned());
+    fn set_default_audience(&self, audience: &Audience) {
+        if let Some(first) = audience.spellings().into_iter().next() {
+            self.state().audience.get_or_insert_with(|| first.into());
+        }
     }
 
     pub(super) fn audience(&self) -> Option<String> {

@@ -80,6 +80,7 @@ mod erased;
 mod outage_log;
 mod route;
 mod token_hash;
+mod unbuilt;
 mod verdict_cache;
 
 use std::{future::Future, sync::Arc};

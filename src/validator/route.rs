@@ -74,12 +74,13 @@ impl RoutingValidator {
     /// [`ConfigError`]: crate::ConfigError
     pub fn route<V: TokenValidator>(mut self, validator: V) -> Self {
         let issuers = validator.issuers();
-        if issuers.is_empty() {
+        let validator = erase(validator);
+        if issuers.is_empty() && validator.problems().is_empty() {
             let expected = "expected a validator that names its issuers (TokenValidator::issuers); one that names none \
                             can only be given to otherwise()";
             self.unreachable.push(Problem::new("route of RoutingValidator", type_name::<V>(), expected));
         }
-        self.routes.push(Route { issuers, validator: erase(validator) });
+        self.routes.push(Route { issuers, validator });
         self
     }
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use tower_bearer::{
-    AuthorizationServer, ConfigError, IntrospectionValidator, Issuer, JwtValidator,
-    ProtectedResourceMetadata, ResourceServer, ResourceServerCredential, Scope,
-    testing::TestAuthorizationServer,
+    AccessToken, AuthorizationServer, ConfigError, IntrospectionValidator, Issuer, JwtValidator,
+    ProtectedResourceMetadata, ResourceServer, ResourceServerCredential, RoutingValidator, Scope,
+    TokenValidator, ValidatedToken, ValidationError, testing::TestAuthorizationServer,
 };
 
-use crate::support::{ISSUER, RESOURCE};
+use crate::support::{App, ISSUER, RESOURCE};
 
 const MUCH_TOO_LONG: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
@@ -102,6 +102,61 @@ fn a_resource_server_lists_its_own_problems_and_those_of_the_metadata() {
             "resource",
         ],
     );
+}
+
+#[test]
+fn a_resource_server_lists_the_problems_of_a_validator_that_was_not_built() {
+    let validator = JwtValidator::builder(AuthorizationServer::discover("as"), RESOURCE).build();
+
+    let error = ResourceServer::builder(validator)
+        .resource_metadata(ProtectedResourceMetadata::new("http://orders.example.com"))
+        .build()
+        .unwrap_err();
+
+    assert_settings(&error, &["issuer", "resource"]);
+}
+
+#[test]
+fn a_resource_server_lists_the_problems_of_every_validator_behind_a_router() {
+    let broken = |issuer: &str| JwtValidator::builder(AuthorizationServer::discover(issuer), RESOURCE);
+    let validator = RoutingValidator::new()
+        .route(broken("as").build())
+        .route(TestAuthorizationServer::new(ISSUER).jwt_validator(RESOURCE).build())
+        .otherwise(broken(ISSUER).algorithms([]).build());
+
+    let error = ResourceServer::builder(validator).build().unwrap_err();
+
+    assert_settings(&error, &["issuer", "algorithms"]);
+}
+
+#[tokio::test]
+async fn result_of_a_build_validates_and_is_reused_as_the_validator_in_it() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let resource_server =
+        authority.resource_server_with(authority.introspection_validator(RESOURCE).build()).build().unwrap();
+    let app = App::new(resource_server.require_token());
+    let token = authority.token().opaque();
+
+    app.present(&token).await.assert_pass();
+    app.present(&token).await.assert_pass();
+
+    assert_eq!(authority.introspections(), 1);
+}
+
+#[tokio::test]
+async fn custom_validator_around_one_that_was_not_built_is_500() {
+    struct Around<V>(V);
+    impl<V: TokenValidator> TokenValidator for Around<V> {
+        async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
+            self.0.validate(token).await
+        }
+    }
+    let unbuilt = JwtValidator::builder(AuthorizationServer::discover("as"), RESOURCE).build();
+    let resource_server = ResourceServer::builder(Around(unbuilt)).build().unwrap();
+
+    let answer = App::new(resource_server.require_token()).present("token").await;
+
+    answer.assert_internal();
 }
 
 /// URLs with a user name and a password, however they are written.

@@ -1,0 +1,32 @@
+//! The result of a validator's `build()` as a validator, so that no problem hides others.
+
+use super::{BuiltIn, Private, TokenValidator};
+use crate::{AccessToken, ConfigError, Issuer, ValidatedToken, ValidationError};
+
+/// Validates with the validator, if it was built.
+///
+/// If it was not, [`ResourceServerBuilder::build`](crate::ResourceServerBuilder::build) reports its problems together with
+/// those of the resource server. A custom validator around an `Err` answers 500 to every request with a token.
+impl<V: TokenValidator> TokenValidator for Result<V, ConfigError> {
+    async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
+        match self {
+            Ok(validator) => validator.validate(token).await,
+            Err(error) => Err(ValidationError::internal(error.clone())),
+        }
+    }
+
+    fn issuers(&self) -> Vec<Issuer> {
+        self.as_ref().map(V::issuers).unwrap_or_default()
+    }
+
+    fn shares_calls(&self, token: &AccessToken) -> bool {
+        self.as_ref().is_ok_and(|validator| validator.shares_calls(token))
+    }
+
+    fn __built_in(&self, private: Private) -> Option<BuiltIn> {
+        match self {
+            Ok(validator) => validator.__built_in(private),
+            Err(error) => Some(BuiltIn { problems: error.as_slice().to_vec() }),
+        }
+    }
+}
