@@ -176,7 +176,7 @@ mod bad_signatures {
     use super::*;
 
     #[tokio::test]
-    async fn r8414_14_bad_signatures_under_a_known_kid_cause_one_fetch_per_30_seconds() {
+    async fn r8414_14_bad_signatures_under_a_known_kid_cause_one_fetch_per_cool_down() {
         let (authority, app) = app_with_keys().await;
 
         for number in 0..90 {
@@ -186,7 +186,19 @@ mod bad_signatures {
             authority.clock().advance(SECOND);
         }
 
-        assert_eq!(authority.key_fetches(), 1 + 3);
+        assert_eq!(authority.key_fetches(), 1 + 9);
+    }
+
+    #[tokio::test]
+    async fn r8414_14_bad_signatures_delay_the_replacement_of_a_key_by_at_most_one_cool_down() {
+        let (authority, app) = app_with_keys().await;
+        assert_bad_signature(&app.present(&forged(&authority)).await);
+        replace_key(&authority);
+        assert_bad_signature(&app.present(&authority.token().sign()).await);
+
+        authority.clock().advance(COOL_DOWN);
+
+        app.present(&authority.token().sign()).await.assert_pass();
     }
 
     #[tokio::test]

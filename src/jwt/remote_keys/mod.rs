@@ -67,7 +67,9 @@ impl KeyRefresh {
     }
 }
 
-/// Time for which a key triggers no other fetch after one that did not help to verify its tokens.
+/// Time for which an unknown key triggers no other fetch after one that did not bring it. For a known key whose tokens have
+/// bad signatures, at most one cool-down: anyone can send such tokens, so a longer time would delay the replacement of the
+/// key under its `kid`.
 const FAILED_SEARCH_TTL: Duration = Duration::from_secs(30);
 
 /// Maximum number of such keys in the cache.
@@ -90,9 +92,10 @@ pub(super) struct RemoteKeys {
     schedule: Mutex<Schedule>,
     /// [`Schedule::due`] in milliseconds, because every request reads it.
     due: AtomicU64,
-    /// Keys that a fetch did not find, with the time. Unverified tokens add entries, so the cache is bounded. An entry
+    /// Keys that a fetch did not find, with the time until which they trigger no other. Unverified tokens add entries, so the cache is bounded. An entry
     /// only prevents fetches: the current set is always tried.
     failed_searches: Cache<WantedKey, Duration>,
+    cool_down: Duration,
 }
 
 impl RemoteKeys {
@@ -113,6 +116,7 @@ impl RemoteKeys {
             schedule: Mutex::new(Schedule::new(refresh)),
             due: AtomicU64::new(0),
             failed_searches: Cache::new(MAX_FAILED_SEARCHES),
+            cool_down: refresh.cool_down,
         })
     }
 
@@ -144,13 +148,15 @@ impl RemoteKeys {
     }
 
     fn has_failed_recently(&self, wanted: &WantedKey) -> bool {
-        self.failed_searches
-            .get(wanted)
-            .is_some_and(|since| self.now().saturating_sub(since) < FAILED_SEARCH_TTL)
+        self.failed_searches.get(wanted).is_some_and(|until| self.now() < until)
     }
 
-    fn record_failed_search(&self, wanted: WantedKey) {
-        self.failed_searches.insert(wanted, self.now());
+    fn record_failed_search(&self, wanted: WantedKey, refusal: &ValidationError) {
+        let ttl = match refusal {
+            ValidationError::BadSignature => FAILED_SEARCH_TTL.min(self.cool_down),
+            _ => FAILED_SEARCH_TTL,
+        };
+        self.failed_searches.insert(wanted, self.now().saturating_add(ttl));
     }
 
     fn unavailable(&self) -> ValidationError {

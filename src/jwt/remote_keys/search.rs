@@ -83,7 +83,7 @@ impl<'a> KeySearch<'a> {
             };
         drop(schedule);
         if is_answered {
-            self.remote.record_failed_search(self.wanted);
+            self.remote.record_failed_search(self.wanted, &refusal);
         }
         if is_open { self.remote.unavailable() } else { refusal }
     }
