@@ -1,4 +1,4 @@
-//! The future of a response: polls the validation, then the inner service.
+//! The response future, which polls the validation and then the inner service: [`ResponseFuture`].
 
 use std::{
     fmt,
@@ -35,7 +35,7 @@ pin_project! {
         Answering { #[pin] answer: F },
         /// The token is being validated. Boxed, to keep the common case small.
         Validating { validation: Validation, waiting: Option<Box<Waiting<S, B>>> },
-        /// The request may pass, but the inner service is not ready yet.
+        /// The request is accepted, but the inner service is not ready yet.
         WaitingForReady { waiting: Option<Box<Waiting<S, B>>> },
         /// The request is refused.
         Refused { refusal: Option<Response<Bytes>> },
@@ -44,7 +44,7 @@ pin_project! {
 
 type Validation = BoxFuture<'static, Result<ValidatedToken, ValidationError>>;
 
-/// A request whose token is being validated, with the service to call afterwards.
+/// A request whose token is being validated, and the service to call after that.
 pub(super) struct Waiting<S, B> {
     pub(super) inner: S,
     pub(super) request: Request<B>,
@@ -69,7 +69,7 @@ where
 }
 
 impl<S, B> Waiting<S, B> {
-    /// Applies the verdict: makes the request ready for the inner service, or returns the refusal.
+    /// Applies the verdict: prepares the request for the inner service, or returns the refusal.
     fn refuse_or_prepare(
         &mut self,
         verdict: Result<ValidatedToken, ValidationError>,
@@ -92,7 +92,7 @@ where
     type Output = Result<Response<ResponseBody<R>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        const POLLED_AGAIN: &str = "not polled after it was ready";
+        const POLLED_AGAIN: &str = "polled after completion";
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {

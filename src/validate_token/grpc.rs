@@ -1,4 +1,4 @@
-//! The layer of a gRPC service: like any other, but for credentials in the trailers of requests.
+//! The layer for gRPC services, which also removes credentials from request trailers: [`ValidateGrpcTokenLayer`].
 
 use std::{
     pin::Pin,
@@ -17,7 +17,7 @@ use tower_service::Service;
 use super::{ResponseBody, ResponseFuture, ValidateToken, ValidateTokenLayer};
 use crate::credentials::DPOP;
 
-/// Puts [`ValidateGrpcToken`] around a gRPC service. Made by [`ValidateTokenLayer::grpc`].
+/// Wraps a gRPC service with [`ValidateGrpcToken`]. Created by [`ValidateTokenLayer::grpc`].
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ValidateGrpcTokenLayer(ValidateTokenLayer);
@@ -38,8 +38,8 @@ impl<S> Layer<S> for ValidateGrpcTokenLayer {
 
 /// Validates the access token of each request to a gRPC service.
 ///
-/// Works like [`ValidateToken`], and calls the inner service with a [`GrpcRequestBody`], which has no credentials in its
-/// trailers.
+/// Works like [`ValidateToken`], but calls the inner service with a [`GrpcRequestBody`], which removes credentials from
+/// the trailers.
 #[derive(Clone, Debug)]
 pub struct ValidateGrpcToken<S>(ValidateToken<S>);
 
@@ -61,9 +61,9 @@ where
 }
 
 pin_project! {
-    /// The body of a gRPC request, without credentials in its trailers.
+    /// A request body that removes credentials from its trailers.
     ///
-    /// Removes `authorization`, `proxy-authorization` and `dpop` from the trailers. Data and other trailers stay as they are.
+    /// These are `authorization`, `proxy-authorization` and `dpop`. Data and other trailers are not changed.
     #[derive(Clone, Debug)]
     pub struct GrpcRequestBody<B> {
         #[pin]
@@ -105,6 +105,6 @@ impl<B: Body> Body for GrpcRequestBody<B> {
     }
 }
 
-// RFC 9110 section 6.5.1: a trailer must not have the meaning of a header that is needed before the content, such as one for
-// authentication.
+// RFC 9110 section 6.5.1: fields that are needed before the content, such as those for authentication, must not be sent
+// as trailers.
 const CREDENTIALS: [HeaderName; 3] = [AUTHORIZATION, PROXY_AUTHORIZATION, DPOP];

@@ -1,4 +1,4 @@
-//! What a layer decides about a request: [`Guard`].
+//! Decides whether a request is passed on: [`Guard`].
 
 use std::{fmt, sync::Arc};
 
@@ -27,24 +27,24 @@ pub(crate) struct Guard {
     scopes: ScopeCheck,
     /// Whether gRPC calls are refused with a gRPC status.
     pub(super) grpc: bool,
-    /// The record for a token that passes this guard and no other.
+    /// The record for a token that passes only this guard.
     pub(super) passed: Arc<PassedGuards>,
 }
 
-/// Which requests may pass.
+/// Which requests are passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admit {
     WithToken,
     WithOrWithoutToken,
 }
 
-/// What happens to a request, as far as is known without waiting.
+/// The decision about a request, as far as possible without waiting.
 pub(crate) enum Decision {
-    /// It goes on with this token.
+    /// Pass it on with this token.
     Admit(ValidatedToken),
-    /// It goes on without a token: it is anonymous, or a preflight request for an inner CORS layer.
+    /// Pass it on without a token: it is anonymous, or a preflight request for an inner CORS layer.
     AdmitAnonymous,
-    /// Its token is not in the cache.
+    /// Validate its token, which is not in the cache.
     Validate(AccessToken, TokenHash),
     Refuse(ValidationError),
 }
@@ -66,7 +66,7 @@ impl Guard {
         Self { server, admit, scopes, grpc: false, passed }
     }
 
-    /// Names more scopes in challenges than are required.
+    /// Adds scopes to challenges.
     pub(super) fn advertise(&mut self, scopes: &[Scope]) {
         if let Some(publication) = &self.server.0.publication {
             publication.add_scopes(scopes);
@@ -75,12 +75,12 @@ impl Guard {
         passed.advertised = deduplicated(passed.advertised.iter().chain(scopes).cloned()).into();
     }
 
-    /// Decides about a request from its head.
+    /// Decides about a request by its head.
     pub(super) fn decide<B>(&self, request: &Request<B>) -> Decision {
         let (method, headers) = (request.method(), request.headers());
         let outer = request.extensions().get::<ValidatedToken>();
         let outer = outer.and_then(|token| Some((token, token.passed()?)));
-        // A request whose token an outer layer validated had an `Authorization` header, so it is no preflight.
+        // A request whose token an outer layer validated had an `Authorization` header, so it is not a preflight request.
         if self.server.0.pass_cors_preflight && outer.is_none() && is_cors_preflight(method, headers) {
             return Decision::AdmitAnonymous;
         }
@@ -98,8 +98,8 @@ impl Guard {
         let token = match (extract(headers), self.admit) {
             (Ok(Credentials::Bearer(token)), _) => token,
             (Ok(Credentials::NoToken), Admit::WithOrWithoutToken) => return Decision::AdmitAnonymous,
-            // RFC 9449 section 7.1: an access token under the scheme DPoP. The request is not anonymous, and this
-            // resource server only supports Bearer, so the answer is that of a scheme it does not support.
+            // RFC 9449 section 7.1: an access token with the scheme DPoP. The request is not anonymous. This resource
+            // server only supports Bearer, so it answers as for any unsupported scheme.
             (Ok(Credentials::DpopToken), _) | (Ok(Credentials::NoToken), Admit::WithToken) => {
                 return Decision::Refuse(ValidationError::NoCredentials);
             }
@@ -117,7 +117,7 @@ impl Guard {
         }
     }
 
-    /// Lets a valid token pass if it meets the requirement of this layer.
+    /// Admits a valid token if it meets the requirement of this layer.
     pub(super) fn admit<B>(
         &self,
         token: ValidatedToken,
@@ -127,7 +127,7 @@ impl Guard {
         Ok(token.having_passed(Arc::clone(&self.passed), RequestSummary::of(request, self.grpc)))
     }
 
-    /// Checks time, sender constraint, claim rules and scopes, whichever validator validated the token.
+    /// Checks expiry, sender constraint, claim rules and scopes, whichever validator was used.
     fn check<B>(
         &self,
         token: &ValidatedToken,
@@ -145,7 +145,8 @@ impl Guard {
         Ok(())
     }
 
-    // RFC 7519 section 4.1.4. Validators check it too. A custom one may not, and a cached token can have expired since.
+    // RFC 7519 section 4.1.4. A custom validator may not check it, and a cached token may have expired since
+    // validation.
     fn check_expiry(&self, token: &ValidatedToken) -> Result<(), ValidationError> {
         let (Some(expired_from), Some(exp)) = (token.verdict().expired_from(), token.expires_at()) else {
             return Ok(());
@@ -177,8 +178,8 @@ impl Guard {
     }
 }
 
-/// RFC 9449 section 7.2: a token bound to a key must not work as a plain bearer token. No proof
-/// is checked here, so such a token is refused.
+/// RFC 9449 section 7.2: a token that is bound to a key must not be accepted as a plain bearer token. This crate does
+/// not verify proofs, so it refuses such tokens.
 fn check_sender_constraint(token: &ValidatedToken) -> Result<(), ValidationError> {
     if token.claims().is_sender_constrained() {
         return Err(ValidationError::SenderConstraintNotProved);
@@ -186,8 +187,8 @@ fn check_sender_constraint(token: &ValidatedToken) -> Result<(), ValidationError
     Ok(())
 }
 
-/// The Fetch standard's preflight request, as far as the head shows it. The inner CORS layer checks the value of
-/// `Access-Control-Request-Method`.
+/// Returns whether the head is that of a preflight request in the Fetch standard. The inner CORS layer checks the value
+/// of `Access-Control-Request-Method`.
 fn is_cors_preflight(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::OPTIONS
         && headers.contains_key(ORIGIN)

@@ -1,4 +1,4 @@
-//! The layer, which a resource server makes.
+//! The layer, which a resource server creates: [`ValidateTokenLayer`].
 
 use std::sync::Arc;
 
@@ -7,10 +7,11 @@ use tower_layer::Layer;
 use super::{Admit, Guard, ValidateGrpcTokenLayer, ValidateToken};
 use crate::{ResourceServer, Scope, ScopeRequirement};
 
-/// Puts [`ValidateToken`] around a service.
+/// Wraps a service with [`ValidateToken`].
 ///
-/// Made by [`ResourceServer::require_token`], [`ResourceServer::require_scopes`] and [`ResourceServer::allow_anonymous`].
-/// Inside another layer of the same resource server, it takes over the token that the outer one validated.
+/// Created by [`ResourceServer::require_token`], [`ResourceServer::require_scopes`] and
+/// [`ResourceServer::allow_anonymous`]. Inside another layer of the same resource server, it uses the token that the
+/// outer layer validated.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ValidateTokenLayer {
@@ -22,12 +23,13 @@ impl ValidateTokenLayer {
         Self { guard: Arc::new(Guard::new(server, admit, requirement)) }
     }
 
-    /// Names more scopes in the challenge of a 401 than the layer requires, for clients that ask for exactly the scopes
-    /// of the first 401 and cannot get more later (some MCP clients). Default: the required scopes, or the
-    /// [baseline scopes](crate::ResourceServerBuilder::baseline_scopes) of a layer that requires none.
+    /// Adds scopes to the challenge of a 401 that the layer does not require.
     ///
-    /// The metadata lists them too, unless it has a list of its own. The challenge of a 403 still names exactly what the
-    /// operation requires. `offline_access` is left out.
+    /// Some MCP clients request exactly the scopes in the first 401 and cannot get more later. Default: the required
+    /// scopes, or the [baseline scopes](crate::ResourceServerBuilder::baseline_scopes) if the layer requires none.
+    ///
+    /// The metadata also lists them, unless its scopes were configured. The challenge of a 403 still contains exactly
+    /// the required scopes. `offline_access` is removed.
     ///
     /// ```
     /// # use tower_bearer::{ResourceServer, Scope};
@@ -43,27 +45,29 @@ impl ValidateTokenLayer {
         self
     }
 
-    /// Guards a gRPC service: refuses with gRPC statuses, and removes credentials from the trailers of requests too.
+    /// Protects a gRPC service: refuses with gRPC statuses, and also removes credentials from request trailers.
     ///
-    /// A refusal is HTTP 200 with `grpc-status` in trailers-only form, for `POST` requests with the content type
-    /// `application/grpc`, `application/grpc-web` or `application/grpc-web-text`. Other requests get an HTTP status.
-    /// Default: every refusal has an HTTP status of 400 or above, whatever the request's content type. gRPC clients map
-    /// 401, 403 and 503 to the right codes; such an answer has no body, because they would read it as a broken message.
+    /// A refusal is HTTP 200 with a trailers-only `grpc-status`, for `POST` requests with the content type
+    /// `application/grpc`, `application/grpc-web` or `application/grpc-web-text`. Other requests are refused with an
+    /// HTTP status.
+    ///
+    /// Default: every refusal has an HTTP status of 400 or above, for all content types. gRPC clients map 401, 403 and
+    /// 503 to the right codes. Such a refusal has no body, because gRPC clients would read it as a broken message.
     ///
     /// tonic merges the trailers of unary and server-streaming requests into the metadata that a handler reads, and a
-    /// trailer replaces a header of the same name. Without this, a handler can read an `authorization` that the client sent
-    /// in the trailers and that the layer has not validated, whether the validated header was removed or forwarded. The
-    /// returned layer removes `authorization`, `proxy-authorization` and `dpop` from the trailers of every request that it
-    /// admits, with or without a token. Other trailers stay.
+    /// trailer replaces a header of the same name. Without this setting, a handler can read an `authorization` trailer
+    /// from the client that the layer has not validated, even if the validated header was removed or forwarded. The
+    /// returned layer removes `authorization`, `proxy-authorization` and `dpop` from the trailers of every request that
+    /// it passes on, with or without a token. Other trailers are not changed.
     ///
-    /// The inner service is called with a [`GrpcRequestBody`](super::GrpcRequestBody). Services that tonic generates and
-    /// `tonic::service::Routes` take any body. Around a service that takes one type only, put a conversion between:
-    /// `ServiceBuilder::new().layer(layer).map_request(|request: http::Request<_>| request.map(tonic::body::Body::new))`.
+    /// The inner service is called with a [`GrpcRequestBody`](super::GrpcRequestBody). Services that tonic generates
+    /// and `tonic::service::Routes` accept any body. For a service that accepts only one type, add a conversion:
+    /// `ServiceBuilder::new().layer(layer).map_request(|request: http::Request<_>|
+    /// request.map(tonic::body::Body::new))`.
     ///
     /// # Security
-    /// Use it only around gRPC services. A proxy that asks this service whether to let a request through (`auth_request`
-    /// of nginx, `forwardAuth` of Traefik, `ext_authz` of Envoy over HTTP) takes any 2xx for yes, and such proxies
-    /// forward the client's headers.
+    /// Use it only for gRPC services. Proxies that use this service to authorize requests (nginx `auth_request`,
+    /// Traefik `forwardAuth`, Envoy `ext_authz` over HTTP) treat any 2xx as allowed, and forward the client's headers.
     pub fn grpc(mut self) -> ValidateGrpcTokenLayer {
         Arc::make_mut(&mut self.guard).grpc = true;
         ValidateGrpcTokenLayer::new(self)
@@ -78,7 +82,7 @@ impl<S> Layer<S> for ValidateTokenLayer {
     }
 }
 
-/// Never implemented: makes the compiler say what to do if a [`ResourceServer`] is used as a layer.
+/// Never implemented. Improves the compiler error if a [`ResourceServer`] is used as a layer.
 ///
 /// ```compile_fail,E0277
 /// # fn make(resource_server: tower_bearer::ResourceServer) {
@@ -87,7 +91,7 @@ impl<S> Layer<S> for ValidateTokenLayer {
 /// ```
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
-    message = "a `ResourceServer` is not a layer; it makes layers",
+    message = "a `ResourceServer` is not a layer; it creates layers",
     label = "expected a layer",
     note = "call `.require_scopes(..)`, `.require_token()` or `.allow_anonymous()` on the resource server"
 )]

@@ -1,7 +1,7 @@
-//! The middleware: [`ValidateTokenLayer`] puts [`ValidateToken`] around a service.
+//! The middleware: [`ValidateTokenLayer`] wraps a service with [`ValidateToken`].
 //!
-//! It works over any `http::Request<B>`, whatever its body, and around any service whose response is an
-//! `http::Response`: axum, tonic, hyper, tower-http. Layers come from a [`ResourceServer`](crate::ResourceServer).
+//! It works with any request body and with any service whose response is an `http::Response`: axum, tonic, hyper,
+//! tower-http. A [`ResourceServer`](crate::ResourceServer) creates the layers.
 //!
 //! ```
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};

@@ -1,4 +1,4 @@
-//! The body of a response: the inner service's, or that of a refusal.
+//! The body of a response, from the inner service or of a refusal: [`ResponseBody`].
 
 use std::{
     pin::Pin,
@@ -11,9 +11,9 @@ use http_body_util::Full;
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// A body around the inner service's: that one, or the bytes of a refusal.
+    /// The body of the inner service, or the bytes of a refusal.
     ///
-    /// Fits wherever the inner body fits, as long as its data can be made from [`Bytes`].
+    /// Can be used in place of the inner body if its data can be created from [`Bytes`].
     #[derive(Debug)]
     pub struct ResponseBody<R> {
         #[pin]

@@ -1,4 +1,4 @@
-//! The service: passes a request to the inner service, or refuses it.
+//! The service, which passes a request to the inner service or refuses it: [`ValidateToken`].
 
 use std::{
     mem,
@@ -14,15 +14,16 @@ use crate::{ValidatedToken, credentials::DPOP};
 #[cfg(feature = "axum")]
 use crate::{refusal::RequestSummary, token::AnonymousRequest};
 
-/// Validates the access token of each request before the inner service sees it.
+/// Validates the access token of each request before calling the inner service.
 ///
-/// A request that passes has a [`ValidatedToken`] in its extensions and no `Authorization` header. One that is refused
-/// never reaches the inner service. Trailers stay as they are: see [`grpc`](super::ValidateTokenLayer::grpc).
+/// The inner service receives requests with a [`ValidatedToken`] in the extensions and without the `Authorization`
+/// header. It does not receive refused requests. Trailers are not changed: see
+/// [`grpc`](super::ValidateTokenLayer::grpc).
 ///
 /// # Readiness
-/// With a cached verdict, the request uses the readiness of the inner service at once. A request that has to wait, or is
-/// refused, gives it back, so that it holds no permit of a `ConcurrencyLimit` during validation. After validation it waits
-/// for readiness again.
+/// With a cached verdict, the request uses the readiness of the inner service immediately. A request that has to wait
+/// or is refused releases it, so that it holds no permit of a `ConcurrencyLimit` during validation. After validation,
+/// it waits for readiness again.
 #[derive(Clone, Debug)]
 pub struct ValidateToken<S> {
     inner: S,
@@ -74,9 +75,10 @@ where
 }
 
 impl<S: Clone> ValidateToken<S> {
-    /// Drops the service that was polled ready, and with it any permit it holds. Returns one to be polled later.
+    /// Drops the service that was polled ready, with any permit that it holds. Returns a clone to poll later.
     ///
-    /// tower allows a ready service to be dropped. Keeping it while its clone waits for the same permit would deadlock.
+    /// tower allows dropping a ready service. Keeping it while its clone waits for the same permit would cause a
+    /// deadlock.
     fn give_readiness_back(&mut self) -> S {
         let unready = self.inner.clone();
         drop(mem::replace(&mut self.inner, unready.clone()));
@@ -85,7 +87,7 @@ impl<S: Clone> ValidateToken<S> {
 }
 
 impl Guard {
-    /// Makes a request ready for the inner service.
+    /// Prepares a request for the inner service.
     pub(super) fn prepare<B>(&self, request: &mut Request<B>, token: Option<ValidatedToken>) {
         match token {
             Some(token) => {
@@ -97,8 +99,8 @@ impl Guard {
                 }
                 request.extensions_mut().insert(token);
             }
-            // A token that an outer layer of another resource server validated does not count here. Credentials of other
-            // schemes stay in the request.
+            // Removes a token that an outer layer of another resource server validated. Credentials of other schemes
+            // stay in the request.
             None => {
                 mark_sensitive(request.headers_mut());
                 request.extensions_mut().remove::<ValidatedToken>();
