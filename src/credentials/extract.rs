@@ -1,23 +1,23 @@
-//! The grammar of the `Authorization` header: exactly one field, one scheme, one token68.
+//! Parses the `Authorization` header: exactly one field, one scheme, one token68.
 
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 
 use crate::ValidationError;
 
-/// Maximum length of a token in bytes. Most servers limit the whole header block to 16 KiB, so a longer token hardly arrives
-/// over HTTP. The limit bounds the work on base64 and JSON.
+/// Maximum length of a token in bytes. Most servers limit all headers to 16 KiB, so longer tokens rarely arrive over
+/// HTTP. The limit bounds the cost of decoding base64 and parsing JSON.
 pub(crate) const MAX_TOKEN_LEN: usize = 16 * 1024;
 
-/// Maximum length of the payload of a JWT in bytes of JSON: what fits into a token of maximum length.
+/// Maximum length of the payload of a JWT in bytes of JSON, which is what fits into a token of maximum length.
 pub(crate) const MAX_PAYLOAD_LEN: usize = 12 * 1024;
 
-/// What the `Authorization` header of a request holds.
+/// The content of the `Authorization` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Credentials<'a> {
     /// A bearer token (RFC 6750 section 2.1).
     Bearer(&'a str),
-    /// An access token that is bound to a key (RFC 9449 section 7.1). No scheme but these two carries an OAuth 2.0
-    /// access token.
+    /// An access token that is bound to a key (RFC 9449 section 7.1). No other scheme carries an OAuth 2.0 access
+    /// token.
     DpopToken,
     /// Nothing, or credentials of another scheme.
     NoToken,
@@ -29,8 +29,8 @@ pub(crate) fn extract(headers: &HeaderMap) -> Result<Credentials<'_>, Validation
     let Some(field) = fields.next() else {
         return Ok(Credentials::NoToken);
     };
-    // RFC 9110 section 5.3: only a list may be split over several fields, and credentials are not a list. With two of
-    // them, a proxy before us may have checked the other one.
+    // RFC 9110 section 5.3: only a list may be split over several fields, and credentials are not a list. If there are
+    // two fields, a proxy in front may have checked the other one.
     match fields.count() {
         0 => parse(field),
         more => Err(ValidationError::MultipleAuthorizationHeaders { found: 1 + more }),
@@ -42,9 +42,9 @@ fn parse(field: &HeaderValue) -> Result<Credentials<'_>, ValidationError> {
     let value = trim_whitespace(field.as_bytes());
     let scheme_len = value.iter().take_while(|byte| is_token_char(**byte)).count();
     let (scheme, rest) = value.split_at(scheme_len);
-    // RFC 9110 section 11.1: the name of a scheme compares without case.
+    // RFC 9110 section 11.1: scheme names are case-insensitive.
     if !scheme.eq_ignore_ascii_case(b"bearer") {
-        // A proxy that joins two fields puts a token after other credentials. Such a request is not anonymous.
+        // A proxy that joins two fields may append a token to other credentials. Such a request is not anonymous.
         return if value.split(|byte| *byte == b',').skip(1).any(begins_with_token_scheme) {
             Err(ValidationError::MalformedCredentials)
         } else if scheme.eq_ignore_ascii_case(b"dpop") {
@@ -69,7 +69,7 @@ fn parse(field: &HeaderValue) -> Result<Credentials<'_>, ValidationError> {
 
 fn begins_with_token_scheme(element: &[u8]) -> bool {
     let element = trim_whitespace(element);
-    // A tab before a token is malformed (RFC 6750 section 2.1), but lenient readers take the token.
+    // A tab before a token is malformed (RFC 6750 section 2.1), but lenient parsers accept it.
     [&b"bearer"[..], b"dpop"].iter().any(|scheme| {
         let parts = element.split_at_checked(scheme.len());
         parts.is_some_and(|(start, rest)| {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn other_schemes_are_no_bearer_credentials() {
+    fn other_schemes_are_not_bearer_credentials() {
         for field in [
             "Basic YTpi",
             "Negotiate",
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn bearer_credentials_joined_behind_others_are_malformed() {
+    fn bearer_credentials_joined_after_others_are_malformed() {
         for field in [
             "Basic YTpi, Bearer abc",
             ", Bearer abc",

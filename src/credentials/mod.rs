@@ -1,6 +1,7 @@
-//! What a request presents: [`AccessToken`], read from the `Authorization` header and from nowhere else.
+//! Reads the access token of a request: [`AccessToken`], only from the `Authorization` header.
 //!
-//! Query parameters, form fields, cookies and `Proxy-Authorization` are never looked at (RFC 6750 section 2.3 explains why).
+//! Query parameters, form fields, cookies and `Proxy-Authorization` are ignored, for the reasons in RFC 6750 section
+//! 2.3.
 //!
 //! ```
 //! use tower_bearer::AccessToken;
@@ -25,41 +26,44 @@ use http::HeaderName;
 pub(crate) use extract::{Credentials, MAX_PAYLOAD_LEN, MAX_TOKEN_LEN, extract};
 pub(crate) use unverified_jwt::UnverifiedJwt;
 
-/// The header with a proof of possession (RFC 9449 section 4.1). Together with the token, it is as good as the token.
+/// The header with a proof of possession (RFC 9449 section 4.1). It is as sensitive as the token.
 pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
 
-/// An access token as it was presented (RFC 6749 section 1.4): a secret, so `Debug` does not show it.
+/// An access token from a request (RFC 6749 section 1.4). `Debug` does not show it.
 #[derive(Clone)]
 pub struct AccessToken {
     token: Box<str>,
-    /// What the token says, parsed when it is first needed. `None` inside if the token does not have the form of a JWT.
+    /// The parsed token, if it was needed. Contains `None` if the token does not have the form of a JWT.
     unverified: OnceLock<Option<Arc<UnverifiedJwt>>>,
 }
 
 impl AccessToken {
-    /// Takes a token. Nothing is checked.
+    /// Wraps a token. Nothing is checked.
     pub fn new(token: impl Into<String>) -> Self {
         Self { token: token.into().into(), unverified: OnceLock::new() }
     }
 
-    /// Parses the token as a JWT, if no call before this one has done so. `None` if it does not have that form.
+    /// Parses the token as a JWT on the first call. Returns `None` if it does not have that form.
     pub(crate) fn unverified_jwt(&self) -> Option<&UnverifiedJwt> {
         self.unverified.get_or_init(|| UnverifiedJwt::parse(&self.token).map(Arc::new)).as_deref()
     }
 
-    /// Returns what [`unverified_jwt`](Self::unverified_jwt) has parsed, if it was called.
+    /// Returns the result of an earlier [`unverified_jwt`](Self::unverified_jwt), if there was one.
     pub(crate) fn parsed_jwt(&self) -> Option<&UnverifiedJwt> {
         self.unverified.get()?.as_deref()
     }
 
-    /// Returns the token itself. Do not log it, and do not use it as a key: see [`sha256`](Self::sha256).
+    /// Returns the token itself.
+    ///
+    /// # Security
+    /// Do not log it or use it as a key in a table. For keys, see [`sha256`](Self::sha256).
     pub fn expose(&self) -> &str {
         &self.token
     }
 
-    /// Returns the token's SHA-256, to find it in a table that does not store tokens.
+    /// Returns the SHA-256 of the token, for look-ups in a table that does not store tokens.
     ///
-    /// Use it for random tokens of 128 bits or more. A word that a person chose needs a slow hash.
+    /// Use it only for random tokens of 128 bits or more. A secret chosen by a person needs a slow hash.
     pub fn sha256(&self) -> [u8; 32] {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest::digest(&digest::SHA256, self.token.as_bytes()).as_ref());

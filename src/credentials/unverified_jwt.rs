@@ -1,4 +1,4 @@
-//! What a token says about itself before anything is verified: [`UnverifiedJwt`].
+//! Parses a JWT before anything is verified: [`UnverifiedJwt`].
 
 use std::borrow::Cow;
 
@@ -7,15 +7,16 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use super::MAX_PAYLOAD_LEN;
 use crate::strict_json::{self, OwnedMembers};
 
-/// The header and payload of a token that has the form of a JWT. Nothing is verified, so nothing in it counts; it serves to
-/// choose a validator, and saves the chosen one from decoding and parsing again.
+/// The unverified header and payload of a JWT. Only used to choose a validator, which then does not need to decode and
+/// parse the token again.
 pub(crate) struct UnverifiedJwt {
     pub(crate) header: OwnedMembers,
     pub(crate) payload: OwnedMembers,
 }
 
 impl UnverifiedJwt {
-    /// Parses a token of three parts, the first two JSON objects in base64url, the first with `alg`. Any other is `None`.
+    /// Parses a token of three parts. The first two must be JSON objects in base64url, and the first must have `alg`.
+    /// Returns `None` otherwise.
     pub(super) fn parse(token: &str) -> Option<Self> {
         let mut parts = token.split('.');
         let (header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
@@ -28,7 +29,7 @@ impl UnverifiedJwt {
         Some(Self { header, payload })
     }
 
-    /// Returns `iss`, to compare it and to show it in logs. `None` if there is none, or if it is not a string.
+    /// Returns `iss`, for comparisons and logs. `None` if it is absent or not a string.
     pub(crate) fn issuer(&self) -> Option<Cow<'_, str>> {
         strict_json::string(self.payload.find("iss")?)
     }
