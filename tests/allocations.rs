@@ -1,6 +1,6 @@
-//! What a request allocates. The numbers are upper bounds: one that falls is good news, one that rises wants a reason.
+//! Proves upper bounds on the allocations of a request. Raising a bound needs a reason.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::{
     convert::Infallible,
@@ -26,7 +26,7 @@ fn inner(_: Request<()>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
     ready(Ok(Response::new(Full::default())))
 }
 
-/// A request whose URI is cloned without an allocation, as in hyper, where it shares the bytes of the connection.
+/// Returns a request whose URI is cloned without an allocation, as in hyper, where it shares the connection's buffer.
 fn request(token: &str) -> Request<()> {
     Request::get(Uri::from_static("/orders"))
         .header("authorization", format!("Bearer {token}"))
@@ -34,7 +34,7 @@ fn request(token: &str) -> Request<()> {
         .unwrap()
 }
 
-/// Calls the service with the request, which must be answered at once, and counts the allocations in between.
+/// Counts the allocations of a request that completes on its first poll.
 fn allocations(resource_server: &ResourceServer, request: Request<()>) -> u64 {
     measure(resource_server, request).count_total
 }
@@ -66,7 +66,7 @@ async fn cached_token_allocates_at_most_three_times() {
 
     let fewest = (0..10).map(|_| allocations(&resource_server, request(&token))).min().unwrap();
 
-    // The map of the extensions, its table and the token in it.
+    // The extensions map, its table, and the token in it.
     assert!(fewest <= 3, "{fewest}");
 }
 
@@ -100,15 +100,15 @@ async fn new_token_behind_a_router_is_decoded_and_parsed_once() {
 
     let (direct, routed) = (fewest(&direct), fewest(&routed));
 
-    // Six: the parsed token, the future of the route, and for header and payload where the members are and a list of them.
-    // The cache adds two to one of both now and then. Decoding and parsing the token again would take five more, and the
-    // 6,000 bytes of the payload.
+    // Routing takes six allocations: the parsed token, the future of the route, and two each for the members of header and
+    // payload. The cache sometimes adds two to either count. Decoding and parsing the token again would add five
+    // allocations and the 6,000 bytes of the payload.
     assert!(routed.0 <= direct.0 + 8, "{routed:?} behind a router, {direct:?} without");
     assert!(routed.1 <= direct.1 + 4_000, "{routed:?} behind a router, {direct:?} without");
 }
 
 #[tokio::test]
-async fn junk_allocates_little() {
+async fn malformed_token_allocates_at_most_24_times() {
     let authority = TestAuthorizationServer::new("https://as.example.com");
     let resource_server = with_keys(&authority).await;
 

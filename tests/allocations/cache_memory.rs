@@ -1,4 +1,4 @@
-//! What cached verdicts take, counted in the allocator, against the configured bound.
+//! Proves that the memory of cached tokens, counted in the allocator, stays within the configured limit.
 
 use std::{
     convert::Infallible,
@@ -18,7 +18,7 @@ use tower_bearer::{
     testing::ManualClock,
 };
 
-/// Claims of one kind; the number makes each token a different one.
+/// Returns claims of one kind. The number makes each token different.
 type Shape = fn(number: usize) -> String;
 
 const SHAPES: [(&str, Shape); 10] = [
@@ -65,7 +65,7 @@ fn list(count: usize, element: impl Fn(usize) -> String) -> String {
     list + "]"
 }
 
-/// Takes a number for a token and gives it the claims of a shape.
+/// A validator whose tokens are numbers. It returns the claims of a shape for that number.
 struct Shaped(Shape);
 
 impl TokenValidator for Shaped {
@@ -75,13 +75,13 @@ impl TokenValidator for Shaped {
     }
 }
 
-/// Bytes of heap, with what an allocator adds to each allocation: 8 for its header, and as many for rounding up to 16.
+/// Heap usage in bytes, with 16 bytes of overhead per allocation: 8 for the header, 8 for rounding up.
 struct Heap {
     full: u64,
-    most: u64,
+    peak: u64,
 }
 
-/// Fills the cache several times over and counts what stays allocated, and the most that was.
+/// Inserts more tokens than the cache can hold, and returns the final and the maximum heap usage.
 fn fill(shape: Shape, bound: u64) -> Heap {
     fn inner(_: Request<()>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
         ready(Ok(Response::new(Full::default())))
@@ -100,27 +100,29 @@ fn fill(shape: Shape, bound: u64) -> Heap {
             let request = Request::get("/").header("authorization", format!("Bearer {number}"));
             assert!(service.poll_ready(context).is_ready());
             let mut answer = pin!(service.call(request.body(()).unwrap()));
-            let Poll::Ready(Ok(response)) = answer.as_mut().poll(context) else { panic!("no answer") };
+            let Poll::Ready(Ok(response)) = answer.as_mut().poll(context) else {
+                panic!("the request is pending")
+            };
             assert_eq!(response.status(), StatusCode::OK);
         }
     });
     let full = counted.bytes_current + 16 * counted.count_current;
-    Heap { full: full.try_into().unwrap(), most: counted.bytes_max + 16 * counted.count_max }
+    Heap { full: full.try_into().unwrap(), peak: counted.bytes_max + 16 * counted.count_max }
 }
 
 #[test]
-fn a59_the_bound_of_the_cache_holds_for_every_shape_of_token() {
+fn a59_cache_stays_within_its_memory_limit_for_tokens_of_every_shape() {
     let mut report = String::new();
-    let mut all_good = true;
+    let mut all_within_bounds = true;
     for bound in [512 * 1024, 3 * 512 * 1024] {
         for (name, shape) in SHAPES {
             let heap = fill(shape, bound);
 
-            let (full, most) = (100 * heap.full / bound, 100 * heap.most / bound);
-            writeln!(report, "{name}: full {full} % of {bound} bytes, at most {most} %").unwrap();
-            // Far below the bound, the cache would keep fewer tokens than it has room for.
-            all_good &= (60..=110).contains(&full) && most <= 110;
+            let (full, peak) = (100 * heap.full / bound, 100 * heap.peak / bound);
+            writeln!(report, "{name}: full {full} % of {bound} bytes, at most {peak} %").unwrap();
+            // Far below the limit, the cache would hold fewer tokens than it should.
+            all_within_bounds &= (60..=110).contains(&full) && peak <= 110;
         }
     }
-    assert!(all_good, "\n{report}");
+    assert!(all_within_bounds, "\n{report}");
 }

@@ -1,8 +1,8 @@
-//! Tokens, answers and documents while another crate of the build turns on `serde_json/arbitrary_precision`.
+//! Proves that `serde_json/arbitrary_precision`, enabled by another crate, changes neither verdicts nor claims.
 //!
-//! With that feature serde_json hands a number over as a map with a reserved key. Verdicts and claims must not change.
+//! With this feature, serde_json deserializes a number as a map with a reserved key.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::convert::Infallible;
 
@@ -18,7 +18,7 @@ use tower_bearer::{
 
 const AUDIENCE: &str = "https://orders.example.com";
 
-/// Claims that hold numbers of every form beside strings with escapes.
+/// Claims with numbers in every notation next to strings with escapes.
 const CUSTOM_CLAIMS: &str = r#"
     "limits": {"\u0061": 0.5, "b": [1, -1, 1e3, 1.5E-2, -0, -0.0, {"c": 2.50, "d": "\u0041\n"}]},
     "big": {"name": "\ud83d\ude00", "n": 18446744073709551616, "m": -9223372036854775809},
@@ -26,16 +26,16 @@ const CUSTOM_CLAIMS: &str = r#"
     "ratio": 0.25, "debt": -5, "count": 18446744073709551615, "exponent": 1e3, "name": "\u0041lice"
 "#;
 
-/// What that feature is for; without this, no test in this file proves anything.
+/// Shows that the feature is enabled. Otherwise the other tests in this file would pass for no reason.
 #[test]
-fn feature_is_on() {
+fn feature_is_enabled() {
     let number: Value = serde_json::from_str("0.1234567890123456789").unwrap();
 
     assert_eq!(number.to_string(), "0.1234567890123456789");
 }
 
 #[tokio::test]
-async fn r7519_13_jwt_with_numbers_beside_escapes_is_accepted() {
+async fn r7519_13_jwt_with_numbers_next_to_escapes_is_accepted() {
     let kit = Kit::new();
 
     let claims = kit.jwt_claims(CUSTOM_CLAIMS).await.expect("accepted");
@@ -55,7 +55,7 @@ async fn jwt_with_fractional_times_is_accepted() {
 }
 
 #[tokio::test]
-async fn jwt_with_a_claim_that_is_refused_without_the_feature_is_refused() {
+async fn invalid_claims_are_refused_as_without_the_feature() {
     let kit = Kit::new();
     for claims in [
         r#""a": "\ud800""#,
@@ -95,7 +95,7 @@ async fn expired_jwt_with_a_fractional_time_is_refused() {
 }
 
 #[tokio::test]
-async fn r7519_13_introspection_answer_with_numbers_beside_escapes_is_accepted() {
+async fn r7519_13_introspection_response_with_numbers_next_to_escapes_is_accepted() {
     let kit = Kit::new();
 
     let claims = kit.introspected_claims(&kit.answer(CUSTOM_CLAIMS)).await.expect("accepted");
@@ -104,7 +104,7 @@ async fn r7519_13_introspection_answer_with_numbers_beside_escapes_is_accepted()
 }
 
 #[tokio::test]
-async fn introspection_answer_that_does_not_vouch_for_the_token_is_refused() {
+async fn introspection_response_that_is_inactive_expired_or_malformed_is_refused() {
     let kit = Kit::new();
     let expired = format!(r#""exp": {}.5, "a": {{"b": 0.5, "c": "\u0041"}}"#, kit.now() - 60);
     for (answer, status) in [
@@ -118,7 +118,7 @@ async fn introspection_answer_that_does_not_vouch_for_the_token_is_refused() {
 }
 
 #[tokio::test]
-async fn metadata_document_with_numbers_beside_escapes_is_used() {
+async fn metadata_with_numbers_next_to_escapes_is_used() {
     let kit = Kit::new();
     let document = format!(
         r#"{{"issuer": "{}", "jwks_uri": "{}", "x": {{"a": 0.5, "b": "\u0041"}}, "y": [1e3, "\u0042"]}}"#,
@@ -131,7 +131,7 @@ async fn metadata_document_with_numbers_beside_escapes_is_used() {
 }
 
 #[tokio::test]
-async fn key_set_with_numbers_beside_escapes_is_used() {
+async fn key_set_with_numbers_next_to_escapes_is_used() {
     let kit = Kit::new();
     let key = kit.authority.jwks()["keys"][0].to_string();
     let (key, _) = key.rsplit_once('}').unwrap();
@@ -144,7 +144,7 @@ async fn key_set_with_numbers_beside_escapes_is_used() {
 }
 
 #[test]
-fn configured_key_with_numbers_beside_escapes_is_read() {
+fn configured_key_with_numbers_next_to_escapes_is_read() {
     let key = SigningKey::generate("key", tower_bearer::Algorithm::ES256).jwk().to_string();
     let (key, _) = key.rsplit_once('}').unwrap();
 
@@ -152,7 +152,7 @@ fn configured_key_with_numbers_beside_escapes_is_read() {
 }
 
 #[tokio::test]
-async fn token_of_the_testing_kit_carries_fractions() {
+async fn token_of_the_testing_kit_keeps_fractions() {
     let kit = Kit::new();
     let token = kit.authority.token().claim("ratio", 0.25).claim("nested", json!({"a": 1.5, "b": "é"}));
 
@@ -163,7 +163,7 @@ async fn token_of_the_testing_kit_carries_fractions() {
 }
 
 #[test]
-fn own_validator_sets_claims_with_fractions() {
+fn custom_validator_can_set_claims_with_fractions() {
     let claims = ClaimsSet::new()
         .with_claim("ratio", &0.25)
         .and_then(|claims| claims.with_claim("limits", &json!({"a": 0.5, "b": "é\u{1}"})))
@@ -176,7 +176,7 @@ fn own_validator_sets_claims_with_fractions() {
 }
 
 #[test]
-fn members_of_metadata_keep_their_fractions() {
+fn metadata_members_keep_fractions() {
     let metadata = ProtectedResourceMetadata::new(AUDIENCE).member("x_limits", json!({"a": 0.5}));
     let authority = TestAuthorizationServer::new("https://as.example.com");
     let validator = authority.jwt_validator(AUDIENCE).build().unwrap();
@@ -187,7 +187,7 @@ fn members_of_metadata_keep_their_fractions() {
     assert_eq!(resource_server.metadata().unwrap()["x_limits"].to_string(), r#"{"a":0.5}"#);
 }
 
-/// Reads the claims in each way there is.
+/// Reads the claims with every accessor and asserts their values.
 fn assert_custom_claims(claims: &ClaimsSet) {
     #[derive(Debug, Deserialize, PartialEq)]
     struct Custom {
@@ -245,7 +245,7 @@ impl Kit {
         self.authority.clock().now().as_secs()
     }
 
-    /// Returns the claims of a token that is valid but for the members given, which replace those of the same name.
+    /// Presents a valid token in which these members replace those of the same name, and returns its claims.
     async fn jwt_claims(&self, members: &str) -> Result<ClaimsSet, StatusCode> {
         let mut token = self.authority.token();
         for name in ["exp", "iat", "nbf", "sub", "aud", "scope"] {
@@ -261,7 +261,7 @@ impl Kit {
         admitted(&self.jwt, &token.raw_payload(payload).sign()).await
     }
 
-    /// Returns an answer that vouches for the token, with these members.
+    /// Returns an active introspection response with these additional members.
     fn answer(&self, members: &str) -> String {
         let exp = if members.contains("\"exp\"") {
             String::new()
@@ -281,7 +281,7 @@ impl Kit {
     }
 }
 
-/// Sends a token through the layer; returns its claims, or the status of the refusal.
+/// Sends a token through the layer and returns its claims, or the status of the refusal.
 async fn admitted(resource_server: &ResourceServer, token: &str) -> Result<ClaimsSet, StatusCode> {
     let service = tower::Layer::layer(
         &resource_server.require_token(),

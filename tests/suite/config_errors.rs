@@ -1,4 +1,4 @@
-//! What `build()` says about a configuration that cannot work: all of it at once, and no secrets.
+//! Proves that `build()` reports all configuration problems at once and reveals no secrets.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use tower_bearer::{
 
 use crate::support::{App, ISSUER, RESOURCE};
 
-const MUCH_TOO_LONG: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const TOO_LONG: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Asserts that these settings, in this order, are the ones with problems.
+/// Asserts that the error lists problems of exactly these settings, in this order.
 #[track_caller]
 fn assert_settings(error: &ConfigError, expected: &[&str]) {
     let problems: Vec<_> = error.problems().collect();
@@ -28,10 +28,10 @@ fn broken_server() -> AuthorizationServer {
 }
 
 #[test]
-fn a_jwt_validator_lists_its_own_problems_and_those_of_the_authorization_server() {
+fn jwt_validator_lists_its_own_problems_and_those_of_the_authorization_server() {
     let error = JwtValidator::builder(broken_server(), "not a uri")
         .algorithms([])
-        .clock_skew(MUCH_TOO_LONG)
+        .clock_skew(TOO_LONG)
         .build()
         .unwrap_err();
 
@@ -46,13 +46,13 @@ fn a_jwt_validator_lists_its_own_problems_and_those_of_the_authorization_server(
 }
 
 #[test]
-fn an_introspection_validator_lists_its_own_problems_and_those_of_the_authorization_server() {
+fn introspection_validator_lists_its_own_problems_and_those_of_the_authorization_server() {
     let credential = ResourceServerCredential::bearer("s3cret\n");
 
     let error = IntrospectionValidator::builder(broken_server(), credential, "not a uri")
-        .cache_ttl(MUCH_TOO_LONG)
-        .inactive_ttl(MUCH_TOO_LONG)
-        .clock_skew(MUCH_TOO_LONG)
+        .cache_ttl(TOO_LONG)
+        .inactive_ttl(TOO_LONG)
+        .clock_skew(TOO_LONG)
         .timeout(Duration::ZERO)
         .build()
         .unwrap_err();
@@ -77,7 +77,7 @@ fn an_introspection_validator_lists_its_own_problems_and_those_of_the_authorizat
 }
 
 #[test]
-fn a_resource_server_lists_its_own_problems_and_those_of_the_metadata() {
+fn resource_server_lists_its_own_problems_and_those_of_the_metadata() {
     let validator = TestAuthorizationServer::new(ISSUER).jwt_validator(RESOURCE).build().unwrap();
     let metadata = ProtectedResourceMetadata::new("http://orders.example.com")
         .resource_documentation("docs")
@@ -105,7 +105,7 @@ fn a_resource_server_lists_its_own_problems_and_those_of_the_metadata() {
 }
 
 #[test]
-fn a_resource_server_lists_the_problems_of_a_validator_that_was_not_built() {
+fn resource_server_lists_the_problems_of_an_invalid_validator() {
     let validator = JwtValidator::builder(AuthorizationServer::discover("as"), RESOURCE).build();
 
     let error = ResourceServer::builder(validator)
@@ -117,7 +117,7 @@ fn a_resource_server_lists_the_problems_of_a_validator_that_was_not_built() {
 }
 
 #[test]
-fn a_resource_server_lists_the_problems_of_every_validator_behind_a_router() {
+fn resource_server_lists_the_problems_of_every_invalid_validator_behind_a_router() {
     let broken = |issuer: &str| JwtValidator::builder(AuthorizationServer::discover(issuer), RESOURCE);
     let validator = RoutingValidator::new()
         .route(broken("as").build())
@@ -130,7 +130,7 @@ fn a_resource_server_lists_the_problems_of_every_validator_behind_a_router() {
 }
 
 #[tokio::test]
-async fn result_of_a_build_validates_and_is_reused_as_the_validator_in_it() {
+async fn result_of_build_can_be_used_as_a_validator_and_its_tokens_are_cached() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let resource_server =
         authority.resource_server_with(authority.introspection_validator(RESOURCE).build()).build().unwrap();
@@ -144,22 +144,22 @@ async fn result_of_a_build_validates_and_is_reused_as_the_validator_in_it() {
 }
 
 #[tokio::test]
-async fn custom_validator_around_one_that_was_not_built_is_500() {
-    struct Around<V>(V);
-    impl<V: TokenValidator> TokenValidator for Around<V> {
+async fn custom_validator_that_wraps_an_invalid_one_is_500() {
+    struct Wrapper<V>(V);
+    impl<V: TokenValidator> TokenValidator for Wrapper<V> {
         async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
             self.0.validate(token).await
         }
     }
-    let unbuilt = JwtValidator::builder(AuthorizationServer::discover("as"), RESOURCE).build();
-    let resource_server = ResourceServer::builder(Around(unbuilt)).build().unwrap();
+    let invalid = JwtValidator::builder(AuthorizationServer::discover("as"), RESOURCE).build();
+    let resource_server = ResourceServer::builder(Wrapper(invalid)).build().unwrap();
 
     let answer = App::new(resource_server.require_token()).present("token").await;
 
     answer.assert_internal();
 }
 
-/// URLs with a user name and a password, however they are written.
+/// URLs with a user name and a password in different spellings.
 const WITH_PASSWORD: [&str; 12] = [
     "https://joe:s3cret@h.example",
     "http://joe:s3cret@h.example",
@@ -189,7 +189,7 @@ fn assert_debug_hidden(shown: &impl std::fmt::Debug) {
 }
 
 #[test]
-fn a61_a_password_in_a_url_is_refused_and_never_shown() {
+fn a61_password_in_a_url_is_refused_and_never_shown() {
     let validator = TestAuthorizationServer::new(ISSUER).jwt_validator(RESOURCE).build().unwrap();
     for url in WITH_PASSWORD {
         assert_hidden(Issuer::new(url).unwrap_err());
@@ -226,7 +226,7 @@ fn a61_a_password_in_a_url_is_refused_and_never_shown() {
 }
 
 #[test]
-fn a61_an_empty_user_name_is_refused() {
+fn a61_empty_user_name_in_a_url_is_refused() {
     for url in ["https://@h.example", "https://:@h.example", "https:/@h.example"] {
         assert!(Issuer::new(url).is_err(), "{url}");
     }

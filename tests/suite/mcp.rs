@@ -1,7 +1,7 @@
-//! The layer around an MCP server, called over loopback by an MCP client and by an HTTP client.
+//! Proves how a layer guards an MCP server, over loopback with an MCP client and with a plain HTTP client.
 
 #[path = "../../examples/mcp_jenkins.rs"]
-#[allow(dead_code, reason = "`main` is for the example")]
+#[allow(dead_code, reason = "`main` is used only by the example")]
 mod example;
 
 use std::{
@@ -67,7 +67,7 @@ mod discovery {
     }
 
     #[tokio::test]
-    async fn rmcp_02_metadata_is_found_by_challenge_and_by_path() {
+    async fn rmcp_02_metadata_is_found_through_the_challenge_and_by_path() {
         let kit = Kit::start().await;
 
         let refused = kit.post(None, None, INITIALIZE).await;
@@ -81,12 +81,12 @@ mod discovery {
         assert_eq!(named, format!("{}/.well-known/oauth-protected-resource/mcp", kit.origin()));
         assert_eq!(by_path.status(), StatusCode::OK);
         assert_eq!(by_path.json::<Value>().await.unwrap()["resource"], *kit.resource);
-        // It belongs to a resource without a path: RFC 9728 section 3.3.
+        // The root document would describe a resource without a path (RFC 9728 section 3.3).
         assert_eq!(by_root.status(), StatusCode::NOT_FOUND);
     }
 
     #[tokio::test]
-    async fn rmcp_23_metadata_can_be_read_by_any_origin() {
+    async fn rmcp_23_metadata_is_readable_from_any_origin() {
         let kit = Kit::start().await;
         let cross_origin =
             |method| kit.http.request(method, kit.metadata_url()).header("origin", "https://app.example");
@@ -109,7 +109,7 @@ mod refusals {
     use super::*;
 
     #[tokio::test]
-    async fn rmcp_04_each_request_of_a_session_needs_a_token() {
+    async fn rmcp_04_every_request_of_a_session_needs_a_token() {
         let kit = Kit::start().await;
         let reader = kit.mint(kit.reading());
         let session = kit.open_session(&reader).await;
@@ -136,7 +136,7 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn rmcp_05_token_that_does_not_name_this_server_is_refused() {
+    async fn rmcp_05_token_for_another_audience_is_refused() {
         let kit = Kit::start().await;
         for audience in [
             json!("https://elsewhere.example/mcp"),
@@ -164,8 +164,8 @@ mod refusals {
     #[tokio::test]
     async fn rmcp_07_invalid_token_is_refused() {
         let kit = Kit::start().await;
-        let good = kit.mint(kit.reading());
-        let (head, signature) = good.rsplit_once('.').unwrap();
+        let valid = kit.mint(kit.reading());
+        let (head, signature) = valid.rsplit_once('.').unwrap();
         let forged = format!("{head}.{}", signature.chars().rev().collect::<String>());
         let other_server = AuthorizationServer::start().await.unwrap();
         for token in [
@@ -228,16 +228,16 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn rmcp_12_malformed_authorization_is_a_bad_request() {
+    async fn rmcp_12_malformed_authorization_is_400() {
         let kit = Kit::start().await;
         let token = kit.mint(kit.reading());
-        let good = format!("Bearer {token}");
+        let valid = format!("Bearer {token}");
         for fields in [
             vec!["Bearer"],
             vec!["Bearer two words"],
             vec!["Bearer \"quoted\""],
-            vec![&*good, "Bearer other"],
-            vec![&*good, &*good],
+            vec![&*valid, "Bearer other"],
+            vec![&*valid, &*valid],
         ] {
             let mut request = kit.message(None, None, INITIALIZE);
             for field in &fields {
@@ -272,7 +272,7 @@ mod refusals {
     }
 
     #[tokio::test]
-    async fn outage_is_not_reported_as_a_bad_token() {
+    async fn outage_is_503_without_a_challenge() {
         let kit = Kit::start().await;
         let token = kit.mint(kit.reading());
         kit.authority.stop().await;
@@ -280,7 +280,7 @@ mod refusals {
         let error = connect(&kit.resource, Some(&token)).await.unwrap_err();
         let response = kit.post(None, Some(&token), INITIALIZE).await;
 
-        // The client keeps its token and learns when to try again.
+        // The client keeps its token and gets the time to retry.
         match transport_error(&*error) {
             StreamableHttpError::HttpStatus(error) => {
                 assert_eq!(error.status, 503);
@@ -297,7 +297,7 @@ mod passing {
     use super::*;
 
     #[tokio::test]
-    async fn rmcp_06_server_never_sees_the_credential() {
+    async fn rmcp_06_credentials_do_not_reach_the_mcp_server() {
         let seen: Arc<Mutex<Vec<(Method, HeaderMap)>>> = Arc::default();
         let kit = Kit::serving(|resource_server| {
             let seen = Arc::clone(&seen);
@@ -341,7 +341,7 @@ mod passing {
     }
 
     #[tokio::test]
-    async fn tool_sees_the_token_of_its_own_request() {
+    async fn tool_receives_the_token_of_its_own_request() {
         let kit = Kit::start().await;
         let alice = kit.mint(kit.reading());
         let bob = kit.mint(Minting { subject: "bob", scope: "mcp:write", ..kit.reading() });
@@ -358,7 +358,7 @@ mod passing {
     }
 
     #[tokio::test]
-    async fn tool_that_needs_another_scope_returns_an_error() {
+    async fn tool_that_requires_another_scope_returns_an_error() {
         let kit = Kit::start().await;
         let client = connect(&kit.resource, Some(&kit.mint(kit.reading()))).await.unwrap();
 
@@ -370,12 +370,12 @@ mod passing {
     }
 
     #[tokio::test]
-    async fn tool_sees_the_token_without_a_session_too() {
+    async fn tool_receives_the_token_without_a_session() {
         let kit = Kit::start().await;
         let token = kit.mint(Minting { subject: "carol", scope: "mcp:write", ..kit.reading() });
         let config = StreamableHttpClientTransportConfig::with_uri(&*kit.resource).auth_header(token);
         let transport = StreamableHttpClientTransport::with_client(kit.http.clone(), config);
-        // The revision of 2026-07-28 has neither handshake nor session.
+        // MCP revision 2026-07-28 has neither a handshake nor sessions.
         let lifecycle =
             ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] };
         let client = ().serve_with_lifecycle(transport, lifecycle).await.unwrap();
@@ -412,7 +412,7 @@ impl Kit {
         .await
     }
 
-    /// Starts another server.
+    /// Starts the server that `app` returns.
     async fn serving(app: impl FnOnce(&ResourceServer) -> Router) -> Self {
         Self::run(|issuer, resource| {
             let issuer = tower_bearer::AuthorizationServer::discover(issuer).allow_http_on_loopback();
@@ -508,7 +508,7 @@ fn mcp_server() -> StreamableHttpService<Jenkins, LocalSessionManager> {
 fn challenge_of(response: &Response) -> &str {
     let mut challenges = response.headers().get_all(header::WWW_AUTHENTICATE).iter();
     let challenge = challenges.next().expect("a challenge").to_str().unwrap();
-    assert!(challenges.next().is_none(), "two challenges");
+    assert!(challenges.next().is_none(), "more than one challenge");
     challenge
 }
 

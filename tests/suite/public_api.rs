@@ -1,8 +1,8 @@
-//! The public API, read as text: what it must have no word for.
+//! Proves that certain words do not occur in the public API, by searching its source text.
 
 use std::{fmt, fs, path::Path};
 
-/// Public items of the library, as text without comments, literals and bodies.
+/// A public item of the library, as text without comments, literals and body.
 struct PublicItem {
     file: String,
     text: String,
@@ -14,7 +14,7 @@ impl fmt::Display for PublicItem {
     }
 }
 
-/// Leaves out comments, and what stands in quotes.
+/// Removes comments and string literals.
 fn code_of(source: &str) -> String {
     let mut code = String::new();
     for line in source.lines() {
@@ -47,7 +47,7 @@ fn public_items(file: &str, source: &str) -> Vec<PublicItem> {
         let rest = &code[at..];
         let word = rest.split_whitespace().nth(1).unwrap_or_default();
         let text = match word {
-            // With all their members: variants and the methods of a trait are public without a word.
+            // Include all members, because variants and trait methods are public without `pub`.
             "enum" | "trait" => {
                 let mut depth = 0;
                 let end = rest.char_indices().find_map(|(at, character)| {
@@ -63,7 +63,7 @@ fn public_items(file: &str, source: &str) -> Vec<PublicItem> {
             "use" => rest.split(';').next().unwrap(),
             _ => rest.split(['{', ';', '\n']).next().unwrap(),
         };
-        // A signature that goes on over several lines.
+        // A signature may span several lines.
         let text = if word == "fn" || word == "const" || word == "async" {
             rest.split(['{', ';']).next().unwrap()
         } else {
@@ -88,8 +88,8 @@ fn all_public_items(folder: &Path, items: &mut Vec<PublicItem>) {
     }
 }
 
-/// The public API has no type, accessor or setting for the client that presents a token. The only clients in it are HTTP
-/// clients, which ask the authorization server.
+/// The public API has no type, accessor or setting for the client that presents a token. Its only clients are HTTP
+/// clients, which send requests to the authorization server.
 #[test]
 fn r7662_04_public_api_has_no_word_for_the_client() {
     const HTTP_CLIENTS: [&str; 6] = [
@@ -113,7 +113,7 @@ fn r7662_04_public_api_has_no_word_for_the_client() {
             .filter(|word| word.to_lowercase().contains("client"))
             .collect();
         for word in words.iter().map(String::as_str) {
-            // A path may lead through the module of the same name.
+            // A path may contain the module of the same name.
             let is_http_client = HTTP_CLIENTS.contains(&word)
                 || word
                     .split("::")
@@ -133,7 +133,7 @@ pub struct Token {
     secret: Client,
 }
 pub enum Known { Client(String), Other }
-pub trait Asks { fn client_secret(&self); }
+pub trait Source { fn client_secret(&self); }
 pub fn first(
     client_uri: &str,
 ) -> String { clients() }
@@ -151,7 +151,7 @@ mod tests { pub fn client() {} }
             "pub struct Token",
             "pub client_id: String,",
             "pub enum Known { Client(String), Other",
-            "pub trait Asks { fn client_secret(&self);",
+            "pub trait Source { fn client_secret(&self);",
             "pub fn first( client_uri: &str, ) -> String",
             "pub use self::{a, b::Client}",
         ]

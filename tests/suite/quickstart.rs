@@ -1,7 +1,7 @@
-//! Runs `examples/walkthrough` and reads its report.
+//! Proves that `examples/walkthrough` succeeds and that its report shows failures.
 
 #[path = "../../examples/walkthrough/main.rs"]
-#[allow(dead_code, reason = "`main` is for the example")]
+#[allow(dead_code, reason = "`main` is used only by the example")]
 mod example;
 
 use std::time::Duration;
@@ -50,7 +50,7 @@ async fn quickstart_prints_no_full_secret() {
 }
 
 #[tokio::test]
-async fn quickstart_fails_when_revocation_is_noticed_late() {
+async fn quickstart_fails_if_the_cache_hides_a_revocation() {
     let (verdict, text) = full_report(Duration::from_secs(60), Detail::Brief).await;
 
     assert_eq!(verdict, Verdict::NotAsExpected);
@@ -64,7 +64,7 @@ async fn quickstart_fails_when_revocation_is_noticed_late() {
 }
 
 #[tokio::test]
-async fn method_that_does_not_exist_gets_405_and_not_401() {
+async fn unknown_method_is_405() {
     let participants = Participants::start(NO_CACHE).await.unwrap();
 
     let answer = participants.client.call(Method::DELETE, &participants.jwt.url, None).await.unwrap();

@@ -1,4 +1,4 @@
-//! Refusals by handlers and extractors, and what a layer names in its challenges.
+//! Proves what refusals by handlers, extractors and layers look like, and which scopes their challenges name.
 
 use std::convert::Infallible;
 
@@ -30,7 +30,7 @@ fn server(
     configure(builder.resource_metadata(ProtectedResourceMetadata::new(RESOURCE))).build().unwrap()
 }
 
-/// The body of RFC 9457 that tests configure.
+/// Returns a rejection body as in RFC 9457.
 fn problem(refusal: &Refusal) -> RejectionBody {
     let problem = json!({
         "status": refusal.rejection().status().as_u16(),
@@ -52,7 +52,7 @@ fn reason_of<B>(response: &Response<B>) -> &'static str {
 mod handlers {
     use super::*;
 
-    /// What `token.require(requirement)` makes of a request to an axum handler behind a layer for READ.
+    /// Calls an axum handler that requires `WRITE`, behind a layer that requires `READ`.
     async fn require_in_axum(
         configure: impl FnOnce(ResourceServerBuilder) -> ResourceServerBuilder,
         scope: &str,
@@ -70,7 +70,7 @@ mod handlers {
     }
 
     #[tokio::test]
-    async fn rmcp_09_requirement_of_a_handler_is_403_with_the_challenge_of_the_layer_and_all_scopes() {
+    async fn rmcp_09_requirement_in_a_handler_is_403_with_the_layers_challenge_and_all_scopes() {
         let response = require_in_axum(|server| server, "orders:read").await;
 
         assert_eq!(response.status(), StatusCode::FORBIDDEN);
@@ -86,14 +86,14 @@ mod handlers {
     }
 
     #[tokio::test]
-    async fn requirement_of_a_handler_is_met_by_a_token_with_the_scope() {
+    async fn requirement_in_a_handler_accepts_a_token_with_the_scope() {
         let response = require_in_axum(|server| server, "orders:read orders:write").await;
 
         assert_eq!(response.status(), StatusCode::OK);
     }
 
     #[tokio::test]
-    async fn rmcp_10_requirement_of_a_handler_respects_the_hierarchy() {
+    async fn rmcp_10_requirement_in_a_handler_uses_the_scope_hierarchy() {
         let hierarchy = || ScopeHierarchy::default().implies(ADMIN, [WRITE]).implies(WRITE, [READ]);
 
         let response = require_in_axum(|server| server.scope_hierarchy(hierarchy()), "admin").await;
@@ -102,7 +102,7 @@ mod handlers {
     }
 
     #[tokio::test]
-    async fn requirement_of_a_handler_uses_the_body_of_the_resource_server() {
+    async fn requirement_in_a_handler_uses_the_configured_rejection_body() {
         let response = require_in_axum(|server| server.rejection_body(problem), "orders:read").await;
 
         assert_eq!(response.headers()["content-type"], "application/problem+json");
@@ -116,11 +116,11 @@ mod handlers {
     }
 
     #[tokio::test]
-    async fn rmcp_09_requirement_of_a_handler_names_the_scopes_of_nested_layers_too() {
+    async fn rmcp_09_requirement_in_a_handler_names_the_scopes_of_all_nested_layers() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let server = server(&authority, |server| server);
         let handler = service_fn(|request: Request<Full<Bytes>>| async move {
-            let token = request.extensions().get::<ValidatedToken>().expect("a layer is in front");
+            let token = request.extensions().get::<ValidatedToken>().expect("the service is behind a layer");
             let refusal = token.require([READ, ADMIN]).unwrap_err();
             Ok::<_, Infallible>(refusal.into_http().map(Full::new))
         });
@@ -134,7 +134,7 @@ mod handlers {
     }
 
     #[tokio::test]
-    async fn refusal_of_a_handler_is_a_grpc_status_behind_a_grpc_layer_only() {
+    async fn refusal_by_a_handler_is_a_grpc_status_only_behind_a_grpc_layer() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let server = server(&authority, |server| server);
         let token = authority.token().scope("orders:read").sign();
@@ -153,18 +153,18 @@ mod handlers {
         assert_eq!(over_grpc.headers()["www-authenticate"], over_http.headers()["www-authenticate"]);
     }
 
-    /// A service that answers as `require(WRITE)` says.
+    /// Returns a service that responds with the refusal of `require(WRITE)`.
     fn refuse_write<B>()
     -> impl tower::Service<Request<B>, Response = Response<Full<Bytes>>, Error = Infallible> + Clone {
         service_fn(|request: Request<B>| {
-            let token = request.extensions().get::<ValidatedToken>().expect("a layer is in front");
+            let token = request.extensions().get::<ValidatedToken>().expect("the service is behind a layer");
             let refusal = token.require(WRITE).unwrap_err();
             std::future::ready(Ok::<_, Infallible>(refusal.into_http().map(Full::new)))
         })
     }
 
     #[test]
-    fn token_that_passed_no_layer_gets_a_plain_challenge() {
+    fn refusal_without_a_layer_has_a_challenge_without_metadata() {
         let token = ValidatedToken::from_trusted_claims(ClaimsSet::new().with_scopes("orders:read"));
 
         let refusal = token.require([READ, WRITE]).unwrap_err();
@@ -178,7 +178,7 @@ mod handlers {
     }
 
     #[test]
-    fn requirement_with_alternatives_names_the_first() {
+    fn refusal_of_alternatives_names_the_first() {
         let token = ValidatedToken::from_trusted_claims(ClaimsSet::new());
 
         let refusal = token.require(ScopeRequirement::any([WRITE, ADMIN])).unwrap_err();
@@ -206,11 +206,11 @@ mod extractors {
         Router::new()
             .route("/token", get(by_token).route_layer(server.allow_anonymous()))
             .route("/claims", get(by_claims).route_layer(server.require_token()))
-            .route("/forgotten", get(by_token))
+            .route("/without-layer", get(by_token))
     }
 
     #[tokio::test]
-    async fn refusals_of_extractors_have_body_reason_and_log_of_all_refusals() {
+    async fn refusals_by_extractors_have_the_configured_body_a_reason_and_a_log_line() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let server = server(&authority, |server| server.rejection_body(problem).baseline_scopes([READ]));
         let token = format!("Bearer {}", authority.token().sign());
@@ -235,7 +235,7 @@ mod extractors {
     }
 
     #[tokio::test]
-    async fn claims_that_do_not_fit_are_no_challenge() {
+    async fn claims_that_cannot_be_deserialized_are_403_without_a_challenge() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let server = server(&authority, |server| server);
         let token = authority.token().claim("tenant", 7).sign();
@@ -244,14 +244,17 @@ mod extractors {
         let response = app(&server).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
 
         assert_eq!(response.status(), StatusCode::FORBIDDEN);
-        assert!(challenges(&response).is_empty(), "a new token would have the same claims");
+        assert!(
+            challenges(&response).is_empty(),
+            "the response has a challenge, although a new token would not help"
+        );
         assert_eq!(json_of(response.into_body()).await, json!({"status": 403, "title": "Forbidden"}));
     }
 
     #[tokio::test]
-    async fn handler_without_a_layer_is_500_with_a_reason() {
+    async fn extractor_without_a_layer_is_500_with_a_reason() {
         let authority = TestAuthorizationServer::new(ISSUER);
-        let request = Request::get("/forgotten").body(Body::empty()).unwrap();
+        let request = Request::get("/without-layer").body(Body::empty()).unwrap();
 
         let response = app(&server(&authority, |server| server)).oneshot(request).await.unwrap();
 
@@ -264,7 +267,7 @@ mod layers {
     use super::*;
 
     #[tokio::test]
-    async fn body_under_a_nested_router_has_the_path_that_the_client_sent() {
+    async fn rejection_body_in_a_nested_router_gets_the_original_path() {
         async fn change(token: ValidatedToken) -> Result<(), Refusal> {
             token.require(ADMIN)
         }
@@ -293,7 +296,7 @@ mod layers {
     }
 
     #[tokio::test]
-    async fn body_of_a_layer_knows_scopes_method_and_uri() {
+    async fn rejection_body_of_a_layer_gets_scopes_method_and_uri() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let server = server(&authority, |server| server.rejection_body(problem));
         let app = App::new(server.require_scopes([READ, WRITE]));
@@ -312,7 +315,7 @@ mod layers {
     }
 
     #[tokio::test]
-    async fn rmcp_09_advertised_scopes_are_named_in_the_401_and_not_in_the_403() {
+    async fn rmcp_09_advertised_scopes_are_in_a_401_but_not_in_a_403() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let server = server(&authority, |server| server);
         let app = App::new(server.require_scopes(READ).advertise([READ, WRITE]));
@@ -333,7 +336,7 @@ mod layers {
     }
 
     #[tokio::test]
-    async fn advertised_scopes_follow_the_baseline_and_change_no_other_layer() {
+    async fn advertised_scopes_come_after_the_baseline_and_affect_only_their_layer() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let server = server(&authority, |server| server.baseline_scopes([READ]));
         let layer = server.require_token();
@@ -347,7 +350,7 @@ mod layers {
     }
 
     #[tokio::test]
-    async fn rmcp_11_offline_access_is_in_no_challenge_and_not_in_the_metadata() {
+    async fn rmcp_11_offline_access_is_in_neither_challenges_nor_metadata() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let server = server(&authority, |server| server);
         let token = authority.token().scope("orders:read").sign();
@@ -366,7 +369,7 @@ mod layers {
     }
 
     #[test]
-    fn challenge_of_a_handler_names_the_metadata_of_its_resource_server() {
+    fn challenge_built_by_a_handler_has_the_metadata_url() {
         let authority = TestAuthorizationServer::new(ISSUER);
         let server = server(&authority, |server| server.realm("orders"));
         let response = |challenge: HeaderValue| {
@@ -383,7 +386,7 @@ mod layers {
     }
 
     #[tokio::test]
-    async fn refusal_is_a_response_of_axum() {
+    async fn refusal_converts_into_an_axum_response() {
         let token = ValidatedToken::from_trusted_claims(ClaimsSet::new());
 
         let response = token.require(READ).unwrap_err().into_response();

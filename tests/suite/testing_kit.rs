@@ -1,4 +1,4 @@
-//! The testing kit does what its documentation says.
+//! Proves that the testing kit works as documented.
 
 use std::time::Duration;
 
@@ -21,14 +21,14 @@ async fn expired_token_is_refused_as_expired() {
 }
 
 #[tokio::test]
-async fn expired_token_is_refused_with_the_longest_clock_skew_too() {
+async fn expired_token_is_refused_even_with_the_maximum_clock_skew() {
     let (authority, app) = server_and_app_with(|builder| builder.clock_skew(Duration::from_secs(300))).await;
 
     assert_reason!(app.present(&authority.token().expired().sign()).await, ValidationError::Expired { .. });
 }
 
 #[tokio::test]
-async fn token_that_is_not_yet_valid_is_refused_as_such() {
+async fn not_yet_valid_token_is_refused_as_not_yet_valid() {
     assert_reason!(
         present(TokenBuilder::not_yet_valid).await,
         ValidationError::NotYetValid { claim: "nbf", .. }
@@ -62,7 +62,7 @@ async fn id_token_is_refused_for_its_type() {
 }
 
 #[tokio::test]
-async fn settle_waits_for_a_refresh_in_the_background() {
+async fn settle_waits_for_a_background_refresh() {
     let (authority, app) = server_and_app().await;
     let token = authority.token().sign();
     assert_eq!(app.present(&token).await.status, StatusCode::OK);
@@ -95,7 +95,7 @@ fn clock_cannot_be_changed_once_the_server_is_in_use() {
 }
 
 #[tokio::test]
-async fn authorization_server_over_a_socket_is_discovered_and_asked() {
+async fn authorization_server_over_a_socket_can_be_discovered_and_introspects() {
     use tower_bearer::{
         AuthorizationServer, IntrospectionValidator, ReqwestClient, ResourceServer, ResourceServerCredential,
     };
