@@ -91,10 +91,7 @@ where
     where
         F: Future<Output = V> + Send + 'static,
     {
-        // A service may be called outside a runtime. A later request starts the call then.
-        if tokio::runtime::Handle::try_current().is_ok() {
-            let _ = self.join_or_start(key, admit);
-        }
+        let _ = self.join_or_start(key, admit);
     }
 
     fn join_or_start<F>(
@@ -105,6 +102,10 @@ where
     where
         F: Future<Output = V> + Send + 'static,
     {
+        // A service may be called outside a runtime, where no call can be made or waited for. A later request starts it.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return Some(Err(FlightError::Lost));
+        };
         let mut flights = self.lock();
         match flights.get(&key) {
             Some(call) if !call.is_lost() => return Some(Ok(call.clone())),
@@ -119,7 +120,7 @@ where
         flights.insert(key.clone(), in_progress.clone());
         drop(flights);
         let flight = Flight { flights: Arc::clone(self), key, answer: in_progress.answer.clone() };
-        tokio::spawn(
+        runtime.spawn(
             async move {
                 let value = catch_panic(call).await;
                 // Removed before the answer is sent, so that later callers start a new call or use the cached result of
@@ -213,6 +214,17 @@ mod tests {
     type Flights = SingleFlight<&'static str, usize>;
 
     const DEADLINE: Duration = Duration::from_secs(5);
+
+    #[test]
+    fn outside_a_runtime_a_call_is_lost_and_not_a_panic() {
+        let flights: Arc<Flights> = SingleFlight::new(1, DEADLINE);
+        let mut run = std::pin::pin!(flights.run("a", || async { 1 }));
+
+        let polled = run.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+
+        assert_eq!(polled, std::task::Poll::Ready(Err(FlightError::Lost)));
+        assert!(flights.lock().is_empty());
+    }
 
     #[tokio::test]
     async fn callers_at_the_same_time_share_one_call() {
