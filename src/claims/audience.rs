@@ -38,7 +38,9 @@ enum Identifier {
 }
 
 impl Audience {
-    /// Takes an identifier that is not a URI, such as an application id of Entra ID. Must not be empty.
+    /// Creates an audience from an identifier that is not a URI, such as an application id of Entra ID.
+    ///
+    /// It must not be empty.
     pub fn opaque(identifier: impl Into<String>) -> Self {
         Self { identifiers: vec![Identifier::Opaque(identifier.into().into())] }
     }

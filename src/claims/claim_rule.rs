@@ -96,7 +96,7 @@ impl ClaimRule {
         Self { name: name.into(), rejection: Rejection::InvalidToken, condition }
     }
 
-    /// Finds what keeps any token from meeting the rule.
+    /// Returns the problem of a rule that no token can meet.
     pub(crate) fn problem(&self) -> Option<Problem> {
         let expected = match &self.condition {
             Condition::OneOf(claim, _) | Condition::Present(claim) if is_client_identifier(claim) => {

@@ -9,12 +9,12 @@ use crate::{
     strict_json::{self, Members},
 };
 
-/// Tells whether a claim of this name identifies or describes the client.
+/// Returns whether a claim with this name identifies or describes the client.
 pub(crate) fn is_client_identifier(name: &str) -> bool {
     name.starts_with(CLIENT_PREFIX) || CLIENT_IDENTIFIERS.contains(&name)
 }
 
-/// Tells whether a claim identifies or describes the client, by its name or by its value.
+/// Returns whether a claim identifies or describes the client, by its name or value.
 pub(super) fn identifies_client(name: &str, value: &str) -> bool {
     is_client_identifier(name) || is_service_account(name, value)
 }

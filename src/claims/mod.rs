@@ -81,7 +81,7 @@ pub struct ClaimsSet {
 }
 
 impl ClaimsSet {
-    /// Makes a set without claims, for a validator of your own to fill.
+    /// Creates an empty set, to be filled by a custom validator.
     pub fn new() -> Self {
         Self {
             json: "{}".into(),
@@ -102,10 +102,10 @@ impl ClaimsSet {
     /// Nothing is compared: neither issuer nor audience nor times.
     ///
     /// # Errors
-    /// Fails if the text is not one JSON object, a name appears twice, it is nested deeper than 16 levels, has more than 256
+    /// If the text is not one JSON object, a name appears twice, it is nested deeper than 16 levels, has more than 256
     /// members, or contains a number that an `f64` cannot hold, such as `1e400` (RFC 8259 section 6 allows such a limit).
     ///
-    /// Fails if a registered claim has the wrong type (RFC 7519 section 4.1). `iss`, `sub`, `jti` and `scope` are strings;
+    /// If a registered claim has the wrong type (RFC 7519 section 4.1). `iss`, `sub`, `jti` and `scope` are strings;
     /// `aud` and `scp` are a string or an array of strings; `act` and `may_act` are objects. `exp`, `nbf` and `iat` are
     /// numbers up to the end of the year 9999. A negative `exp` is an error; a negative `nbf` or `iat` is read as 1970 (RFC
     /// 7519 section 2 allows negative times).
@@ -165,7 +165,7 @@ impl ClaimsSet {
     /// Reads one claim as any type that implements `Deserialize`. Returns `None` if the claim is absent or `null`.
     ///
     /// # Errors
-    /// Fails if the claim is present and is not a `T`.
+    /// If the claim is present and is not a `T`.
     pub fn claim<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ClaimError> {
         match self.raw_claim(name) {
             None => Ok(None),
@@ -176,7 +176,7 @@ impl ClaimsSet {
     /// Reads all claims as one type, as `Claims<T>` does for an axum handler.
     ///
     /// # Errors
-    /// Fails if they are not a `T`.
+    /// If they are not a `T`.
     pub fn deserialize<T: DeserializeOwned>(&self) -> Result<T, ClaimError> {
         serde_json::from_str(&self.json).map_err(|error| ClaimError::json(&error))
     }
@@ -186,7 +186,7 @@ impl ClaimsSet {
         Members::parse_our_own(&self.json).ok()?.find(name).map(str::to_owned)
     }
 
-    /// Tells whether only the holder of a key may use the token (`cnf`, RFC 7800 section 3.1).
+    /// Returns whether the token is bound to a key (`cnf`, RFC 7800 section 3.1).
     pub(crate) fn is_sender_constrained(&self) -> bool {
         self.is_sender_constrained
     }

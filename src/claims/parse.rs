@@ -101,7 +101,7 @@ fn expiry(value: &str) -> Result<UnixTime, ClaimError> {
     })
 }
 
-/// Tells whether a value, which is valid JSON, is a number below zero. Only numbers begin with a minus sign.
+/// Returns whether a value, which is valid JSON, is a negative number. Only numbers begin with a minus sign.
 fn is_negative(value: &str) -> bool {
     value.starts_with('-')
 }

@@ -69,7 +69,7 @@ impl RequestRule {
         })
     }
 
-    /// Finds what keeps any request from meeting the rule.
+    /// Returns the problem of a rule that no request can meet.
     pub(crate) fn problem(&self) -> Option<Problem> {
         match &self.0 {
             Kind::Claims(rule) => rule.problem(),

@@ -41,7 +41,7 @@ impl ScopeSources {
         Self::Named(sources.into_iter().map(|source| ScopeSource::new(&source.into())).collect())
     }
 
-    /// Finds sources that cannot work.
+    /// Returns the problems of sources that cannot work.
     pub(crate) fn problems(&self) -> Vec<Problem> {
         let Self::Named(sources) = self else {
             return Vec::new();

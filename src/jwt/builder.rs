@@ -147,10 +147,10 @@ impl JwtValidatorBuilder {
     /// [`key_refresh_interval`](Self::key_refresh_interval).
     ///
     /// During a flood of such tokens, a token signed with a new key may be refused with 401 until the next fetch, for
-    /// at most one cool-down. If a fetch does not bring the key of an unknown `kid`, that `kid` triggers no other fetch
-    /// for 30 seconds. A token that arrives before its key is published is therefore refused for at most 30 seconds, or
-    /// until another fetch returns the key. A known `kid` triggers no other fetch for one cool-down, at most 30 seconds,
-    /// if the signature is bad after a fetch too.
+    /// at most one cool-down. If a fetch does not return the key of an unknown `kid`, that `kid` triggers no other
+    /// fetch for 30 seconds. A token that arrives before its key is published is therefore refused for at most 30
+    /// seconds, or until another fetch returns the key. If a signature with a known `kid` is still bad after a fetch,
+    /// that `kid` triggers no other fetch for one cool-down, at most 30 seconds.
     ///
     /// While fetches fail, a token with an unknown key is answered with 503, because the key may exist. A bad signature
     /// with a known key is answered with 401 while the keys are younger than

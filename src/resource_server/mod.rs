@@ -73,8 +73,8 @@ pub(crate) struct Settings {
 impl ResourceServer {
     /// Creates a builder from the validator, which decides which tokens are valid.
     ///
-    /// The `Result` of a validator's `build()` is a validator too. Leave out the `?`, and
-    /// [`build`](ResourceServerBuilder::build) reports the problems of both at once.
+    /// The `Result` of a validator's `build()` is also accepted. If you leave out the `?`,
+    /// [`build`](ResourceServerBuilder::build) reports the problems of both together.
     pub fn builder(validator: impl TokenValidator) -> ResourceServerBuilder {
         ResourceServerBuilder::new(erase(validator))
     }

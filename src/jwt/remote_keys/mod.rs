@@ -67,9 +67,9 @@ impl KeyRefresh {
     }
 }
 
-/// Time for which an unknown key triggers no other fetch after one that did not bring it. For a known key whose tokens have
-/// bad signatures, at most one cool-down: anyone can send such tokens, so a longer time would delay the replacement of the
-/// key under its `kid`.
+/// Time for which an unknown key triggers no other fetch after one that did not return it. For a known key whose tokens
+/// have bad signatures, it is at most one cool-down. Anyone can send such tokens, so a longer time would delay the
+/// replacement of the key under the same `kid`.
 const FAILED_SEARCH_TTL: Duration = Duration::from_secs(30);
 
 /// Maximum number of such keys in the cache.
@@ -92,8 +92,8 @@ pub(super) struct RemoteKeys {
     schedule: Mutex<Schedule>,
     /// [`Schedule::due`] in milliseconds, because every request reads it.
     due: AtomicU64,
-    /// Keys that a fetch did not find, with the time until which they trigger no other. Unverified tokens add entries, so the cache is bounded. An entry
-    /// only prevents fetches: the current set is always tried.
+    /// Keys that a fetch did not help with, with the time until which they trigger no other fetch. Unverified tokens
+    /// add entries, so the cache is bounded. An entry only prevents fetches: the current set is always tried.
     failed_searches: Cache<WantedKey, Duration>,
     cool_down: Duration,
 }
