@@ -1,12 +1,12 @@
-//! The result of a validator's `build()` as a validator, so that no problem hides others.
+//! Accepts the result of a validator's `build()`, so that all configuration problems are reported together.
 
 use super::{BuiltIn, Private, TokenValidator};
 use crate::{AccessToken, ConfigError, Issuer, ValidatedToken, ValidationError};
 
-/// Validates with the validator, if it was built.
+/// Forwards to the validator if the result is `Ok`.
 ///
-/// If it was not, [`ResourceServerBuilder::build`](crate::ResourceServerBuilder::build) reports its problems together with
-/// those of the resource server. A custom validator around an `Err` answers 500 to every request with a token.
+/// If it is `Err`, [`ResourceServerBuilder::build`](crate::ResourceServerBuilder::build) reports its problems together with
+/// those of the resource server. If a custom validator wraps an `Err`, every request with a token is answered with 500.
 impl<V: TokenValidator> TokenValidator for Result<V, ConfigError> {
     async fn validate(&self, token: &AccessToken) -> Result<ValidatedToken, ValidationError> {
         match self {
