@@ -9,6 +9,66 @@ use crate::user_info::without_user_info;
 /// Contains every problem that a `build()` finds, so that all can be fixed at once. `Display` writes them in one line,
 /// separated by semicolons. [`problems`](Self::problems) returns them one by one. User names and passwords in URLs are
 /// not shown.
+///
+/// # Examples
+/// Nothing is checked before `build()`, and lists are parsed one element at a time, so a program can report all problems of
+/// its settings file at once:
+///
+/// ```
+/// # #[cfg(all(feature = "jwt", feature = "reqwest"))] {
+/// use tower_bearer::{
+///     Algorithm, AuthorizationServer, JwtValidator, ProtectedResourceMetadata, ResourceServer, Scope, ScopeRequirement,
+/// };
+///
+/// struct Settings {
+///     issuer: String,
+///     resource: String,
+///     audiences: Vec<String>,
+///     algorithms: Vec<String>,
+///     scopes: Vec<String>, // of one route
+/// }
+///
+/// fn build(settings: Settings) -> Result<(ResourceServer, ScopeRequirement), Vec<String>> {
+///     let mut problems = Vec::new();
+///     let mut algorithms = Vec::new();
+///     for name in &settings.algorithms {
+///         match name.parse::<Algorithm>() {
+///             Ok(algorithm) => algorithms.push(algorithm),
+///             Err(error) => problems.push(error.to_string()),
+///         }
+///     }
+///     let mut scopes = Vec::new();
+///     for name in &settings.scopes {
+///         match name.parse::<Scope>() {
+///             Ok(scope) => scopes.push(scope),
+///             Err(error) => problems.push(error.to_string()),
+///         }
+///     }
+///     let requirement = ScopeRequirement::all_of(scopes); // an empty list is an error
+///     let authorization_server = AuthorizationServer::discover(settings.issuer);
+///     let validator = JwtValidator::builder(authorization_server, settings.audiences).algorithms(algorithms);
+///     // Without `?` after the first `build()`, the second one reports the problems of both.
+///     let resource_server = ResourceServer::builder(validator.build())
+///         .resource_metadata(ProtectedResourceMetadata::new(settings.resource))
+///         .build();
+///     problems.extend(requirement.as_ref().err().map(ToString::to_string));
+///     problems.extend(resource_server.as_ref().err().into_iter().flat_map(|error| error.problems()));
+///     match (resource_server, requirement) {
+///         (Ok(resource_server), Ok(requirement)) if problems.is_empty() => Ok((resource_server, requirement)),
+///         _ => Err(problems),
+///     }
+/// }
+///
+/// let problems = build(Settings {
+///     issuer: "http://as.example.com".into(),
+///     resource: "orders.example.com".into(),
+///     audiences: vec![],
+///     algorithms: vec!["RS256".into(), "HS256".into()],
+///     scopes: vec![],
+/// });
+/// assert_eq!(problems.unwrap_err().len(), 5);
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     problems: Vec<Problem>,

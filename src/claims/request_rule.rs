@@ -123,7 +123,8 @@ impl<'a> RequestHead<'a> {
         self.method
     }
 
-    /// Returns the URI, as the layer sees it. A router may have removed the beginning of the path.
+    /// Returns the URI, as the layer sees it. A router may have removed the beginning of the path. `Router::nest` of axum
+    /// keeps the whole URI in the [`extensions`](Self::extensions), as `axum::extract::OriginalUri`.
     pub fn uri(&self) -> &'a Uri {
         self.uri
     }

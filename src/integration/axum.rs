@@ -36,6 +36,9 @@
 //! # let _ = app;
 //! ```
 //!
+//! A handler with an error type of its own implements `From<Refusal>` for it, and calls `into_response` of the refusal in
+//! its `IntoResponse`.
+//!
 //! # Where to put layers in axum
 //! Add each layer to the methods that it protects, with `MethodRouter::route_layer`:
 //! `get(a).route_layer(x).merge(put(b).route_layer(y))`.

@@ -13,6 +13,8 @@
 //! }
 //! # let _ = cancel;
 //! ```
+//!
+//! For where to put the layer, see [`grpc`](crate::ValidateTokenLayer::grpc).
 
 use std::sync::Arc;
 

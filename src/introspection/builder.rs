@@ -69,6 +69,9 @@ impl IntrospectionValidatorBuilder {
     ///
     /// The time starts when the introspection request is sent. A revocation takes effect after this time at the latest.
     /// With zero, every request is introspected, and concurrent requests with the same token do not share a call.
+    ///
+    /// The layers of the resource server keep the result, not this validator. A custom validator around this one decides
+    /// itself how long its results are reused: see [`ValidatedToken::reusable_for`](crate::ValidatedToken::reusable_for).
     pub fn cache_ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
         self

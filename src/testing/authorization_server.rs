@@ -171,12 +171,15 @@ impl TestAuthorizationServer {
         self.state().keys.insert(0, key);
     }
 
-    /// Replaces the published keys.
+    /// Replaces the published keys. The first one signs.
+    ///
+    /// To withdraw the old key after [`rotate_keys`](Self::rotate_keys), publish only `keys().remove(0)`. Validators see it
+    /// with their next fetch.
     pub fn publish_keys(&self, keys: impl IntoIterator<Item = SigningKey>) {
         self.state().keys = keys.into_iter().collect();
     }
 
-    /// Returns the published keys.
+    /// Returns the published keys, the newest first.
     pub fn keys(&self) -> Vec<SigningKey> {
         self.state().keys.clone()
     }

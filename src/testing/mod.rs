@@ -30,6 +30,9 @@
 //! assert_eq!(challenges(&response), [bearer().error("invalid_token").scope("orders:read")]);
 //! # }
 //! ```
+//!
+//! A response tells the client little about the cause. To assert it, read the [`RejectionReason`](crate::RejectionReason)
+//! in the extensions of the response.
 
 mod answers;
 mod authorization_server;

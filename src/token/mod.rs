@@ -167,6 +167,10 @@ impl ValidatedToken {
     /// Prefer a layer on the route if possible: its 401 tells clients without a token all scopes they need. Uses the
     /// hierarchy like [`allows`](Self::allows). Only scopes are checked, because the layer has checked the rest.
     ///
+    /// The metadata does not know these scopes. Publish them with [`advertise`](crate::ValidateTokenLayer::advertise) on
+    /// the layer, which also names them in its 401, or with
+    /// [`scopes_supported`](crate::ProtectedResourceMetadata::scopes_supported).
+    ///
     /// ```
     /// use tower_bearer::{ClaimsSet, Refusal, Rejection, Scope, ValidatedToken};
     ///

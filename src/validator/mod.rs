@@ -38,10 +38,20 @@
 //!         Ok(ValidatedToken::from_trusted_claims(claims))
 //!     }
 //! }
+//!
+//! // To add a row for a key that was just issued:
+//! # fn add(rows: &mut HashMap<[u8; 32], Row>, key: &str, row: Row) {
+//! rows.insert(AccessToken::new(key).sha256(), row);
+//! # }
 //! ```
 //!
+//! The key is read from `Authorization: Bearer`, like any token. To accept a header such as `X-Api-Key`, move its value
+//! there in an outer layer.
+//!
 //! # A validator around another
-//! For an additional check, such as a list of revoked tokens:
+//! For an additional check that must wait for something, such as a list of revoked tokens in a database. A check of values
+//! in memory needs no validator: use a [`RequestRule`](crate::RequestRule), which is checked on every request while the
+//! verdict on the token stays in the cache.
 //!
 //! ```
 //! use std::{collections::HashSet, sync::RwLock};
@@ -70,9 +80,9 @@
 //! }
 //! ```
 //!
-//! The list is read for every request, because verdicts of custom validators are not cached. If a look-up is expensive,
-//! return `Ok(token.reusable_for(Duration::from_secs(5)))`. A revoked token is then accepted for up to five more
-//! seconds.
+//! Both validators run for every request, because verdicts of custom validators are not cached. If `inner` introspects,
+//! every request is an introspection call, whatever its `cache_ttl`. To avoid that, return
+//! `Ok(token.reusable_for(Duration::from_secs(5)))`. A revoked token is then accepted for up to five more seconds.
 
 mod built_in;
 mod cached;
