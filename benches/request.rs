@@ -111,16 +111,16 @@ fn requests(criterion: &mut Criterion) {
         let authority = TestAuthorizationServer::new("https://as.example.com").with_algorithms([algorithm]);
         let cached = resource_server(&authority, 64 * 1024 * 1024);
         let uncached = resource_server(&authority, 0);
-        let good = token(&authority).sign();
+        let valid = token(&authority).sign();
         let expired = token(&authority).claim("iat", 1_600_000_000).claim("exp", 1_700_000_000).sign();
-        let forged = good[..good.len() - 8].to_owned() + "AAAAAAAA";
-        let good = [good];
+        let forged = valid[..valid.len() - 8].to_owned() + "AAAAAAAA";
+        let valid = [valid];
 
-        bench_signature(criterion, &authority, &good[0]);
+        bench_signature(criterion, &authority, &valid[0]);
         let mut service = cached.require_scopes(READ).layer(service_fn(inner));
-        bench_calls(criterion, &format!("{algorithm} cached"), &mut service, &good, OK);
+        bench_calls(criterion, &format!("{algorithm} cached"), &mut service, &valid, OK);
         let mut service = uncached.require_scopes(READ).layer(service_fn(inner));
-        bench_calls(criterion, &format!("{algorithm} not cached"), &mut service, &good, OK);
+        bench_calls(criterion, &format!("{algorithm} not cached"), &mut service, &valid, OK);
         bench_calls(criterion, &format!("{algorithm} expired"), &mut service, &[expired], REFUSED);
         bench_calls(criterion, &format!("{algorithm} forged"), &mut service, &[forged], REFUSED);
         if algorithm == Algorithm::EdDSA {

@@ -100,8 +100,8 @@ async fn new_token_behind_a_router_is_decoded_and_parsed_once() {
 
     let (direct, routed) = (fewest(&direct), fewest(&routed));
 
-    // Routing takes six allocations: the parsed token, the future of the route, and two each for the members of header and
-    // payload. The cache sometimes adds two to either count. Decoding and parsing the token again would add five
+    // Routing takes six allocations: the parsed token, the future of the route, and two each for the members of header
+    // and payload. The cache sometimes adds two to either count. Decoding and parsing the token again would add five
     // allocations and the 6,000 bytes of the payload.
     assert!(routed.0 <= direct.0 + 8, "{routed:?} behind a router, {direct:?} without");
     assert!(routed.1 <= direct.1 + 4_000, "{routed:?} behind a router, {direct:?} without");

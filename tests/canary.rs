@@ -435,8 +435,8 @@ async fn claims_of_a_custom_validator_do_not_identify_the_client() {
     present_everywhere(&ResourceServer::builder(RevealsClient).build().unwrap(), "canary-token-custom").await;
 }
 
-/// serde_json parses the text in a member with this name as JSON. That would restore claims that were dropped, so such a
-/// token is refused.
+/// serde_json parses the text in a member with this name as JSON. That would restore claims that were dropped, so such
+/// a token is refused.
 #[tokio::test]
 async fn token_with_the_reserved_name_of_a_raw_value_is_refused() {
     let authority = TestAuthorizationServer::new(ISSUER);

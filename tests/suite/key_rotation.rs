@@ -1,5 +1,5 @@
-//! Proves how soon a changed key is found, how many fetches unknown keys and bad signatures cause, and what happens while
-//! keys cannot be fetched.
+//! Proves how soon a changed key is found, how many fetches unknown keys and bad signatures cause, and what happens
+//! while keys cannot be fetched.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},

@@ -387,7 +387,7 @@ async fn r7662_09_response_with_another_issuer_is_refused() {
 }
 
 #[tokio::test]
-async fn r7662_10_scope_is_a_string_or_if_configured_an_array() {
+async fn r7662_10_scope_is_a_string_and_an_array_only_if_configured() {
     let strict = app();
     let relaxed = app_with(IntrospectionValidatorBuilder::accept_scope_array);
 
@@ -525,7 +525,7 @@ async fn r7662_12_broken_connection_is_503() {
 }
 
 #[tokio::test]
-async fn r7662_13_retry_after_of_a_429_is_passed_on_within_limits() {
+async fn retry_after_of_a_429_is_passed_on_within_limits() {
     let (authority, app) = app();
 
     // Up to a few seconds of jitter are added. The value is capped at a minute, and dates are ignored.
@@ -626,8 +626,8 @@ async fn r7662_16_response_is_cached_for_the_configured_ttl() {
     }
 }
 
-// RFC 7662 section 4: "If the response contains the "exp" parameter (expiration), the response MUST NOT be cached beyond
-// the time indicated therein." The clock skew of 30 seconds applies to validation, not to caching.
+// RFC 7662 section 4: "If the response contains the "exp" parameter (expiration), the response MUST NOT be cached
+// beyond the time indicated therein." The clock skew of 30 seconds applies to validation, not to caching.
 #[tokio::test]
 async fn r7662_16_response_is_not_cached_beyond_exp() {
     let (authority, app) = app_with(|builder| builder.cache_ttl(Duration::from_secs(60)));

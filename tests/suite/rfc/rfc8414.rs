@@ -520,7 +520,7 @@ async fn r8414_08_first_requests_wait_for_the_first_keys() {
 }
 
 #[tokio::test]
-async fn r8414_08_one_deadline_covers_metadata_and_keys() {
+async fn r8414_08_first_request_waits_until_the_fetch_timeout() {
     const SHORT: Duration = Duration::from_millis(100);
     for is_metadata in [true, false] {
         let authority = TestAuthorizationServer::new(ISSUER);

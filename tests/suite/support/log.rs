@@ -51,8 +51,9 @@ impl io::Write for Log {
 
 /// Registers a subscriber for all levels until the process ends.
 ///
-/// A callsite caches whether any subscriber is interested in it. While there is only one subscriber, tracing-core checks
-/// only the current thread, so a thread without a subscriber would disable the callsite for the test that records.
+/// A callsite caches whether any subscriber is interested in it. While there is only one subscriber, tracing-core
+/// checks only the current thread, so a thread without a subscriber would disable the callsite for the test that
+/// records.
 fn keep_every_callsite_enabled() {
     static EVERYTHING: OnceLock<Dispatch> = OnceLock::new();
     EVERYTHING.get_or_init(|| {
