@@ -157,6 +157,17 @@ fn r9728_05_metadata_service_without_metadata_is_refused() {
     assert_eq!(without.metadata_router::<()>().unwrap_err(), error);
 }
 
+#[test]
+fn r9728_05_path_that_axum_cannot_route_is_an_error_and_no_panic() {
+    for resource in ["https://h/:id", "https://h/a/*rest"] {
+        let error = server(resource).metadata_router::<()>().unwrap_err().to_string();
+        assert!(error.starts_with("resource "), "{error}");
+    }
+    for resource in ["https://h/a:b", "https://h/{id}", "https://h/a*"] {
+        assert!(server(resource).metadata_router::<()>().is_ok(), "{resource}");
+    }
+}
+
 #[tokio::test]
 async fn r9728_06_members_without_a_value_are_omitted() {
     /// A validator without issuers.
