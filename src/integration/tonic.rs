@@ -7,7 +7,7 @@
 //! const WRITE: Scope = Scope::from_static("orders:write");
 //!
 //! async fn cancel(request: Request<u32>) -> Result<Response<()>, Status> {
-//!     let token = request.extensions().get::<ValidatedToken>().ok_or_else(|| Status::internal("no layer"))?;
+//!     let token = ValidatedToken::from_extensions(request.extensions())?;
 //!     token.require(WRITE)?; // PERMISSION_DENIED, with the challenge in the metadata
 //!     Ok(Response::new(()))
 //! }

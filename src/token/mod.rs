@@ -16,11 +16,9 @@ mod verdict;
 
 use std::{fmt, ops, sync::Arc, time::Duration};
 
-#[cfg(feature = "axum")]
-pub(crate) use self::passed_guards::AnonymousRequest;
 pub(crate) use self::{
     key_validity::{KeyValidity, RefreshHook},
-    passed_guards::{PassedGuards, ServerId},
+    passed_guards::{AnonymousRequest, PassedGuards, ServerId},
     verdict::{Reuse, ReuseSource, Verdict},
 };
 use crate::{
@@ -63,6 +61,30 @@ impl ValidatedToken {
             reuse: Reuse::Never,
             reuse_source: ReuseSource::Validator,
             key: None,
+        })
+    }
+
+    /// Returns the token that a layer put into the extensions of a request. For handlers without an extractor, such as those of
+    /// tonic and hyper.
+    ///
+    /// ```
+    /// use tower_bearer::{Refusal, ValidatedToken};
+    ///
+    /// fn subject<B>(request: &http::Request<B>) -> Result<Option<&str>, Refusal> {
+    ///     Ok(ValidatedToken::from_extensions(request.extensions())?.subject())
+    /// }
+    /// # let _ = subject::<()>;
+    /// ```
+    ///
+    /// # Errors
+    /// If the request is anonymous, the 401 of its layer. If there is no layer in front of the handler, a 500.
+    pub fn from_extensions(extensions: &http::Extensions) -> Result<&Self, Refusal> {
+        if let Some(token) = extensions.get::<Self>() {
+            return Ok(token);
+        }
+        Err(match extensions.get::<AnonymousRequest>() {
+            Some(anonymous) => anonymous.refuse(),
+            None => Refusal::without_layer(ValidationError::NoLayer, None),
         })
     }
 

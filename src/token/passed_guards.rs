@@ -72,14 +72,12 @@ impl PassedGuards {
 }
 
 /// Added to an anonymous request, for a handler that requires a token nevertheless.
-#[cfg(feature = "axum")]
 #[derive(Clone)]
 pub(crate) struct AnonymousRequest {
     pub(crate) passed: Arc<PassedGuards>,
     pub(crate) request: RequestSummary,
 }
 
-#[cfg(feature = "axum")]
 impl AnonymousRequest {
     /// Refuses the request like a layer that requires a token.
     pub(crate) fn refuse(&self) -> Refusal {

@@ -10,9 +10,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, header::AUTHORIZATION};
 use tower_service::Service;
 
 use super::{Guard, ResponseBody, ResponseFuture, future::Waiting, guard::Decision};
-use crate::{ValidatedToken, credentials::DPOP};
-#[cfg(feature = "axum")]
-use crate::{refusal::RequestSummary, token::AnonymousRequest};
+use crate::{ValidatedToken, credentials::DPOP, refusal::RequestSummary, token::AnonymousRequest};
 
 /// Validates the access token of each request before calling the inner service.
 ///
@@ -109,15 +107,11 @@ impl Guard {
         }
     }
 
-    #[cfg(feature = "axum")]
     fn mark_anonymous<B>(&self, request: &mut Request<B>) {
         let summary = RequestSummary::of(request, self.grpc);
         let passed = Arc::clone(&self.passed);
         request.extensions_mut().insert(AnonymousRequest { passed, request: summary });
     }
-
-    #[cfg(not(feature = "axum"))]
-    fn mark_anonymous<B>(&self, _: &mut Request<B>) {}
 }
 
 /// Keeps the token out of the `Debug` output of headers and out of the compression tables of HTTP/2.

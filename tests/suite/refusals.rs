@@ -52,6 +52,60 @@ fn reason_of<B>(response: &Response<B>) -> &'static str {
 mod handlers {
     use super::*;
 
+    /// Calls a handler that takes the token out of the extensions, behind this layer if there is one.
+    async fn take_token(
+        layer: Option<tower_bearer::ValidateTokenLayer>,
+        request: Request<Full<Bytes>>,
+    ) -> Response<Bytes> {
+        let handler = service_fn(|request: Request<Full<Bytes>>| async move {
+            let answer = match ValidatedToken::from_extensions(request.extensions()) {
+                Ok(token) => Response::new(Bytes::from(token.subject().unwrap_or_default().to_owned())),
+                Err(refusal) => refusal.into_http(),
+            };
+            Ok::<_, Infallible>(answer.map(Full::new))
+        });
+        let answer = match layer {
+            Some(layer) => {
+                layer.layer(handler).oneshot(request).await.unwrap().map(http_body_util::BodyExt::boxed)
+            }
+            None => handler.oneshot(request).await.unwrap().map(http_body_util::BodyExt::boxed),
+        };
+        let (parts, body) = answer.into_parts();
+        Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
+    }
+
+    #[tokio::test]
+    async fn token_of_a_layer_is_found_in_the_extensions() {
+        let authority = TestAuthorizationServer::new(ISSUER);
+        let server = server(&authority, |builder| builder);
+        let token = authority.token().subject("alice").sign();
+
+        let answer =
+            take_token(Some(server.require_token()), with_authorization(&format!("Bearer {token}"))).await;
+
+        assert_eq!(answer.body(), "alice");
+    }
+
+    #[tokio::test]
+    async fn anonymous_request_without_a_token_in_the_extensions_is_challenged_as_by_its_layer() {
+        let authority = TestAuthorizationServer::new(ISSUER);
+        let server = server(&authority, |builder| builder.baseline_scopes([READ]));
+
+        let answer = take_token(Some(server.allow_anonymous()), plain()).await;
+
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+        let challenge = bearer().scope("orders:read").param("resource_metadata", METADATA_URL);
+        assert_eq!(challenges(&answer), [challenge]);
+    }
+
+    #[tokio::test]
+    async fn handler_without_a_layer_that_takes_a_token_is_500() {
+        let answer = take_token(None, plain()).await;
+
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(reason_of(&answer), "no_layer");
+    }
+
     /// Calls an axum handler that requires `WRITE`, behind a layer that requires `READ`.
     async fn require_in_axum(
         configure: impl FnOnce(ResourceServerBuilder) -> ResourceServerBuilder,
