@@ -14,6 +14,7 @@
 mod body;
 mod challenge;
 mod claim_error;
+mod excerpt;
 mod grpc;
 mod http;
 mod rejection;
@@ -30,8 +31,9 @@ pub use self::{
     body::RejectionBody,
     challenge::Challenge,
     claim_error::ClaimError,
+    excerpt::Excerpt,
     rejection::{ErrorCode, Rejection, RejectionReason},
-    validation_error::{Excerpt, ValidationError},
+    validation_error::ValidationError,
 };
 pub(crate) use self::{
     body::{WriteBody, json_body},

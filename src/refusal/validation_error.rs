@@ -20,8 +20,7 @@
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
-use super::ClaimError;
-use super::Rejection;
+use super::{ClaimError, Excerpt, Rejection};
 use crate::{ScopeRequirement, Scopes, UnixTime};
 
 /// Why a token or a request was refused.
@@ -379,35 +378,6 @@ impl From<ClaimError> for ValidationError {
 /// Default `Retry-After`: long enough for a restart behind a load balancer, and short enough for a quick recovery.
 pub(crate) const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// Text from a peer, for logs. Shown with quotes and escapes, and truncated to 128 characters.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Excerpt(Box<str>);
-
-impl Excerpt {
-    const MAX_CHARS: usize = 128;
-
-    /// Creates an excerpt from the first 128 characters of a text.
-    pub fn new(text: &str) -> Self {
-        Self(text.chars().take(Self::MAX_CHARS).collect())
-    }
-
-    fn or_absent(excerpt: Option<&Self>) -> &dyn fmt::Display {
-        excerpt.map_or(&"(absent)", |excerpt| excerpt)
-    }
-}
-
-impl fmt::Display for Excerpt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Debug for Excerpt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
 /// Formats audiences for a message: quoted, with a limited number and length.
 struct List<'a>(&'a [Box<str>]);
 
@@ -426,12 +396,6 @@ impl fmt::Display for List<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_from_a_peer_is_escaped_and_truncated() {
-        assert_eq!(Excerpt::new("a\"b\n\u{0}").to_string(), "\"a\\\"b\\n\\0\"");
-        assert_eq!(Excerpt::new(&"é".repeat(1_000)).to_string().chars().count(), 130);
-    }
 
     #[test]
     fn long_lists_of_audiences_are_truncated() {
