@@ -313,9 +313,7 @@ fn r7518_06_symmetric_algorithms_and_none_do_not_exist() {
         ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
     );
     // If this list grows, check that the new algorithm is asymmetric.
-    let is_listed = |name: &str| names.contains(&name);
     for name in ["HS256", "HS384", "HS512", "none"] {
-        assert!(!is_listed(name));
         for jwk in [json!({"kty": "oct", "k": "AQAB", "alg": name}), json!({"kty": "oct", "alg": name}), {
             let mut jwk = SigningKey::generate("ec", Algorithm::ES256).jwk();
             jwk["alg"] = name.into();

@@ -427,7 +427,6 @@ async fn r9068_14_rs256_is_accepted_by_default() {
     let app = App::new(authority.resource_server(RESOURCE).require_token());
 
     app.present(&authority.token().sign()).await.assert_pass();
-    assert!(Algorithm::ALL.contains(&Algorithm::RS256));
 }
 
 #[test]
