@@ -1,0 +1,7 @@
+//! The crate against servers, clients and libraries of others. See README.md in this directory.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+mod support;
+
+mod oidc_provider;

@@ -1,0 +1,54 @@
+//! Programs that the tests start.
+
+use std::process::Stdio;
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout, Command},
+};
+
+use super::{Tools, soon};
+
+/// A running script. It ends when this is dropped, or when the test process ends and closes its input.
+#[derive(Debug)]
+pub(crate) struct Script {
+    _child: Child,
+    stdin: ChildStdin,
+    stdout: Lines<BufReader<ChildStdout>>,
+}
+
+impl Script {
+    /// Starts a script in `servers/`, with Node.js or Python according to its name.
+    pub(crate) fn start(tools: &Tools, name: &str, arguments: &[&str]) -> Self {
+        let interpreter = if name.ends_with(".py") { tools.python() } else { tools.node() };
+        let mut child = Command::new(interpreter)
+            .arg(tools.path(name))
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("setup installed the interpreter");
+        let stdin = child.stdin.take().expect("stdin is piped");
+        let stdout = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+        Self { _child: child, stdin, stdout }
+    }
+
+    /// Returns the next line that the script prints.
+    pub(crate) async fn line(&mut self) -> String {
+        let line = soon(self.stdout.next_line()).await.expect("the output is UTF-8");
+        line.expect("the script ended early; its error is above")
+    }
+
+    /// Sends a line.
+    pub(crate) async fn send(&mut self, line: &str) {
+        self.stdin.write_all(format!("{line}\n").as_bytes()).await.expect("the script reads");
+        self.stdin.flush().await.expect("the script reads");
+    }
+
+    /// Sends a command and waits until the script repeats it.
+    pub(crate) async fn command(&mut self, command: &str) {
+        self.send(command).await;
+        assert_eq!(self.line().await, command);
+    }
+}
