@@ -142,6 +142,7 @@ mod user_info;
 mod single_flight;
 mod strict_json;
 pub mod clock;
+mod request_head;
 mod heap_size;
 
 // Frameworks and tests
@@ -153,7 +154,7 @@ pub mod testing;
 #[doc(inline)]
 pub use self::{
     authorization_server::{AuthorizationServer, Issuer},
-    claims::{Audience, ClaimRule, ClaimsSet, RequestHead, RequestRule},
+    claims::{Audience, ClaimRule, ClaimsSet, RequestRule},
     clock::{Clock, SystemClock, UnixTime},
     config_error::ConfigError,
     credentials::AccessToken,
@@ -163,12 +164,13 @@ pub use self::{
         Challenge, ClaimError, ErrorCode, Excerpt, Refusal, Rejection, RejectionBody, RejectionReason,
         ValidationError,
     },
-    requirement::{EmptyRequirement, ScopeHierarchy, ScopeRequirement},
+    request_head::RequestHead,
+    requirement::{EmptyRequirement, Requirement, RequirementPolicy, ScopeHierarchy, ScopeRequirement},
     resource_server::{ResourceServer, ResourceServerBuilder},
     scope::{InvalidScope, Scope, Scopes},
     token::ValidatedToken,
     validate_token::{
-        GrpcRequestBody, ResponseBody, ResponseFuture, ValidateGrpcToken, ValidateGrpcTokenLayer,
+        Authorizer, GrpcRequestBody, ResponseBody, ResponseFuture, ValidateGrpcToken, ValidateGrpcTokenLayer,
         ValidateToken, ValidateTokenLayer,
     },
     validator::{RoutingValidator, TokenValidator},

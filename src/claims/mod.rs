@@ -44,11 +44,7 @@ use serde::{
 };
 
 use self::texts::Texts;
-pub use self::{
-    audience::Audience,
-    claim_rule::ClaimRule,
-    request_rule::{RequestHead, RequestRule},
-};
+pub use self::{audience::Audience, claim_rule::ClaimRule, request_rule::RequestRule};
 pub(crate) use self::{
     client_identity::is_client_identifier,
     rules::{ClaimRules, MissingClaim},
@@ -184,6 +180,11 @@ impl ClaimsSet {
     /// Returns the JSON text of one claim.
     pub(crate) fn raw_claim(&self, name: &str) -> Option<String> {
         Members::parse_our_own(&self.json).ok()?.find(name).map(str::to_owned)
+    }
+
+    /// Reads a claim that is a time. `None` if it is absent or not a time.
+    pub(crate) fn time(&self, name: &str) -> Option<UnixTime> {
+        UnixTime::from_json_number(&self.raw_claim(name)?)
     }
 
     /// Returns whether the token is bound to a key (`cnf`, RFC 7800 section 3.1).

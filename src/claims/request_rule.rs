@@ -2,10 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use http::{Extensions, HeaderMap, Method, Request, Uri};
-
 use super::{ClaimRule, ClaimsSet};
-use crate::{Rejection, UnixTime, ValidationError, config_error::Problem};
+use crate::{Rejection, RequestHead, ValidationError, config_error::Problem};
 
 /// A rule for the claims of a token that depends on the request or the time.
 ///
@@ -35,16 +33,6 @@ enum Kind {
 }
 
 type Condition = dyn Fn(&ClaimsSet, &RequestHead<'_>) -> bool + Send + Sync;
-
-/// A request without its body, and the time of the check, for a [`RequestRule`].
-#[derive(Clone, Copy)]
-pub struct RequestHead<'a> {
-    method: &'a Method,
-    uri: &'a Uri,
-    headers: &'a HeaderMap,
-    extensions: &'a Extensions,
-    now: UnixTime,
-}
 
 impl RequestRule {
     /// Requires a function to return `true`. The name is for logs and [`ValidationError::ClaimRule`].
@@ -104,54 +92,5 @@ impl fmt::Debug for RequestRule {
                 f.debug_struct("RequestRule").field("name", name).field("rejection", rejection).finish()
             }
         }
-    }
-}
-
-impl<'a> RequestHead<'a> {
-    pub(crate) fn new<B>(request: &'a Request<B>, now: UnixTime) -> Self {
-        Self {
-            method: request.method(),
-            uri: request.uri(),
-            headers: request.headers(),
-            extensions: request.extensions(),
-            now,
-        }
-    }
-
-    /// Returns the method.
-    pub fn method(&self) -> &'a Method {
-        self.method
-    }
-
-    /// Returns the URI, as the layer sees it. A router may have removed the beginning of the path. `Router::nest` of axum
-    /// keeps the whole URI in the [`extensions`](Self::extensions), as `axum::extract::OriginalUri`.
-    pub fn uri(&self) -> &'a Uri {
-        self.uri
-    }
-
-    /// Returns the header fields. `Authorization` may still be there, with the token.
-    pub fn headers(&self) -> &'a HeaderMap {
-        self.headers
-    }
-
-    /// Returns what outer layers added to the request.
-    pub fn extensions(&self) -> &'a Extensions {
-        self.extensions
-    }
-
-    /// Returns the time by the clock of the resource server.
-    pub fn now(&self) -> UnixTime {
-        self.now
-    }
-}
-
-/// Shows neither headers nor extensions, which may have the token, nor the query of the URI.
-impl fmt::Debug for RequestHead<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestHead")
-            .field("method", &self.method)
-            .field("path", &self.uri.path())
-            .field("now", &self.now)
-            .finish_non_exhaustive()
     }
 }

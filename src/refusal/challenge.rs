@@ -1,6 +1,6 @@
 //! The value of `WWW-Authenticate`: [`Challenge`] (RFC 6750 section 3, RFC 9110 section 11.6.1).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
 
@@ -64,12 +64,21 @@ pub struct Challenge {
     settings: Arc<RefusalSettings>,
     error: Option<ErrorCode>,
     error_description: Option<String>,
+    acr_values: Arc<[Box<str>]>,
+    max_age: Option<Duration>,
     scopes: Vec<Scope>,
 }
 
 impl Challenge {
     pub(crate) fn new(settings: &Arc<RefusalSettings>) -> Self {
-        Self { settings: Arc::clone(settings), error: None, error_description: None, scopes: Vec::new() }
+        Self {
+            settings: Arc::clone(settings),
+            error: None,
+            error_description: None,
+            acr_values: Arc::default(),
+            max_age: None,
+            scopes: Vec::new(),
+        }
     }
 
     /// Sets `error` (RFC 6750 section 3.1). Default: none, which is for requests without credentials.
@@ -98,6 +107,13 @@ impl Challenge {
         self
     }
 
+    /// Sets `acr_values` and `max_age` (RFC 9470 section 3).
+    pub(super) fn authentication(mut self, acr_values: &Arc<[Box<str>]>, max_age: Option<Duration>) -> Self {
+        self.acr_values = Arc::clone(acr_values);
+        self.max_age = max_age;
+        self
+    }
+
     /// Returns the challenge as a header value.
     pub fn to_header_value(&self) -> HeaderValue {
         let ChallengeSettings { realm, resource_metadata, error_uri } = &self.settings.challenge;
@@ -112,6 +128,12 @@ impl Challenge {
             if let Some(uri) = error_uri {
                 params.push("error_uri", uri);
             }
+        }
+        if !self.acr_values.is_empty() {
+            params.push("acr_values", &self.acr_values.join(" "));
+        }
+        if let Some(max_age) = self.max_age {
+            params.push("max_age", &max_age.as_secs().to_string());
         }
         if !self.scopes.is_empty() {
             params.push("scope", &scope_list(&self.scopes));
@@ -231,7 +253,9 @@ mod tests {
             Rejection::InvalidRequest,
             Rejection::InvalidToken,
             Rejection::InsufficientScope,
+            Rejection::InsufficientUserAuthentication,
             Rejection::Forbidden,
+            Rejection::MalformedRequest,
             Rejection::Unavailable { retry_after },
             Rejection::BadGateway,
             Rejection::Internal,

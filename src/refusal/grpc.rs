@@ -1,5 +1,6 @@
 //! Creates a gRPC refusal: HTTP 200 and a trailers-only status (gRPC over HTTP2).
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response,
@@ -24,10 +25,7 @@ pub(super) fn write(refusal: &Refusal) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(GRPC_STATUS, u16::from(refusal.grpc_status()).into());
-    // The descriptions contain no character that gRPC percent-encodes.
-    headers.insert(GRPC_MESSAGE, HeaderValue::from_static(refusal.rejection().description()));
-    headers.extend(refusal.grpc_metadata());
+    headers.extend(refusal.grpc_trailers());
     if refusal.0.kind.has_origin {
         let exposed = "WWW-Authenticate, grpc-status, grpc-message, grpc-retry-pushback-ms";
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(exposed));
@@ -35,7 +33,52 @@ pub(super) fn write(refusal: &Refusal) -> Response<Bytes> {
     response
 }
 
+/// The end of a gRPC response that has already begun.
+pub(crate) enum GrpcEnd {
+    Trailers(HeaderMap),
+    /// The trailers as the last message of the body, which is the framing of gRPC-Web.
+    WebFrame(Bytes),
+}
+
+/// Writes trailers as a message of gRPC-Web: a flag, the length and the fields of HTTP/1.
+fn web_frame(trailers: &HeaderMap) -> Bytes {
+    const TRAILERS: u8 = 0x80;
+    let mut fields = Vec::new();
+    for (name, value) in trailers {
+        fields.extend_from_slice(name.as_str().as_bytes());
+        fields.extend_from_slice(b":");
+        fields.extend_from_slice(value.as_bytes());
+        fields.extend_from_slice(b"\r\n");
+    }
+    let length = u32::try_from(fields.len()).expect("trailers of some KiB");
+    let mut frame = vec![TRAILERS];
+    frame.extend_from_slice(&length.to_be_bytes());
+    frame.append(&mut fields);
+    frame.into()
+}
+
 impl Refusal {
+    /// Returns what ends a response that has already begun, and logs the refusal.
+    pub(crate) fn into_grpc_end(self) -> GrpcEnd {
+        self.log();
+        let trailers = self.grpc_trailers();
+        match self.0.kind.protocol {
+            Protocol::GrpcWeb => GrpcEnd::WebFrame(web_frame(&trailers)),
+            // Each message is encoded by itself.
+            Protocol::GrpcWebText => GrpcEnd::WebFrame(STANDARD.encode(web_frame(&trailers)).into()),
+            Protocol::Http | Protocol::HttpToGrpcClient | Protocol::Grpc => GrpcEnd::Trailers(trailers),
+        }
+    }
+
+    /// Returns status, message and metadata.
+    fn grpc_trailers(&self) -> HeaderMap {
+        let mut trailers = self.grpc_metadata();
+        trailers.insert(GRPC_STATUS, u16::from(self.grpc_status()).into());
+        // The descriptions contain no character that gRPC percent-encodes.
+        trailers.insert(GRPC_MESSAGE, HeaderValue::from_static(self.rejection().description()));
+        trailers
+    }
+
     /// Returns the gRPC status code, as configured.
     pub(crate) fn grpc_status(&self) -> u8 {
         const INVALID_ARGUMENT: u8 = 3;

@@ -48,7 +48,9 @@ pub(super) fn retry_after(rejection: Rejection) -> Option<u64> {
         | Rejection::InvalidRequest
         | Rejection::InvalidToken
         | Rejection::InsufficientScope
+        | Rejection::InsufficientUserAuthentication
         | Rejection::Forbidden
+        | Rejection::MalformedRequest
         | Rejection::BadGateway
         | Rejection::Internal => None,
     }

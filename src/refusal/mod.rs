@@ -1,7 +1,7 @@
 //! Refuses requests: the cause, the rejection and the response.
 //!
 //! 1. A [`ValidationError`] is the cause, for operators.
-//! 2. A [`Rejection`] is one of eight kinds of responses.
+//! 2. A [`Rejection`] is one of ten kinds of responses.
 //! 3. A [`Refusal`] contains both and the settings of the layer, and creates the response: over HTTP a status, a
 //!    challenge and a body; over gRPC a trailers-only status.
 //!
@@ -38,6 +38,7 @@ pub use self::{
 pub(crate) use self::{
     body::{WriteBody, json_body},
     challenge::{ChallengeSettings, is_error_uri, is_quotable, nameable},
+    grpc::GrpcEnd,
     request_kind::RequestKind,
     request_summary::RequestSummary,
     validation_error::DEFAULT_RETRY_AFTER,
@@ -136,7 +137,10 @@ impl Refusal {
         if !self.0.rejection.is_challenge() {
             return None;
         }
-        let challenge = Challenge::new(&self.0.settings).scope(scopes.iter().cloned());
+        let mut challenge = Challenge::new(&self.0.settings).scope(scopes.iter().cloned());
+        if let ValidationError::InsufficientUserAuthentication { acr_values, max_age, .. } = self.error() {
+            challenge = challenge.authentication(acr_values, *max_age);
+        }
         Some(match self.0.rejection.error_code() {
             Some(code) => challenge.error(code).to_header_value(),
             None => challenge.to_header_value(),

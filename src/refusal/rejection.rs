@@ -1,4 +1,4 @@
-//! The eight kinds of responses to refused requests, and the mapping from [`ValidationError`]: [`Rejection`].
+//! The ten kinds of responses to refused requests, and the mapping from [`ValidationError`]: [`Rejection`].
 //!
 //! | rejection | HTTP | gRPC | `error` |
 //! |---|---|---|---|
@@ -6,7 +6,9 @@
 //! | [`InvalidRequest`](Rejection::InvalidRequest) | 400 | 16 (or 3, see `ResourceServerBuilder`) | `invalid_request` |
 //! | [`InvalidToken`](Rejection::InvalidToken) | 401 | 16 | `invalid_token` |
 //! | [`InsufficientScope`](Rejection::InsufficientScope) | 403 | 7 `PERMISSION_DENIED` | `insufficient_scope` |
+//! | [`InsufficientUserAuthentication`](Rejection::InsufficientUserAuthentication) | 401 | 16 | `insufficient_user_authentication` |
 //! | [`Forbidden`](Rejection::Forbidden) | 403 | 7 | none |
+//! | [`MalformedRequest`](Rejection::MalformedRequest) | 400 | 3 `INVALID_ARGUMENT` | none |
 //! | [`Unavailable`](Rejection::Unavailable) | 503 | 14 `UNAVAILABLE` | none |
 //! | [`BadGateway`](Rejection::BadGateway) | 502 | 14 | none |
 //! | [`Internal`](Rejection::Internal) | 500 | 13 `INTERNAL` | none |
@@ -39,9 +41,12 @@ pub enum Rejection {
     InvalidToken,
     /// The token is valid, but its scopes do not allow this operation.
     InsufficientScope,
-    /// The token is valid, but its other claims do not allow this operation. There is no challenge, because a new token
-    /// would have the same claims.
+    /// The token is valid, but the user must authenticate again, or in another way (RFC 9470 section 3).
+    InsufficientUserAuthentication,
+    /// The operation is not allowed, whatever the scopes. There is no challenge, because a new token would not help.
     Forbidden,
+    /// What the request asks for is ambiguous, apart from its credentials.
+    MalformedRequest,
     /// The token cannot be validated now. It may be valid.
     #[non_exhaustive]
     Unavailable {
@@ -54,7 +59,7 @@ pub enum Rejection {
     Internal,
 }
 
-/// The error codes of RFC 6750 section 3.1.
+/// The error codes of RFC 6750 section 3.1 and RFC 9470 section 3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorCode {
@@ -64,14 +69,18 @@ pub enum ErrorCode {
     InvalidToken,
     /// `insufficient_scope`
     InsufficientScope,
+    /// `insufficient_user_authentication`
+    InsufficientUserAuthentication,
 }
 
 impl Rejection {
     /// Returns the HTTP status.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::Unauthorized | Self::InvalidToken => StatusCode::UNAUTHORIZED,
-            Self::InvalidRequest => StatusCode::BAD_REQUEST,
+            Self::Unauthorized | Self::InvalidToken | Self::InsufficientUserAuthentication => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::InvalidRequest | Self::MalformedRequest => StatusCode::BAD_REQUEST,
             Self::InsufficientScope | Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::BadGateway => StatusCode::BAD_GATEWAY,
@@ -82,11 +91,16 @@ impl Rejection {
     /// Returns the gRPC status code.
     pub fn grpc_status(self) -> u8 {
         const INTERNAL: u8 = 13;
+        const INVALID_ARGUMENT: u8 = 3;
         const PERMISSION_DENIED: u8 = 7;
         const UNAUTHENTICATED: u8 = 16;
         const UNAVAILABLE: u8 = 14;
         match self {
-            Self::Unauthorized | Self::InvalidRequest | Self::InvalidToken => UNAUTHENTICATED,
+            Self::Unauthorized
+            | Self::InvalidRequest
+            | Self::InvalidToken
+            | Self::InsufficientUserAuthentication => UNAUTHENTICATED,
+            Self::MalformedRequest => INVALID_ARGUMENT,
             Self::InsufficientScope | Self::Forbidden => PERMISSION_DENIED,
             Self::Unavailable { .. } | Self::BadGateway => UNAVAILABLE,
             Self::Internal => INTERNAL,
@@ -101,8 +115,10 @@ impl Rejection {
             Self::InvalidRequest => Some(ErrorCode::InvalidRequest),
             Self::InvalidToken => Some(ErrorCode::InvalidToken),
             Self::InsufficientScope => Some(ErrorCode::InsufficientScope),
+            Self::InsufficientUserAuthentication => Some(ErrorCode::InsufficientUserAuthentication),
             Self::Unauthorized
             | Self::Forbidden
+            | Self::MalformedRequest
             | Self::Unavailable { .. }
             | Self::BadGateway
             | Self::Internal => None,
@@ -119,7 +135,9 @@ impl Rejection {
             Self::InvalidRequest => ErrorCode::InvalidRequest.description(),
             Self::InvalidToken => ErrorCode::InvalidToken.description(),
             Self::InsufficientScope => ErrorCode::InsufficientScope.description(),
-            Self::Forbidden => "The claims of the access token do not allow this operation",
+            Self::InsufficientUserAuthentication => ErrorCode::InsufficientUserAuthentication.description(),
+            Self::Forbidden => "This operation is not allowed",
+            Self::MalformedRequest => "The request is malformed",
             Self::Unavailable { .. } => "Access tokens cannot be checked at the moment",
             Self::BadGateway => "The authorization server sent an invalid response",
             Self::Internal => "Access tokens cannot be checked",
@@ -130,8 +148,16 @@ impl Rejection {
     /// a client that receives a challenge discards its token.
     pub(crate) fn is_challenge(self) -> bool {
         match self {
-            Self::Unauthorized | Self::InvalidRequest | Self::InvalidToken | Self::InsufficientScope => true,
-            Self::Forbidden | Self::Unavailable { .. } | Self::BadGateway | Self::Internal => false,
+            Self::Unauthorized
+            | Self::InvalidRequest
+            | Self::InvalidToken
+            | Self::InsufficientScope
+            | Self::InsufficientUserAuthentication => true,
+            Self::Forbidden
+            | Self::MalformedRequest
+            | Self::Unavailable { .. }
+            | Self::BadGateway
+            | Self::Internal => false,
         }
     }
 }
@@ -163,7 +189,9 @@ impl From<&ValidationError> for Rejection {
             | Inactive
             | Refused { .. } => Self::InvalidToken,
             InsufficientScope { .. } => Self::InsufficientScope,
-            ClaimsDoNotFit(_) => Self::Forbidden,
+            InsufficientUserAuthentication { .. } => Self::InsufficientUserAuthentication,
+            ClaimsDoNotFit(_) | Denied { .. } => Self::Forbidden,
+            MalformedRequest { .. } => Self::MalformedRequest,
             ClaimRule { rejection, .. } => *rejection,
             // Not caused by the client, which would discard a valid token after a 401.
             KeysUnavailable { retry_after, .. }
@@ -182,6 +210,7 @@ impl ErrorCode {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
+            Self::InsufficientUserAuthentication => "insufficient_user_authentication",
         }
     }
 
@@ -195,6 +224,9 @@ impl ErrorCode {
                 "The access token is malformed, expired, withdrawn or not for this resource"
             }
             Self::InsufficientScope => "The access token does not allow this operation",
+            Self::InsufficientUserAuthentication => {
+                "The user must authenticate again or in another way for this operation"
+            }
         }
     }
 }

@@ -22,6 +22,11 @@ impl RequestSummary {
         Self::new(request.method(), request.uri(), request.headers(), grpc, request.extensions())
     }
 
+    /// Returns whether the request is a gRPC call, on a layer for gRPC.
+    pub(crate) fn is_grpc(&self) -> bool {
+        self.kind.is_grpc()
+    }
+
     pub(crate) fn new(
         method: &Method,
         uri: &Uri,

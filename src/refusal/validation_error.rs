@@ -191,6 +191,35 @@ pub enum ValidationError {
         /// The scopes of the token.
         granted: Scopes,
     },
+    /// The token is valid, but the user authenticated too long ago or not in a required way.
+    #[error(
+        "{reason}, expected acr of {acr_values:?} and an authentication within {max_age:?} (RFC 9470 section 3)"
+    )]
+    #[non_exhaustive]
+    InsufficientUserAuthentication {
+        /// What is wrong.
+        reason: &'static str,
+        /// The accepted values of `acr`. Empty: any.
+        acr_values: Arc<[Box<str>]>,
+        /// The maximum time since the user authenticated. `None`: any.
+        max_age: Option<Duration>,
+    },
+    /// The operation is not allowed, by a [requirement](crate::Requirement::deny) or an
+    /// [`Authorizer`](crate::Authorizer). Created with [`denied`](Self::denied).
+    #[error("operation not allowed: {source}")]
+    #[non_exhaustive]
+    Denied {
+        /// Why.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// A [policy](crate::RequirementPolicy) cannot tell what the request asks for. Created with
+    /// [`malformed_request`](Self::malformed_request).
+    #[error("malformed request: {source}")]
+    #[non_exhaustive]
+    MalformedRequest {
+        /// Why.
+        source: Arc<dyn Error + Send + Sync>,
+    },
     /// The token is valid, but its claims do not have the type that the handler expects.
     #[error("claims of the validated token do not fit the handler: {0}")]
     ClaimsDoNotFit(ClaimError),
@@ -292,6 +321,9 @@ impl ValidationError {
             Self::SenderConstraintNotProved => "sender_constraint_not_proved",
             Self::Inactive => "inactive",
             Self::InsufficientScope { .. } => "insufficient_scope",
+            Self::InsufficientUserAuthentication { .. } => "insufficient_user_authentication",
+            Self::Denied { .. } => "denied",
+            Self::MalformedRequest { .. } => "malformed_request",
             Self::ClaimsDoNotFit(_) => "claims_do_not_fit",
             Self::NoLayer => "no_layer",
             Self::KeysUnavailable { .. } => "keys_unavailable",
@@ -320,6 +352,21 @@ impl ValidationError {
     /// ```
     pub fn refused(reason: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Refused { source: Arc::from(reason.into()) }
+    }
+
+    /// Denies an operation to a valid token, in an [`Authorizer`](crate::Authorizer). The response is 403 without a challenge.
+    ///
+    /// `reason` is a text or an error. It is logged at DEBUG and is not sent to the client. It must not contain the token or
+    /// personal data.
+    pub fn denied(reason: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Denied { source: Arc::from(reason.into()) }
+    }
+
+    /// Refuses a request that cannot be understood. The response is 400 without a challenge.
+    ///
+    /// `reason` is a text or an error. It is logged at DEBUG and is not sent to the client.
+    pub fn malformed_request(reason: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::MalformedRequest { source: Arc::from(reason.into()) }
     }
 
     /// Reports that a custom validator is unavailable. The response is 503.

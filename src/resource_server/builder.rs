@@ -31,6 +31,7 @@ pub struct ResourceServerBuilder {
     clock: Arc<dyn Clock>,
     forward_credential: bool,
     pass_cors_preflight: bool,
+    streams_outlive_tokens: bool,
     grpc_invalid_argument: bool,
     write_body: Box<WriteBody>,
 }
@@ -49,6 +50,7 @@ impl ResourceServerBuilder {
             clock: Arc::new(SystemClock),
             forward_credential: false,
             pass_cors_preflight: false,
+            streams_outlive_tokens: false,
             grpc_invalid_argument: false,
             write_body: Box::new(json_body),
         }
@@ -186,6 +188,21 @@ impl ResourceServerBuilder {
         self
     }
 
+    /// Lets streams continue after the token of their request has expired.
+    ///
+    /// Default: a stream ends at `exp` plus the clock skew of the validator. A stream is a response of the type
+    /// `text/event-stream` (SSE, MCP), and on a layer for [gRPC](crate::ValidateTokenLayer::grpc) every call. An SSE response
+    /// simply ends, so that the client reconnects with a new token. A gRPC call ends with the status 16 `UNAUTHENTICATED`. Other
+    /// responses, such as downloads, are never cut. An upgraded connection (WebSocket) is no longer in the hands of the layer:
+    /// its handler must compare [`expires_at`](crate::ClaimsSet::expires_at) itself.
+    ///
+    /// # Security
+    /// A client whose access was withdrawn continues to receive data for as long as it keeps the connection open.
+    pub fn dangerously_let_streams_outlive_tokens(mut self) -> Self {
+        self.streams_outlive_tokens = true;
+        self
+    }
+
     /// Answers malformed gRPC requests with 3 `INVALID_ARGUMENT`.
     ///
     /// Default: 16 `UNAUTHENTICATED`, because many applications use 3 for their own errors.
@@ -309,6 +326,7 @@ impl ResourceServerBuilder {
             claim_rules: self.claim_rules.into(),
             forward_credential: self.forward_credential,
             pass_cors_preflight: self.pass_cors_preflight,
+            streams_outlive_tokens: self.streams_outlive_tokens,
         })))
     }
 }

@@ -33,13 +33,12 @@ use std::{fmt, sync::Arc};
 
 pub use self::builder::ResourceServerBuilder;
 use crate::{
-    Challenge, Clock, ConfigError, MetadataService, RequestRule, Scope, ScopeHierarchy, ScopeRequirement,
-    TokenValidator, ValidateTokenLayer,
+    Challenge, Clock, ConfigError, MetadataService, RequestRule, Requirement, RequirementPolicy, Scope,
+    ScopeHierarchy, ScopeRequirement, TokenValidator, ValidateTokenLayer,
     config_error::Problem,
     protected_resource_metadata::Publication,
     refusal::RefusalSettings,
     token::ServerId,
-    validate_token::Admit,
     validator::{CachedValidator, erase},
 };
 
@@ -64,10 +63,11 @@ pub(crate) struct Settings {
     pub(crate) refusals: Arc<RefusalSettings>,
     pub(crate) publication: Option<Publication>,
     pub(crate) hierarchy: Arc<ScopeHierarchy>,
-    pub(crate) baseline: Box<[Scope]>,
+    pub(crate) baseline: Arc<[Scope]>,
     pub(crate) claim_rules: Box<[RequestRule]>,
     pub(crate) forward_credential: bool,
     pub(crate) pass_cors_preflight: bool,
+    pub(crate) streams_outlive_tokens: bool,
 }
 
 impl ResourceServer {
@@ -83,7 +83,7 @@ impl ResourceServer {
     ///
     /// Its challenges contain the [baseline scopes](ResourceServerBuilder::baseline_scopes).
     pub fn require_token(&self) -> ValidateTokenLayer {
-        ValidateTokenLayer::new(self.clone(), Admit::WithToken, ScopeRequirement::none())
+        self.require_by(Requirement::token())
     }
 
     /// Creates a layer that requires a valid token with these scopes.
@@ -93,11 +93,7 @@ impl ResourceServer {
     ///
     /// Its challenges contain these scopes. The metadata lists them in `scopes_supported`, unless that was configured.
     pub fn require_scopes(&self, scopes: impl Into<ScopeRequirement>) -> ValidateTokenLayer {
-        let scopes = scopes.into();
-        if let Some(publication) = &self.0.publication {
-            publication.add_scopes(scopes.all_scopes());
-        }
-        ValidateTokenLayer::new(self.clone(), Admit::WithToken, scopes)
+        self.require_by(Requirement::scopes(scopes))
     }
 
     /// Creates a layer that also accepts requests without a token.
@@ -108,7 +104,20 @@ impl ResourceServer {
     /// 401, because it is an access token that this crate does not validate. Credentials of other schemes, such as
     /// `Basic`, are not OAuth 2.0 access tokens: such a request counts as anonymous, and the credentials stay in it.
     pub fn allow_anonymous(&self) -> ValidateTokenLayer {
-        ValidateTokenLayer::new(self.clone(), Admit::WithOrWithoutToken, ScopeRequirement::none())
+        self.require_by(Requirement::public())
+    }
+
+    /// Creates a layer that decides for each request what it requires.
+    ///
+    /// For services with one route and many operations. The policy is a closure or your own [`RequirementPolicy`].
+    ///
+    /// The policy is called before the token is validated, so that the 401 names the scopes of the operation. The metadata lists
+    /// [its scopes](RequirementPolicy::scopes) in `scopes_supported`, unless that was configured.
+    pub fn require_by(&self, policy: impl RequirementPolicy) -> ValidateTokenLayer {
+        if let Some(publication) = &self.0.publication {
+            publication.add_scopes(&policy.scopes());
+        }
+        ValidateTokenLayer::new(self.clone(), Arc::new(policy))
     }
 
     /// Creates a challenge (`WWW-Authenticate`) for a handler that refuses a request itself.

@@ -12,18 +12,20 @@
 
 mod key_validity;
 mod passed_guards;
+mod requirement_check;
 mod verdict;
 
 use std::{fmt, ops, sync::Arc, time::Duration};
 
+use self::requirement_check::{check_authentication, check_scopes};
 pub(crate) use self::{
     key_validity::{KeyValidity, RefreshHook},
-    passed_guards::{AnonymousRequest, PassedGuards, ServerId},
+    passed_guards::{AnonymousRequest, Passed, PassedGuards, ServerId},
     verdict::{Reuse, ReuseSource, Verdict},
 };
 use crate::{
-    ClaimsSet, Refusal, ScopeHierarchy, ScopeRequirement, UnixTime, ValidationError, refusal::RequestSummary,
-    requirement::ScopeCheck,
+    ClaimsSet, Refusal, Requirement, ScopeHierarchy, ScopeRequirement, SystemClock, UnixTime,
+    ValidationError, requirement::Required,
 };
 
 /// A token that a validator accepted, with its claims. Cheap to clone.
@@ -36,9 +38,8 @@ use crate::{
 #[derive(Clone)]
 pub struct ValidatedToken {
     verdict: Arc<Verdict>,
-    passed: Option<Arc<PassedGuards>>,
-    /// What a refusal needs from the request. `None` if the token passed no layer.
-    request: Option<RequestSummary>,
+    /// `None` if the token passed no layer.
+    passed: Option<Passed>,
 }
 
 impl ValidatedToken {
@@ -137,7 +138,7 @@ impl ValidatedToken {
     }
 
     fn new(verdict: Verdict) -> Self {
-        Self { verdict: Arc::new(verdict), passed: None, request: None }
+        Self { verdict: Arc::new(verdict), passed: None }
     }
 
     /// Creates a token from the claims of a JWT that passed every check. Its verdict may be cached until `exp`, or
@@ -158,7 +159,7 @@ impl ValidatedToken {
     }
 
     pub(crate) fn from_verdict(verdict: Arc<Verdict>) -> Self {
-        Self { verdict, passed: None, request: None }
+        Self { verdict, passed: None }
     }
 
     pub(crate) fn verdict(&self) -> &Arc<Verdict> {
@@ -166,11 +167,11 @@ impl ValidatedToken {
     }
 
     /// Records the guard that the token passed.
-    pub(crate) fn having_passed(self, passed: Arc<PassedGuards>, request: RequestSummary) -> Self {
-        Self { passed: Some(passed), request: Some(request), ..self }
+    pub(crate) fn having_passed(self, passed: Passed) -> Self {
+        Self { passed: Some(passed), ..self }
     }
 
-    pub(crate) fn passed(&self) -> Option<&Arc<PassedGuards>> {
+    pub(crate) fn passed(&self) -> Option<&Passed> {
         self.passed.as_ref()
     }
 
@@ -181,13 +182,15 @@ impl ValidatedToken {
     /// Uses the [hierarchy](crate::ScopeHierarchy) of the innermost layer that the token passed. Without a layer, there
     /// is no hierarchy, and each scope must be listed in the token.
     pub fn allows(&self, scopes: impl Into<ScopeRequirement>) -> bool {
-        self.check(scopes.into()).is_met_by(self.scopes())
+        let none = ScopeHierarchy::default();
+        let hierarchy = self.passed.as_ref().map_or(&none, |passed| &passed.guards.hierarchy);
+        scopes.into().is_met_by(self.scopes(), hierarchy)
     }
 
-    /// Requires scopes for an operation inside a handler.
+    /// Requires scopes, or anything else a [`Requirement`] can name, for an operation inside a handler.
     ///
     /// Prefer a layer on the route if possible: its 401 tells clients without a token all scopes they need. Uses the
-    /// hierarchy like [`allows`](Self::allows). Only scopes are checked, because the layer has checked the rest.
+    /// hierarchy like [`allows`](Self::allows). Only the requirement is checked, because the layer has checked the rest.
     ///
     /// The metadata does not know these scopes. Publish them with [`advertise`](crate::ValidateTokenLayer::advertise) on
     /// the layer, which also names them in its 401, or with
@@ -213,33 +216,35 @@ impl ValidatedToken {
     /// ```
     ///
     /// # Errors
-    /// If the token does not have the scopes. The error is the 403 that the layer would send. Its challenge names the
-    /// scopes of all layers that the token passed, followed by these. Without a layer, it names only these, without the
-    /// URL of the metadata.
-    pub fn require(&self, scopes: impl Into<ScopeRequirement>) -> Result<(), Refusal> {
-        let check = self.check(scopes.into());
-        if check.is_met_by(self.scopes()) {
-            return Ok(());
-        }
-        let required = match &self.passed {
-            Some(passed) => passed.requirement().and(check.requirement),
-            None => check.requirement,
+    /// If the token does not meet the requirement. The error is the refusal that the layer would send: for missing scopes, a
+    /// 403 whose challenge names the scopes of all layers that the token passed, followed by these. Without a layer, it names
+    /// only these, without the URL of the metadata.
+    pub fn require(&self, requirement: impl Into<Requirement>) -> Result<(), Refusal> {
+        self.check(&requirement.into()).map_err(|error| self.refuse(error))
+    }
+
+    fn check(&self, requirement: &Requirement) -> Result<(), ValidationError> {
+        let requirement = match requirement.required() {
+            Required::Nothing | Required::Token(None) => return Ok(()),
+            Required::Token(Some(requirement)) => requirement,
+            Required::Denied(reason) => return Err(ValidationError::denied(reason.clone())),
+            Required::Malformed(reason) => return Err(ValidationError::malformed_request(reason.clone())),
         };
-        Err(self.refuse(ValidationError::InsufficientScope { required, granted: self.scopes().clone() }))
+        match &self.passed {
+            Some(passed) => passed.check(requirement, self),
+            None => {
+                check_scopes(requirement, self, &ScopeHierarchy::default())?;
+                check_authentication(requirement, self, &SystemClock)
+            }
+        }
     }
 
     /// Refuses the request with the settings of the innermost layer that the token passed.
     pub(crate) fn refuse(&self, error: ValidationError) -> Refusal {
         match &self.passed {
-            Some(passed) => passed.refuse(error, self.request.clone()),
-            None => Refusal::without_layer(error, self.request.clone()),
+            Some(passed) => passed.refuse(error),
+            None => Refusal::without_layer(error, None),
         }
-    }
-
-    fn check(&self, requirement: ScopeRequirement) -> ScopeCheck {
-        let none = ScopeHierarchy::default();
-        let hierarchy = self.passed.as_ref().map_or(&none, |passed| &passed.hierarchy);
-        ScopeCheck::new(requirement, hierarchy)
     }
 
     /// Returns the claims. The token also dereferences to them.

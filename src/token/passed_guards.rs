@@ -8,9 +8,11 @@ use std::{
     },
 };
 
+use super::requirement_check::{check_authentication, check_scopes};
 use crate::{
-    Refusal, Scope, ScopeHierarchy, ScopeRequirement, ValidationError,
+    ClaimsSet, Clock, Refusal, Scope, ScopeHierarchy, ScopeRequirement, ValidationError,
     refusal::{RefusalSettings, RequestSummary},
+    requirement::{TokenRequirement, deduplicated},
 };
 
 /// Identifies a resource server within the process. Clones of a resource server share it.
@@ -30,44 +32,97 @@ pub(crate) struct PassedGuards {
     pub(crate) server: ServerId,
     pub(crate) hierarchy: Arc<ScopeHierarchy>,
     pub(crate) refusals: Arc<RefusalSettings>,
-    /// What this guard requires. [`requirement`](Self::requirement) includes the outer guards.
-    pub(crate) required_here: ScopeRequirement,
-    /// The scopes in the challenges of this guard, except in `insufficient_scope` challenges.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The scopes in the challenges of operations that require none.
+    pub(crate) baseline: Arc<[Scope]>,
+    /// Scopes that are added to all challenges, except to `insufficient_scope` challenges.
     pub(crate) advertised: Arc<[Scope]>,
-    pub(crate) outer: Option<Arc<PassedGuards>>,
+    pub(crate) outer: Option<Arc<OuterGuards>>,
+}
+
+/// The guards outside of a guard, and what they require of the request.
+#[derive(Clone)]
+pub(crate) struct OuterGuards {
+    guards: Arc<PassedGuards>,
+    requirement: Option<Arc<TokenRequirement>>,
 }
 
 impl PassedGuards {
-    /// Returns the record of `self` inside `outer`.
-    pub(crate) fn inside(&self, outer: &Arc<Self>) -> Self {
-        Self {
-            server: self.server,
-            hierarchy: Arc::clone(&self.hierarchy),
-            refusals: Arc::clone(&self.refusals),
-            required_here: self.required_here.clone(),
-            advertised: Arc::clone(&self.advertised),
-            outer: Some(Arc::clone(outer)),
-        }
+    /// Returns the record of `self` inside the guards that a token has passed.
+    pub(crate) fn inside(&self, outer: &Passed) -> Self {
+        let outer = OuterGuards { guards: Arc::clone(&outer.guards), requirement: outer.requirement.clone() };
+        Self { outer: Some(Arc::new(outer)), ..self.clone() }
     }
 
-    /// Creates a refusal with the settings of this guard.
-    pub(crate) fn refuse(&self, error: ValidationError, request: Option<RequestSummary>) -> Refusal {
-        match &error {
-            ValidationError::InsufficientScope { required, .. } => {
-                let named = required.named().to_vec();
-                Refusal::new(error, &self.refusals, &named, request)
+    /// Checks what an operation requires of a valid token.
+    pub(crate) fn check(
+        &self,
+        requirement: &TokenRequirement,
+        claims: &ClaimsSet,
+    ) -> Result<(), ValidationError> {
+        check_scopes(requirement, claims, &self.hierarchy).map_err(|error| match error {
+            ValidationError::InsufficientScope { required, granted } => {
+                let required =
+                    self.outer_scopes().into_iter().chain([required]).reduce(ScopeRequirement::and);
+                let required = required.expect("at least the requirement itself");
+                ValidationError::InsufficientScope { required, granted }
             }
-            _ => Refusal::new(error, &self.refusals, &self.advertised, request),
-        }
+            error => error,
+        })?;
+        check_authentication(requirement, claims, &*self.clock)
     }
 
-    /// Returns the requirements of all guards, the outer ones first.
-    pub(crate) fn requirement(&self) -> ScopeRequirement {
-        let here = self.required_here.clone();
-        match &self.outer {
-            Some(outer) => outer.requirement().and(here),
-            None => here,
-        }
+    /// Creates a refusal with the settings of this guard, for an operation that requires this.
+    pub(crate) fn refuse(
+        &self,
+        error: ValidationError,
+        requirement: Option<&TokenRequirement>,
+        request: Option<RequestSummary>,
+    ) -> Refusal {
+        let named = match &error {
+            ValidationError::InsufficientScope { required, .. } => required.named().to_vec(),
+            _ => self.named(requirement),
+        };
+        Refusal::new(error, &self.refusals, &named, request)
+    }
+
+    /// Returns the scopes of a challenge for an operation, except of an `insufficient_scope` challenge.
+    fn named(&self, requirement: Option<&TokenRequirement>) -> Vec<Scope> {
+        let required = requirement.map_or(&[][..], |requirement| requirement.scopes.named());
+        let named = if required.is_empty() { &*self.baseline } else { required };
+        deduplicated(named.iter().chain(&*self.advertised).cloned())
+    }
+
+    /// Returns the scopes that the outer guards require, the outermost first.
+    fn outer_scopes(&self) -> Vec<ScopeRequirement> {
+        let Some(outer) = &self.outer else { return Vec::new() };
+        let mut scopes = outer.guards.outer_scopes();
+        scopes.extend(outer.requirement.as_ref().map(|requirement| requirement.scopes.clone()));
+        scopes
+    }
+}
+
+/// The innermost guard that a token passed, and what it requires of the request.
+#[derive(Clone)]
+pub(crate) struct Passed {
+    pub(crate) guards: Arc<PassedGuards>,
+    /// `None` requires any valid token.
+    pub(crate) requirement: Option<Arc<TokenRequirement>>,
+    pub(crate) request: RequestSummary,
+}
+
+impl Passed {
+    /// Checks an operation inside a handler. Its refusal names the scopes of the guards too.
+    pub(crate) fn check(
+        &self,
+        requirement: &TokenRequirement,
+        claims: &ClaimsSet,
+    ) -> Result<(), ValidationError> {
+        self.guards.inside(self).check(requirement, claims)
+    }
+
+    pub(crate) fn refuse(&self, error: ValidationError) -> Refusal {
+        self.guards.refuse(error, self.requirement.as_deref(), Some(self.request.clone()))
     }
 }
 
@@ -81,12 +136,12 @@ pub(crate) struct AnonymousRequest {
 impl AnonymousRequest {
     /// Refuses the request like a layer that requires a token.
     pub(crate) fn refuse(&self) -> Refusal {
-        self.passed.refuse(ValidationError::NoCredentials, Some(self.request.clone()))
+        self.passed.refuse(ValidationError::NoCredentials, None, Some(self.request.clone()))
     }
 }
 
 impl fmt::Debug for PassedGuards {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PassedGuards({})", self.requirement())
+        f.debug_struct("PassedGuards").field("server", &self.server).finish_non_exhaustive()
     }
 }

@@ -9,11 +9,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, request::Parts};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{Guard, ResponseBody};
+use super::{Guard, ResponseBody, grpc::Upload, guard::Need, stream_bound::StreamBound};
 use crate::{BoxFuture, ValidatedToken, ValidationError};
 
 pin_project! {
@@ -32,9 +32,11 @@ pin_project! {
     #[project = StateProject]
     enum State<S, B, F> {
         /// The inner service was called.
-        Answering { #[pin] answer: F },
+        Answering { #[pin] answer: F, call: CallBound },
         /// The token is being validated. Boxed, to keep the common case small.
-        Validating { validation: Validation, waiting: Option<Box<Waiting<S, B>>> },
+        Validating { validation: Validation, need: Need, waiting: Option<Box<Waiting<S, B>>> },
+        /// The authorizer was asked, and has the head of the request.
+        Authorizing { authorization: Authorization, undecided: Option<Box<Undecided<S, B>>> },
         /// The request is accepted, but the inner service is not ready yet.
         WaitingForReady { waiting: Option<Box<Waiting<S, B>>> },
         /// The request is refused.
@@ -43,45 +45,94 @@ pin_project! {
 }
 
 type Validation = BoxFuture<'static, Result<ValidatedToken, ValidationError>>;
+type Authorization = BoxFuture<'static, (Parts, Result<(), ValidationError>)>;
 
-/// A request whose token is being validated, and the service to call after that.
+/// A request that waits, and the service to call after that.
 pub(super) struct Waiting<S, B> {
     pub(super) inner: S,
     pub(super) request: Request<B>,
     pub(super) guard: Arc<Guard>,
+    pub(super) call: CallBound,
+}
+
+/// A request whose head is with the authorizer.
+struct Undecided<S, B> {
+    inner: S,
+    body: B,
+    guard: Arc<Guard>,
+    call: CallBound,
+    token: ValidatedToken,
+}
+
+/// What ends a call to the inner service early.
+#[derive(Default)]
+pub(super) struct CallBound {
+    pub(super) token: Option<StreamBound>,
+    /// Whether the request body of a gRPC call has been read to its end. `None` for other calls.
+    pub(super) upload: Option<Upload>,
+}
+
+impl CallBound {
+    /// Completes when the token has expired while the client of a gRPC call still sends messages.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Response<Bytes>> {
+        match (&mut self.token, &self.upload) {
+            (Some(token), Some(upload)) if token.is_grpc() && !upload.is_finished() => {
+                ready!(token.poll_over(cx));
+                Poll::Ready(token.refuse())
+            }
+            _ => Poll::Pending,
+        }
+    }
+
+    fn bound<R>(&mut self, response: Response<R>) -> Response<ResponseBody<R>> {
+        match self.token.take().filter(|token| token.applies_to(&response)) {
+            Some(token) => response.map(|body| ResponseBody::stream(body, token)),
+            None => response.map(ResponseBody::inner),
+        }
+    }
 }
 
 impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
 {
-    pub(super) fn answering(answer: S::Future) -> Self {
-        Self { state: State::Answering { answer } }
+    pub(super) fn answering(answer: S::Future, call: CallBound) -> Self {
+        Self { state: State::Answering { answer, call } }
     }
 
-    pub(super) fn validating(validation: Validation, waiting: Waiting<S, B>) -> Self {
-        Self { state: State::Validating { validation, waiting: Some(Box::new(waiting)) } }
+    pub(super) fn validating(validation: Validation, need: Need, waiting: Waiting<S, B>) -> Self {
+        Self { state: State::Validating { validation, need, waiting: Some(Box::new(waiting)) } }
+    }
+
+    /// Continues with a request that has a token and meets its requirement.
+    pub(super) fn admitted(token: ValidatedToken, waiting: Waiting<S, B>) -> Self {
+        Self { state: State::admitted(token, Box::new(waiting)) }
     }
 
     pub(super) fn refused(refusal: Response<Bytes>) -> Self {
-        Self { state: State::Refused { refusal: Some(refusal) } }
+        Self { state: State::refused(refusal) }
     }
 }
 
-impl<S, B> Waiting<S, B> {
-    /// Applies the verdict: prepares the request for the inner service, or returns the refusal.
-    fn refuse_or_prepare(
-        &mut self,
-        verdict: Result<ValidatedToken, ValidationError>,
-    ) -> Option<Response<Bytes>> {
-        let error = match verdict.and_then(|token| self.guard.admit(token, &self.request)) {
-            Ok(token) => {
-                self.guard.prepare(&mut self.request, Some(token));
-                return None;
-            }
-            Err(error) => error,
+impl<S, B, F> State<S, B, F> {
+    fn refused(refusal: Response<Bytes>) -> Self {
+        Self::Refused { refusal: Some(refusal) }
+    }
+
+    /// Prepares the request and asks the authorizer, if there is one.
+    fn admitted(token: ValidatedToken, mut waiting: Box<Waiting<S, B>>) -> Self {
+        let guard = Arc::clone(&waiting.guard);
+        waiting.call.token = StreamBound::of(&guard, &token);
+        guard.prepare(&mut waiting.request, Some(token.clone()));
+        let Some(authorizer) = &guard.authorizer else {
+            return Self::WaitingForReady { waiting: Some(waiting) };
         };
-        Some(self.guard.refuse(error, &self.request))
+        let Waiting { inner, request, call, .. } = *waiting;
+        let (head, body) = request.into_parts();
+        let clock = Arc::clone(&guard.server.0.clock);
+        let authorization = Arc::clone(authorizer).authorize(token.clone(), head, clock);
+        let undecided = Undecided { inner, body, guard, call, token };
+        Self::Authorizing { authorization, undecided: Some(Box::new(undecided)) }
     }
 }
 
@@ -96,22 +147,41 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProject::Answering { answer } => {
-                    let response = ready!(answer.poll(cx))?;
-                    return Poll::Ready(Ok(response.map(ResponseBody::inner)));
-                }
-                StateProject::Validating { validation, waiting } => {
+                StateProject::Answering { answer, call } => match answer.poll(cx)? {
+                    Poll::Ready(response) => return Poll::Ready(Ok(call.bound(response))),
+                    Poll::Pending => State::refused(ready!(call.poll_over(cx))),
+                },
+                StateProject::Validating { validation, need, waiting } => {
                     let verdict = ready!(validation.as_mut().poll(cx));
-                    let mut waiting = waiting.take().expect(POLLED_AGAIN);
-                    match waiting.refuse_or_prepare(verdict) {
-                        None => State::WaitingForReady { waiting: Some(waiting) },
-                        Some(refusal) => State::Refused { refusal: Some(refusal) },
+                    let (need, waiting) = (need.take(), waiting.take().expect(POLLED_AGAIN));
+                    let admitted = match verdict {
+                        Ok(token) => waiting.guard.admit(token, need, &waiting.request),
+                        Err(error) => Err((error, need)),
+                    };
+                    match admitted {
+                        Ok(token) => State::admitted(token, waiting),
+                        Err((error, need)) => {
+                            State::refused(waiting.guard.refuse(error, need.as_deref(), &waiting.request))
+                        }
+                    }
+                }
+                StateProject::Authorizing { authorization, undecided } => {
+                    let (head, decision) = ready!(authorization.as_mut().poll(cx));
+                    let Undecided { inner, body, guard, call, token } =
+                        *undecided.take().expect(POLLED_AGAIN);
+                    match decision {
+                        Ok(()) => {
+                            let request = Request::from_parts(head, body);
+                            let waiting = Waiting { inner, request, guard, call };
+                            State::WaitingForReady { waiting: Some(Box::new(waiting)) }
+                        }
+                        Err(error) => State::refused(token.refuse(error).into_http()),
                     }
                 }
                 StateProject::WaitingForReady { waiting } => {
                     ready!(waiting.as_mut().expect(POLLED_AGAIN).inner.poll_ready(cx))?;
-                    let Waiting { mut inner, request, .. } = *waiting.take().expect(POLLED_AGAIN);
-                    State::Answering { answer: inner.call(request) }
+                    let Waiting { mut inner, request, call, .. } = *waiting.take().expect(POLLED_AGAIN);
+                    State::Answering { answer: inner.call(request), call }
                 }
                 StateProject::Refused { refusal } => {
                     let refusal = refusal.take().expect(POLLED_AGAIN);
@@ -131,6 +201,7 @@ where
         f.write_str(match self.state {
             State::Answering { .. } => "ResponseFuture::Answering",
             State::Validating { .. } => "ResponseFuture::Validating",
+            State::Authorizing { .. } => "ResponseFuture::Authorizing",
             State::WaitingForReady { .. } => "ResponseFuture::WaitingForReady",
             State::Refused { .. } => "ResponseFuture::Refused",
         })

@@ -2,6 +2,10 @@
 
 use std::{
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -56,7 +60,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.0.call(request.map(GrpcRequestBody::new))
+        let upload = Upload::default();
+        let request = request.map(|body| GrpcRequestBody { body, upload: upload.clone() });
+        self.0.respond(request, Some(upload))
     }
 }
 
@@ -68,12 +74,17 @@ pin_project! {
     pub struct GrpcRequestBody<B> {
         #[pin]
         body: B,
+        upload: Upload,
     }
 }
 
-impl<B> GrpcRequestBody<B> {
-    pub(super) fn new(body: B) -> Self {
-        Self { body }
+/// Whether a request body has been read to its end.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Upload(Arc<AtomicBool>);
+
+impl Upload {
+    pub(super) fn is_finished(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -85,7 +96,11 @@ impl<B: Body> Body for GrpcRequestBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let mut frame = ready!(self.project().body.poll_frame(cx));
+        let mut this = self.project();
+        let mut frame = ready!(this.body.as_mut().poll_frame(cx));
+        if frame.is_none() || this.body.is_end_stream() {
+            this.upload.0.store(true, Ordering::Relaxed);
+        }
         if let Some(Ok(frame)) = &mut frame
             && let Some(trailers) = frame.trailers_mut()
         {

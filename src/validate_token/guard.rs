@@ -10,32 +10,26 @@ use http::{
     },
 };
 
+use super::authorizer::ErasedAuthorizer;
 use crate::{
-    AccessToken, RequestHead, ResourceServer, Scope, ScopeRequirement, ValidatedToken, ValidationError,
+    AccessToken, RequestHead, RequirementPolicy, ResourceServer, Scope, ValidatedToken, ValidationError,
     credentials::{Credentials, extract},
     refusal::RequestSummary,
-    requirement::{ScopeCheck, deduplicated},
-    token::PassedGuards,
+    requirement::{Required, TokenRequirement, deduplicated},
+    token::{Passed, PassedGuards},
     validator::TokenHash,
 };
 
-/// What one layer requires of a request.
+/// What one layer requires of each request.
 #[derive(Clone)]
 pub(crate) struct Guard {
     pub(crate) server: ResourceServer,
-    admit: Admit,
-    scopes: ScopeCheck,
+    policy: Arc<dyn RequirementPolicy>,
+    pub(super) authorizer: Option<Arc<dyn ErasedAuthorizer>>,
     /// Whether gRPC calls are refused with a gRPC status.
     pub(super) grpc: bool,
     /// The record for a token that passes only this guard.
     pub(super) passed: Arc<PassedGuards>,
-}
-
-/// Which requests are passed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Admit {
-    WithToken,
-    WithOrWithoutToken,
 }
 
 /// The decision about a request, as far as possible without waiting.
@@ -45,25 +39,26 @@ pub(crate) enum Decision {
     /// Pass it on without a token: it is anonymous, or a preflight request for an inner CORS layer.
     AdmitAnonymous,
     /// Validate its token, which is not in the cache.
-    Validate(AccessToken, TokenHash),
-    Refuse(ValidationError),
+    Validate(AccessToken, TokenHash, Need),
+    Refuse(ValidationError, Need),
 }
 
+/// What the request needs of a token. `None` if it needs no more than a valid one.
+pub(crate) type Need = Option<Arc<TokenRequirement>>;
+
 impl Guard {
-    pub(super) fn new(server: ResourceServer, admit: Admit, requirement: ScopeRequirement) -> Self {
+    pub(super) fn new(server: ResourceServer, policy: Arc<dyn RequirementPolicy>) -> Self {
         let settings = &server.0;
-        let advertised =
-            if requirement.named().is_empty() { &*settings.baseline } else { requirement.named() };
         let passed = Arc::new(PassedGuards {
             server: settings.id,
             hierarchy: Arc::clone(&settings.hierarchy),
             refusals: Arc::clone(&settings.refusals),
-            required_here: requirement.clone(),
-            advertised: advertised.into(),
+            clock: Arc::clone(&settings.clock),
+            baseline: Arc::clone(&settings.baseline),
+            advertised: Arc::default(),
             outer: None,
         });
-        let scopes = ScopeCheck::new(requirement, &settings.hierarchy);
-        Self { server, admit, scopes, grpc: false, passed }
+        Self { server, policy, authorizer: None, grpc: false, passed }
     }
 
     /// Adds scopes to challenges.
@@ -84,65 +79,82 @@ impl Guard {
         if self.server.0.pass_cors_preflight && outer.is_none() && is_cors_preflight(method, headers) {
             return Decision::AdmitAnonymous;
         }
+        let requirement = self.policy.requirement(&RequestHead::new(request, &*self.server.0.clock));
+        let (need, token_is_optional) = match requirement.required() {
+            Required::Nothing => (None, true),
+            Required::Token(need) => (need.cloned(), false),
+            Required::Denied(reason) => {
+                return Decision::Refuse(ValidationError::denied(reason.clone()), None);
+            }
+            Required::Malformed(reason) => {
+                return Decision::Refuse(ValidationError::malformed_request(reason.clone()), None);
+            }
+        };
         // An outer layer of the same resource server has validated the token and removed the header.
-        if let Some((token, outer)) = outer.filter(|(_, outer)| outer.server == self.server.0.id) {
-            return match self.check(token, Some(outer), request) {
-                Ok(()) => {
-                    let passed = Arc::new(self.passed.inside(outer));
-                    let request = RequestSummary::of(request, self.grpc);
-                    Decision::Admit(token.clone().having_passed(passed, request))
-                }
-                Err(error) => Decision::Refuse(error),
+        if let Some((token, outer)) = outer.filter(|(_, outer)| outer.guards.server == self.server.0.id) {
+            let guards = Arc::new(self.passed.inside(outer));
+            return match self.check(token, &guards, need.as_deref(), request) {
+                Ok(()) => Decision::Admit(self.having_passed(token.clone(), guards, need, request)),
+                Err(error) => Decision::Refuse(error, need),
             };
         }
-        let token = match (extract(headers), self.admit) {
-            (Ok(Credentials::Bearer(token)), _) => token,
-            (Ok(Credentials::NoToken), Admit::WithOrWithoutToken) => return Decision::AdmitAnonymous,
+        let token = match extract(headers) {
+            Ok(Credentials::Bearer(token)) => token,
+            Ok(Credentials::NoToken) if token_is_optional => return Decision::AdmitAnonymous,
             // RFC 9449 section 7.1: an access token with the scheme DPoP. The request is not anonymous. This resource
             // server only supports Bearer, so it answers as for any unsupported scheme.
-            (Ok(Credentials::DpopToken), _) | (Ok(Credentials::NoToken), Admit::WithToken) => {
-                return Decision::Refuse(ValidationError::NoCredentials);
+            Ok(Credentials::DpopToken | Credentials::NoToken) => {
+                return Decision::Refuse(ValidationError::NoCredentials, need);
             }
-            (Err(error), _) => return Decision::Refuse(error),
+            Err(error) => return Decision::Refuse(error, need),
         };
         match self.server.0.validator.find(token) {
             Ok(validated) => {
                 tracing::trace!("verdict found in the cache");
-                match self.admit(validated, request) {
+                match self.admit(validated, need, request) {
                     Ok(token) => Decision::Admit(token),
-                    Err(error) => Decision::Refuse(error),
+                    Err((error, need)) => Decision::Refuse(error, need),
                 }
             }
-            Err(hash) => Decision::Validate(AccessToken::new(token), hash),
+            Err(hash) => Decision::Validate(AccessToken::new(token), hash, need),
         }
     }
 
-    /// Admits a valid token if it meets the requirement of this layer.
+    /// Admits a valid token if it meets the requirement of the request.
     pub(super) fn admit<B>(
         &self,
         token: ValidatedToken,
+        need: Need,
         request: &Request<B>,
-    ) -> Result<ValidatedToken, ValidationError> {
-        self.check(&token, None, request)?;
-        Ok(token.having_passed(Arc::clone(&self.passed), RequestSummary::of(request, self.grpc)))
+    ) -> Result<ValidatedToken, (ValidationError, Need)> {
+        match self.check(&token, &self.passed, need.as_deref(), request) {
+            Ok(()) => Ok(self.having_passed(token, Arc::clone(&self.passed), need, request)),
+            Err(error) => Err((error, need)),
+        }
     }
 
-    /// Checks expiry, sender constraint, claim rules and scopes, whichever validator was used.
+    fn having_passed<B>(
+        &self,
+        token: ValidatedToken,
+        guards: Arc<PassedGuards>,
+        requirement: Need,
+        request: &Request<B>,
+    ) -> ValidatedToken {
+        token.having_passed(Passed { guards, requirement, request: RequestSummary::of(request, self.grpc) })
+    }
+
+    /// Checks expiry, sender constraint, claim rules, scopes and step-up, whichever validator was used.
     fn check<B>(
         &self,
         token: &ValidatedToken,
-        outer: Option<&Arc<PassedGuards>>,
+        guards: &PassedGuards,
+        need: Option<&TokenRequirement>,
         request: &Request<B>,
     ) -> Result<(), ValidationError> {
         self.check_expiry(token)?;
         check_sender_constraint(token)?;
         self.check_claim_rules(token, request)?;
-        if !self.scopes.is_met_by(token.scopes()) {
-            let mine = &self.scopes.requirement;
-            let required = outer.map_or_else(|| mine.clone(), |outer| outer.requirement().and(mine.clone()));
-            return Err(ValidationError::InsufficientScope { required, granted: token.scopes().clone() });
-        }
-        Ok(())
+        need.map_or(Ok(()), |need| guards.check(need, token))
     }
 
     // RFC 7519 section 4.1.4. A custom validator may not check it, and a cached token may have expired since
@@ -168,13 +180,18 @@ impl Guard {
         if rules.is_empty() {
             return Ok(());
         }
-        let request = RequestHead::new(request, self.server.0.clock.now());
+        let request = RequestHead::new(request, &*self.server.0.clock);
         rules.iter().try_for_each(|rule| rule.check(token.claims(), &request))
     }
 
     /// Refuses a request.
-    pub(super) fn refuse<B>(&self, error: ValidationError, request: &Request<B>) -> Response<Bytes> {
-        self.passed.refuse(error, Some(RequestSummary::of(request, self.grpc))).into_http()
+    pub(super) fn refuse<B>(
+        &self,
+        error: ValidationError,
+        need: Option<&TokenRequirement>,
+        request: &Request<B>,
+    ) -> Response<Bytes> {
+        self.passed.refuse(error, need, Some(RequestSummary::of(request, self.grpc))).into_http()
     }
 }
 
@@ -202,9 +219,8 @@ fn is_cors_preflight(method: &Method, headers: &HeaderMap) -> bool {
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guard")
-            .field("admit", &self.admit)
-            .field("scopes", &self.scopes.requirement)
             .field("server", &self.server)
-            .finish()
+            .field("grpc", &self.grpc)
+            .finish_non_exhaustive()
     }
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
-use super::{Admit, Guard, ValidateGrpcTokenLayer, ValidateToken};
-use crate::{ResourceServer, Scope, ScopeRequirement};
+use super::{Authorizer, Guard, ValidateGrpcTokenLayer, ValidateToken, authorizer::erase};
+use crate::{RequirementPolicy, ResourceServer, Scope};
 
 /// Wraps a service with [`ValidateToken`].
 ///
-/// Created by [`ResourceServer::require_token`], [`ResourceServer::require_scopes`] and
-/// [`ResourceServer::allow_anonymous`]. Inside another layer of the same resource server, it uses the token that the
+/// Created by [`ResourceServer::require_token`], [`ResourceServer::require_scopes`],
+/// [`ResourceServer::allow_anonymous`] and [`ResourceServer::require_by`]. Inside another layer of the same resource server, it uses the token that the
 /// outer layer validated.
 #[derive(Clone, Debug)]
 #[must_use]
@@ -19,8 +19,8 @@ pub struct ValidateTokenLayer {
 }
 
 impl ValidateTokenLayer {
-    pub(crate) fn new(server: ResourceServer, admit: Admit, requirement: ScopeRequirement) -> Self {
-        Self { guard: Arc::new(Guard::new(server, admit, requirement)) }
+    pub(crate) fn new(server: ResourceServer, policy: Arc<dyn RequirementPolicy>) -> Self {
+        Self { guard: Arc::new(Guard::new(server, policy)) }
     }
 
     /// Adds scopes to the challenge of a 401 that the layer does not require.
@@ -42,6 +42,15 @@ impl ValidateTokenLayer {
     pub fn advertise(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
         let scopes: Vec<_> = scopes.into_iter().collect();
         Arc::make_mut(&mut self.guard).advertise(&scopes);
+        self
+    }
+
+    /// Asks an [`Authorizer`] about each request with a token, after all other checks. Default: none.
+    ///
+    /// For decisions that scopes cannot express, such as those of a policy decision point. Anonymous requests are not shown
+    /// to it.
+    pub fn authorizer(mut self, authorizer: impl Authorizer) -> Self {
+        Arc::make_mut(&mut self.guard).authorizer = Some(erase(authorizer));
         self
     }
 

@@ -35,15 +35,18 @@
 //! # }
 //! ```
 
+mod authorizer;
 mod future;
 mod grpc;
 mod guard;
 mod layer;
 mod response_body;
 mod service;
+mod stream_bound;
 
-pub(crate) use self::guard::{Admit, Guard};
+pub(crate) use self::guard::Guard;
 pub use self::{
+    authorizer::Authorizer,
     future::ResponseFuture,
     grpc::{GrpcRequestBody, ValidateGrpcToken, ValidateGrpcTokenLayer},
     layer::ValidateTokenLayer,

@@ -9,7 +9,13 @@ use std::{
 use http::{HeaderMap, HeaderValue, Request, Response, header::AUTHORIZATION};
 use tower_service::Service;
 
-use super::{Guard, ResponseBody, ResponseFuture, future::Waiting, guard::Decision};
+use super::{
+    Guard, ResponseBody, ResponseFuture,
+    future::{CallBound, Waiting},
+    grpc::Upload,
+    guard::Decision,
+    stream_bound::StreamBound,
+};
 use crate::{ValidatedToken, credentials::DPOP, refusal::RequestSummary, token::AnonymousRequest};
 
 /// Validates the access token of each request before calling the inner service.
@@ -46,33 +52,51 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let decision = self.guard.decide(&request);
-        match decision {
-            Decision::Admit(token) => {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        self.respond(request, None)
+    }
+}
+
+impl<S> ValidateToken<S> {
+    /// Decides about a request. `upload` tells whether the body of a gRPC request has been read.
+    pub(super) fn respond<B>(
+        &mut self,
+        mut request: Request<B>,
+        upload: Option<Upload>,
+    ) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>> + Clone,
+    {
+        let mut call = CallBound { token: None, upload };
+        match self.guard.decide(&request) {
+            Decision::Admit(token) if self.guard.authorizer.is_none() => {
+                call.token = StreamBound::of(&self.guard, &token);
                 self.guard.prepare(&mut request, Some(token));
-                ResponseFuture::answering(self.inner.call(request))
+                ResponseFuture::answering(self.inner.call(request), call)
             }
+            Decision::Admit(token) => ResponseFuture::admitted(token, self.waiting(request, call)),
             Decision::AdmitAnonymous => {
                 self.guard.prepare(&mut request, None);
-                ResponseFuture::answering(self.inner.call(request))
+                ResponseFuture::answering(self.inner.call(request), call)
             }
-            Decision::Validate(token, hash) => {
+            Decision::Validate(token, hash, need) => {
                 mark_sensitive(request.headers_mut());
                 let validation = self.guard.server.0.validator.validate(token, hash);
-                let inner = self.give_readiness_back();
-                let guard = Arc::clone(&self.guard);
-                ResponseFuture::validating(validation, Waiting { inner, request, guard })
+                ResponseFuture::validating(validation, need, self.waiting(request, call))
             }
-            Decision::Refuse(error) => {
+            Decision::Refuse(error, need) => {
                 drop(self.give_readiness_back());
-                ResponseFuture::refused(self.guard.refuse(error, &request))
+                ResponseFuture::refused(self.guard.refuse(error, need.as_deref(), &request))
             }
         }
     }
 }
 
 impl<S: Clone> ValidateToken<S> {
+    fn waiting<B>(&mut self, request: Request<B>, call: CallBound) -> Waiting<S, B> {
+        Waiting { inner: self.give_readiness_back(), request, guard: Arc::clone(&self.guard), call }
+    }
+
     /// Drops the service that was polled ready, with any permit that it holds. Returns a clone to poll later.
     ///
     /// tower allows dropping a ready service. Keeping it while its clone waits for the same permit would cause a

@@ -1,0 +1,75 @@
+//! A request without its body: [`RequestHead`].
+
+use std::fmt;
+
+use http::{Extensions, HeaderMap, Method, Request, Uri, request::Parts};
+
+use crate::{Clock, UnixTime};
+
+/// A request without its body, for policies and rules.
+#[derive(Clone, Copy)]
+pub struct RequestHead<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    extensions: &'a Extensions,
+    clock: &'a dyn Clock,
+}
+
+impl<'a> RequestHead<'a> {
+    pub(crate) fn new<B>(request: &'a Request<B>, clock: &'a dyn Clock) -> Self {
+        Self {
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+            clock,
+        }
+    }
+
+    pub(crate) fn of_parts(parts: &'a Parts, clock: &'a dyn Clock) -> Self {
+        Self {
+            method: &parts.method,
+            uri: &parts.uri,
+            headers: &parts.headers,
+            extensions: &parts.extensions,
+            clock,
+        }
+    }
+
+    /// Returns the method.
+    pub fn method(&self) -> &'a Method {
+        self.method
+    }
+
+    /// Returns the URI, as the layer sees it. A router may have removed the beginning of the path. `Router::nest` of axum
+    /// keeps the whole URI in the [`extensions`](Self::extensions), as `axum::extract::OriginalUri`.
+    pub fn uri(&self) -> &'a Uri {
+        self.uri
+    }
+
+    /// Returns the header fields. `Authorization` may still be there, with the token.
+    pub fn headers(&self) -> &'a HeaderMap {
+        self.headers
+    }
+
+    /// Returns what outer layers added to the request.
+    pub fn extensions(&self) -> &'a Extensions {
+        self.extensions
+    }
+
+    /// Returns the current time by the clock of the resource server.
+    pub fn now(&self) -> UnixTime {
+        self.clock.now()
+    }
+}
+
+/// Shows neither headers nor extensions, which may have the token, nor the query of the URI.
+impl fmt::Debug for RequestHead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestHead")
+            .field("method", &self.method)
+            .field("path", &self.uri.path())
+            .finish_non_exhaustive()
+    }
+}

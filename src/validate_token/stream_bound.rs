@@ -1,0 +1,96 @@
+//! Ends streams when the token of their request expires: [`StreamBound`].
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, Response,
+    header::{CONTENT_TYPE, HeaderValue},
+};
+use tokio::time::{Sleep, sleep};
+
+use super::Guard;
+use crate::{
+    Refusal, UnixTime, ValidatedToken, ValidationError,
+    refusal::{GrpcEnd, RequestSummary},
+    token::PassedGuards,
+};
+
+/// Knows when the token of a request expires, and how to end the call then.
+///
+/// The clock of the resource server decides. A timer only wakes the task.
+pub(super) struct StreamBound {
+    guards: Arc<PassedGuards>,
+    exp: UnixTime,
+    /// `exp` plus the clock skew.
+    expired_from: UnixTime,
+    /// Set for gRPC calls, which end with a status.
+    grpc: Option<Box<RequestSummary>>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl StreamBound {
+    /// Returns the bound of a request, or `None` if its token does not expire or streams may outlive it.
+    pub(super) fn of(guard: &Guard, token: &ValidatedToken) -> Option<Self> {
+        let passed = token.passed().filter(|_| !guard.server.0.streams_outlive_tokens)?;
+        Some(Self {
+            guards: Arc::clone(&passed.guards),
+            exp: token.expires_at()?,
+            expired_from: token.verdict().expired_from()?,
+            grpc: passed.request.is_grpc().then(|| Box::new(passed.request.clone())),
+            timer: None,
+        })
+    }
+
+    pub(super) fn is_grpc(&self) -> bool {
+        self.grpc.is_some()
+    }
+
+    /// Returns whether a response is a stream, which may not outlive the token.
+    pub(super) fn applies_to<R>(&self, response: &Response<R>) -> bool {
+        self.is_grpc() || is_event_stream(response.headers())
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.guards.clock.now() >= self.expired_from
+    }
+
+    /// Completes when the token has expired.
+    pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.is_over() {
+            let rest = self.expired_from.saturating_duration_since(self.guards.clock.now());
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(rest)));
+            ready!(timer.as_mut().poll(cx));
+            self.timer = None;
+        }
+        Poll::Ready(())
+    }
+
+    /// Creates the response for a gRPC call that was not answered before the token expired.
+    pub(super) fn refuse(&self) -> Response<Bytes> {
+        self.refusal().into_http()
+    }
+
+    /// Returns what ends the body of a gRPC response. `None` for other responses, which just end.
+    pub(super) fn grpc_end(&self) -> Option<GrpcEnd> {
+        self.is_grpc().then(|| self.refusal().into_grpc_end())
+    }
+
+    fn refusal(&self) -> Refusal {
+        let now = self.guards.clock.now();
+        let clock_skew = self.expired_from.saturating_duration_since(self.exp);
+        let error = ValidationError::Expired { exp: self.exp, now, clock_skew };
+        self.guards.refuse(error, None, self.grpc.as_deref().cloned())
+    }
+}
+
+fn is_event_stream(headers: &HeaderMap<HeaderValue>) -> bool {
+    const EVENT_STREAM: &[u8] = b"text/event-stream";
+    let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    content_type.get(..EVENT_STREAM.len()).is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
+}
