@@ -4,4 +4,5 @@
 
 mod support;
 
+mod django_oauth_toolkit;
 mod oidc_provider;

@@ -12,7 +12,7 @@ use tower_bearer::{
 };
 use url::Url;
 
-use crate::support::{Api, Browser, Script, Tools, base64url, http_client, jwt_header, soon};
+use crate::support::{Api, Browser, Script, Tools, base64url, http_client, jwt_header, parameter, soon};
 
 const ALGORITHMS: [&str; 4] = ["RS256", "PS256", "ES256", "EdDSA"];
 const REDIRECT_URI: &str = "https://shop.example.com/callback";
@@ -251,11 +251,6 @@ async fn token_bound_to_a_key_is_refused_as_a_bearer_token() {
 
         answer.assert_invalid_token();
     }
-}
-
-fn parameter(url: &Url, name: &str) -> String {
-    let found = url.query_pairs().find(|(key, _)| key == name);
-    found.unwrap_or_else(|| panic!("no {name} in {url}")).1.into_owned()
 }
 
 /// Returns a proof of possession for one token request (RFC 9449 section 4.2).

@@ -111,3 +111,9 @@ fn attribute(tag: &str, name: &str) -> Option<String> {
     let value = &value[..value.find('"')?];
     Some(value.replace("&quot;", "\"").replace("&#x27;", "'").replace("&#39;", "'").replace("&amp;", "&"))
 }
+
+/// Returns a parameter of a query.
+pub(crate) fn parameter(url: &Url, name: &str) -> String {
+    let found = url.query_pairs().find(|(key, _)| key == name);
+    found.unwrap_or_else(|| panic!("no {name} in {url}")).1.into_owned()
+}

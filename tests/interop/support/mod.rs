@@ -6,7 +6,7 @@ mod process;
 mod tools;
 
 pub(crate) use api::Api;
-pub(crate) use browser::Browser;
+pub(crate) use browser::{Browser, parameter};
 pub(crate) use process::Script;
 pub(crate) use tools::Tools;
 
