@@ -1,6 +1,6 @@
 //! Proves how a layer guards an MCP server, over loopback with an MCP client and with a plain HTTP client.
 
-#[path = "../../examples/mcp_jenkins.rs"]
+#[path = "../../examples/mcp_jenkins/main.rs"]
 #[allow(dead_code, reason = "`main` is used only by the example")]
 mod example;
 
@@ -17,9 +17,8 @@ use rmcp::{
     model::ProtocolVersion,
     service::{ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _},
     transport::{
-        StreamableHttpClientTransport, StreamableHttpService,
+        StreamableHttpClientTransport,
         streamable_http_client::{StreamableHttpClientTransportConfig, StreamableHttpError},
-        streamable_http_server::session::local::LocalSessionManager,
     },
 };
 use serde_json::{Value, json};
@@ -30,9 +29,12 @@ use tower_bearer::{JwtValidator, ProtectedResourceMetadata, ResourceServer, Scop
 use crate::support::http_client;
 
 use self::example::{
-    Jenkins,
     authorization_server::{AuthorizationServer, Minting, TokenFormat},
-    call, connect, list_jobs, trigger_build,
+    embedded_jenkins,
+    jenkins_client::JenkinsClient,
+    jenkins_imitation::{API_TOKEN, JenkinsImitation, USER},
+    mcp_service,
+    walk::{call, connect, demonstrate, list_jobs, tool, trigger_build},
 };
 
 const READ: Scope = Scope::from_static("mcp:read");
@@ -40,7 +42,7 @@ const WRITE: Scope = Scope::from_static("mcp:write");
 
 #[tokio::test]
 async fn mcp_example_succeeds() {
-    example::demonstrate().await.unwrap();
+    demonstrate().await.unwrap();
 }
 
 mod discovery {
@@ -132,7 +134,7 @@ mod refusals {
 
         // The refused requests did not reach the session, so it still exists.
         let answer = kit.post(Some(&session), Some(&reader), LIST_JOBS).await.text().await.unwrap();
-        assert!(answer.contains("listed for alice"), "{answer}");
+        assert!(answer.contains(r#""listed_for":"alice""#), "{answer}");
     }
 
     #[tokio::test]
@@ -212,9 +214,9 @@ mod refusals {
 
     #[tokio::test]
     async fn rmcp_09_challenge_names_all_required_scopes() {
-        let kit = Kit::serving(|resource_server| {
+        let kit = Kit::serving(|resource_server, jenkins| {
             let guard = ServiceBuilder::new().layer(resource_server.require_scopes([READ, WRITE]));
-            Router::new().nest_service("/mcp", guard.service(mcp_server()))
+            Router::new().nest_service("/mcp", guard.service(mcp_service(jenkins.into())))
         })
         .await;
         for scope in ["", "mcp:read", "mcp:write"] {
@@ -299,14 +301,14 @@ mod passing {
     #[tokio::test]
     async fn rmcp_06_credentials_do_not_reach_the_mcp_server() {
         let seen: Arc<Mutex<Vec<(Method, HeaderMap)>>> = Arc::default();
-        let kit = Kit::serving(|resource_server| {
+        let kit = Kit::serving(|resource_server, jenkins| {
             let seen = Arc::clone(&seen);
             let record = move |request: Request<_>| {
                 seen.lock().unwrap().push((request.method().clone(), request.headers().clone()));
                 request
             };
             let guard = ServiceBuilder::new().layer(resource_server.require_scopes(READ)).map_request(record);
-            Router::new().nest_service("/mcp", guard.service(mcp_server()))
+            Router::new().nest_service("/mcp", guard.service(mcp_service(jenkins.into())))
         })
         .await;
         let token = kit.mint(kit.reading());
@@ -337,7 +339,7 @@ mod passing {
 
         let listed = call(&client, list_jobs()).await.unwrap();
 
-        assert_eq!(listed, "app, docs (listed for alice)");
+        assert!(listed.contains(r#""listed_for":"alice""#), "{listed}");
     }
 
     #[tokio::test]
@@ -352,9 +354,10 @@ mod passing {
         let refused = kit.post(Some(&session), Some(&alice), TRIGGER_BUILD).await.text().await.unwrap();
         let started = kit.post(Some(&session), Some(&bob), TRIGGER_BUILD).await.text().await.unwrap();
 
-        assert!(listed.contains("listed for alice"), "{listed}");
-        assert!(refused.contains("insufficient_scope") && !refused.contains("build 1"), "{refused}");
-        assert!(started.contains("started by bob"), "{started}");
+        assert!(listed.contains(r#""listed_for":"alice""#), "{listed}");
+        assert!(refused.contains("insufficient_scope") && !refused.contains("build"), "{refused}");
+        assert!(started.contains(r#""started_by":"bob""#), "{started}");
+        assert_eq!(kit.jenkins_posts(), ["/job/app/build"]);
     }
 
     #[tokio::test]
@@ -362,11 +365,15 @@ mod passing {
         let kit = Kit::start().await;
         let client = connect(&kit.resource, Some(&kit.mint(kit.reading()))).await.unwrap();
 
+        let build = json!({ "job": "app", "number": 1 });
         let refused = call(&client, trigger_build()).await.unwrap();
+        let aborting = call(&client, tool("abort_build", build)).await.unwrap();
         let listed = call(&client, list_jobs()).await.unwrap();
 
         assert_eq!(refused, r#"-32600 insufficient_scope {"scope":"mcp:read mcp:write"}"#);
-        assert_eq!(listed, "app, docs (listed for alice)");
+        assert_eq!(aborting, refused);
+        assert!(kit.jenkins_posts().is_empty());
+        assert!(listed.contains(r#""listed_for":"alice""#), "{listed}");
     }
 
     #[tokio::test]
@@ -384,8 +391,120 @@ mod passing {
         let started = call(&client, trigger_build()).await.unwrap();
 
         assert_eq!(client.peer_info().unwrap().protocol_version, ProtocolVersion::V_2026_07_28);
-        assert_eq!(listed, "app, docs (listed for carol)");
-        assert_eq!(started, "build 1 of app (started by carol)");
+        assert!(listed.contains(r#""listed_for":"carol""#), "{listed}");
+        assert_eq!(started, r#"{"build":1,"job":"app","queue_item":1,"started_by":"carol"}"#);
+    }
+}
+
+/// The tools, and what Jenkins gets from them.
+mod tools {
+    use super::*;
+
+    #[tokio::test]
+    async fn a44_token_of_the_caller_does_not_reach_jenkins() {
+        let kit = Kit::start().await;
+        let token = kit.mint(Minting { scope: "mcp:write", ..kit.reading() });
+        let client = connect(&kit.resource, Some(&token)).await.unwrap();
+
+        call(&client, list_jobs()).await.unwrap();
+        call(&client, trigger_build()).await.unwrap();
+        call(&client, tool("show_build", json!({ "job": "app" }))).await.unwrap();
+        call(&client, tool("abort_build", json!({ "job": "app", "number": 1 }))).await.unwrap();
+
+        let received = kit.jenkins.received();
+        assert!(received.len() >= 7, "{received:?}");
+        let signature = token.rsplit('.').next().unwrap();
+        for request in received {
+            assert!(!format!("{request:?}").contains(signature), "{request:?}");
+            let authorization = request.headers[header::AUTHORIZATION].to_str().unwrap();
+            assert!(authorization.starts_with("Basic "), "{authorization}");
+        }
+    }
+
+    #[tokio::test]
+    async fn refused_crumb_is_replaced_once() {
+        let kit = Kit::start().await;
+        let client = kit.writer().await;
+        call(&client, trigger_build()).await.unwrap();
+
+        kit.jenkins.end_sessions();
+        let started = call(&client, trigger_build()).await.unwrap();
+
+        assert!(started.starts_with(r#"{"build":2,"#), "{started}");
+        assert_eq!(kit.jenkins_posts(), ["/job/app/build"; 3]);
+    }
+
+    #[tokio::test]
+    async fn job_in_a_folder_is_built() {
+        let kit = Kit::start().await;
+        let client = kit.writer().await;
+
+        let listed = call(&client, tool("list_jobs", json!({ "folder": "team/web" }))).await.unwrap();
+        let started = call(&client, tool("trigger_build", json!({ "job": "team/web/site" }))).await.unwrap();
+
+        assert!(listed.starts_with(r#"{"jobs":[{"color":"notbuilt","name":"site"}]"#), "{listed}");
+        assert!(started.starts_with(r#"{"build":1,"job":"team/web/site""#), "{started}");
+    }
+
+    #[tokio::test]
+    async fn name_that_leads_to_another_path_is_refused() {
+        let kit = Kit::start().await;
+        let client = kit.writer().await;
+        for job in ["", "..", "app/../..", "app/", "/app", "a//b", ".", "app?x", "app#x", "%2e%2e", "a\\b"] {
+            let before = kit.jenkins.received().len();
+
+            let refused = call(&client, tool("trigger_build", json!({ "job": job }))).await.unwrap();
+
+            assert!(refused.starts_with("-32602 the name of a job"), "{job}: {refused}");
+            assert_eq!(kit.jenkins.received().len(), before, "{job}");
+        }
+        let missing = call(&client, tool("show_build", json!({ "job": "no such job" }))).await.unwrap();
+        assert!(missing.starts_with("-32602 Jenkins has no such job"), "{missing}");
+    }
+
+    #[tokio::test]
+    async fn log_is_read_in_bounded_parts() {
+        let kit = Kit::start().await;
+        let client = kit.writer().await;
+        call(&client, tool("trigger_build", json!({ "job": "soak-test" }))).await.unwrap();
+        // Each read adds a line.
+        let build = format!("{}/job/soak-test/1/consoleText", kit.jenkins.url());
+        let mut whole = String::new();
+        while whole.len() < 40_000 {
+            whole = kit.as_robot(&build).await;
+        }
+
+        let mut read = String::new();
+        let (mut offset, mut calls) = (0, 0);
+        while read.len() < whole.len() {
+            let arguments = json!({ "job": "soak-test", "number": 1, "log_offset": offset });
+            let part = call(&client, tool("show_build", arguments)).await.unwrap();
+            let part: Value = serde_json::from_str(&part).unwrap();
+            let log = part["log"].as_str().unwrap();
+            assert!(log.len() <= 16 << 10);
+            assert_eq!(part["more"], true);
+            read.push_str(log);
+            offset = part["next_offset"].as_u64().unwrap();
+            calls += 1;
+        }
+
+        assert!(read.starts_with(&whole));
+        assert_eq!(calls, 3);
+    }
+
+    #[tokio::test]
+    async fn jenkins_that_cannot_be_reached_is_an_error_without_details() {
+        let kit = Kit::run(|issuer, resource, _| {
+            let nowhere = JenkinsClient::new("http://127.0.0.1:1", "robot", "a-secret").unwrap();
+            assert!(!format!("{nowhere:?}").contains("a-secret"));
+            example::app(&example::resource_server(issuer, resource).unwrap(), nowhere).unwrap()
+        })
+        .await;
+        let client = kit.writer().await;
+
+        let failed = call(&client, list_jobs()).await.unwrap();
+
+        assert_eq!(failed, "-32603 Jenkins could not be reached null");
     }
 }
 
@@ -396,9 +515,10 @@ const LIST_JOBS: &str = r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params
 const TRIGGER_BUILD: &str = r#"{"jsonrpc":"2.0","id":3,"method":"tools/call",
     "params":{"name":"trigger_build","arguments":{"job":"app"}}}"#;
 
-/// A running authorization server, a protected MCP server, and an HTTP client.
+/// A running authorization server, a protected MCP server in front of Jenkins, and an HTTP client.
 struct Kit {
     authority: AuthorizationServer,
+    jenkins: JenkinsImitation,
     resource: String,
     http: reqwest::Client,
 }
@@ -406,31 +526,50 @@ struct Kit {
 impl Kit {
     /// Starts the server of the example.
     async fn start() -> Self {
-        Self::run(|issuer, resource| {
-            example::app(&example::resource_server(issuer, resource).unwrap()).unwrap()
+        Self::run(|issuer, resource, jenkins| {
+            example::app(&example::resource_server(issuer, resource).unwrap(), jenkins).unwrap()
         })
         .await
     }
 
     /// Starts the server that `app` returns.
-    async fn serving(app: impl FnOnce(&ResourceServer) -> Router) -> Self {
-        Self::run(|issuer, resource| {
+    async fn serving(app: impl FnOnce(&ResourceServer, JenkinsClient) -> Router) -> Self {
+        Self::run(|issuer, resource, jenkins| {
             let issuer = tower_bearer::AuthorizationServer::discover(issuer).allow_http_on_loopback();
             let validator = JwtValidator::builder(issuer, resource).build().unwrap();
             let metadata = ProtectedResourceMetadata::new(resource).allow_http_on_loopback();
-            app(&ResourceServer::builder(validator).resource_metadata(metadata).build().unwrap())
+            app(&ResourceServer::builder(validator).resource_metadata(metadata).build().unwrap(), jenkins)
         })
         .await
     }
 
-    async fn run(app: impl FnOnce(&str, &str) -> Router) -> Self {
+    async fn run(app: impl FnOnce(&str, &str, JenkinsClient) -> Router) -> Self {
+        let (jenkins, client) = embedded_jenkins().await.unwrap();
         let authority = AuthorizationServer::start().await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let resource = format!("http://{}/mcp", listener.local_addr().unwrap());
         authority.add_resource(&resource, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);
-        tokio::spawn(axum::serve(listener, app(authority.issuer(), &resource)).into_future());
+        tokio::spawn(axum::serve(listener, app(authority.issuer(), &resource, client)).into_future());
         let http = http_client();
-        Self { authority, resource, http }
+        Self { authority, jenkins, resource, http }
+    }
+
+    /// The paths of the `POST` requests that reached Jenkins.
+    fn jenkins_posts(&self) -> Vec<String> {
+        let received = self.jenkins.received().into_iter();
+        received.filter(|request| request.method == Method::POST).map(|request| request.target).collect()
+    }
+
+    /// An MCP client with `mcp:write`.
+    async fn writer(&self) -> example::walk::Client {
+        let token = self.mint(Minting { scope: "mcp:write", ..self.reading() });
+        connect(&self.resource, Some(&token)).await.unwrap()
+    }
+
+    /// Reads a page of Jenkins as its user.
+    async fn as_robot(&self, url: &str) -> String {
+        let request = self.http.get(url).basic_auth(USER, Some(API_TOKEN));
+        request.send().await.unwrap().error_for_status().unwrap().text().await.unwrap()
     }
 
     fn reading(&self) -> Minting<'_> {
@@ -499,10 +638,6 @@ impl Kit {
         assert_eq!(response.status(), StatusCode::ACCEPTED);
         session
     }
-}
-
-fn mcp_server() -> StreamableHttpService<Jenkins, LocalSessionManager> {
-    StreamableHttpService::new(|| Ok(Jenkins), Arc::default(), Default::default())
 }
 
 fn challenge_of(response: &Response) -> &str {

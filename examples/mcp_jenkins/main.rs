@@ -1,0 +1,123 @@
+//! Protects an MCP server in front of Jenkins with access tokens, and shows what its tools and its clients get.
+//!
+//! `cargo run --features axum --example mcp_jenkins` starts an imitation of Jenkins, an authorization server, the MCP server
+//! and its clients on this machine. It prints what each client gets, and fails if something is not as expected:
+//!
+//! | the client has | it gets |
+//! |---|---|
+//! | no token, or an invalid one | 401; the challenge says where to get a token |
+//! | a token without `mcp:read` | 403; the challenge names the scope |
+//! | a token with `mcp:read` | the tools that read; those that write return an error |
+//! | a token with `mcp:write` | all tools |
+//!
+//! With `-- --serve`, it prints the addresses and a token of each kind, and serves until it is stopped. With the environment
+//! variables `JENKINS_URL`, `JENKINS_USER` and `JENKINS_TOKEN` (an API token), it serves a real Jenkins in the same way.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `main` | the layer, and how it is set up |
+//! | `tools` | the tools |
+//! | `jenkins_client` | the client of Jenkins |
+//! | `walk` | the clients of the MCP server |
+
+#![allow(clippy::print_stdout, reason = "an example prints")]
+
+#[path = "../authorization_server/mod.rs"]
+pub(crate) mod authorization_server;
+#[path = "../jenkins_imitation/mod.rs"]
+pub(crate) mod jenkins_imitation;
+
+pub(crate) mod jenkins_client;
+pub(crate) mod tools;
+pub(crate) mod walk;
+
+use std::{env, error::Error, sync::Arc};
+
+use axum::Router;
+use rmcp::transport::{
+    StreamableHttpServerConfig, StreamableHttpService,
+    streamable_http_server::session::local::LocalSessionManager,
+};
+use tokio::net::TcpListener;
+use tower::Layer as _;
+use tower_bearer::{
+    ConfigError, JwtValidator, ProtectedResourceMetadata, ResourceServer, Scope, ScopeHierarchy,
+};
+
+use self::{
+    authorization_server::{AuthorizationServer, Minting, TokenFormat},
+    jenkins_client::JenkinsClient,
+    jenkins_imitation::{API_TOKEN, JenkinsImitation, USER},
+    tools::JenkinsTools,
+    walk::demonstrate,
+};
+
+const READ: Scope = Scope::from_static("mcp:read");
+const WRITE: Scope = Scope::from_static("mcp:write");
+
+/// Defines which tokens are valid, and the metadata for clients.
+pub(crate) fn resource_server(issuer: &str, resource: &str) -> Result<ResourceServer, ConfigError> {
+    // A real service leaves out `allow_http_on_loopback`, so that only https is accepted.
+    let issuer = tower_bearer::AuthorizationServer::discover(issuer).allow_http_on_loopback();
+    let metadata = ProtectedResourceMetadata::new(resource)
+        .allow_http_on_loopback()
+        .resource_name("Jenkins")
+        .scopes_supported([READ, WRITE]);
+    ResourceServer::builder(JwtValidator::builder(issuer, resource).build()?)
+        .resource_metadata(metadata)
+        .scope_hierarchy(ScopeHierarchy::default().implies(WRITE, [READ]))
+        .build()
+}
+
+/// Requires `mcp:read` for the MCP server. The metadata is public.
+pub(crate) fn app(resource_server: &ResourceServer, jenkins: JenkinsClient) -> Result<Router, ConfigError> {
+    let mcp = mcp_service(Arc::new(jenkins));
+    Ok(Router::new()
+        .nest_service("/mcp", resource_server.require_scopes(READ).layer(mcp))
+        .merge(resource_server.metadata_router()?))
+}
+
+/// The MCP server without a layer.
+pub(crate) fn mcp_service(
+    jenkins: Arc<JenkinsClient>,
+) -> StreamableHttpService<JenkinsTools, LocalSessionManager> {
+    // By default it accepts only requests to loopback addresses. A public server sets its host names here.
+    let config = StreamableHttpServerConfig::default();
+    StreamableHttpService::new(move || Ok(JenkinsTools::new(Arc::clone(&jenkins))), Arc::default(), config)
+}
+
+/// An imitation of Jenkins, and a client for it.
+pub(crate) async fn embedded_jenkins() -> Result<(JenkinsImitation, JenkinsClient), Box<dyn Error>> {
+    let imitation = JenkinsImitation::start().await?;
+    let client = JenkinsClient::new(imitation.url(), USER, API_TOKEN)?;
+    Ok((imitation, client))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    if env::var_os("JENKINS_URL").is_some() {
+        let variable = |name: &str| env::var(name).map_err(|error| format!("{name}: {error}"));
+        let (user, api_token) = (variable("JENKINS_USER")?, variable("JENKINS_TOKEN")?);
+        return serve(JenkinsClient::new(&variable("JENKINS_URL")?, &user, &api_token)?).await;
+    }
+    if env::args().any(|argument| argument == "--serve") {
+        let (_imitation, client) = embedded_jenkins().await?;
+        return serve(client).await;
+    }
+    demonstrate().await
+}
+
+/// Serves until the process is stopped.
+async fn serve(jenkins: JenkinsClient) -> Result<(), Box<dyn Error>> {
+    let authority = AuthorizationServer::start().await?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let resource = format!("http://{}/mcp", listener.local_addr()?);
+    authority.add_resource(&resource, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);
+    println!("authorization server: {}\nMCP server: {resource}", authority.issuer());
+    for scope in ["mcp:read", "mcp:write"] {
+        let token = authority.mint(Minting { resource: &resource, scope, ..Minting::default() });
+        println!("token with {scope}, for one hour: {token}");
+    }
+    axum::serve(listener, app(&resource_server(authority.issuer(), &resource)?, jenkins)?).await?;
+    Ok(())
+}
