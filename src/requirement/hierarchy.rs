@@ -1,5 +1,7 @@
 //! Scopes that imply others: [`ScopeHierarchy`].
 
+use std::iter;
+
 use crate::{Scope, Scopes};
 
 /// Declares which scopes imply others: for example, `admin` implies `write`.
@@ -15,8 +17,8 @@ pub struct ScopeHierarchy {
 impl ScopeHierarchy {
     /// Declares that `scope` implies each scope of `implied`. Can be called repeatedly.
     pub fn implies(mut self, scope: Scope, implied: impl IntoIterator<Item = Scope>) -> Self {
-        for lesser in implied {
-            self.add(&lesser, &scope);
+        for (greater, lesser) in iter::repeat(scope).zip(implied) {
+            self.add(&lesser, &greater);
         }
         self.implied_by.sort();
         self
@@ -24,10 +26,9 @@ impl ScopeHierarchy {
 
     /// Adds a pair, and the pairs that follow from it. Handles cycles.
     fn add(&mut self, lesser: &Scope, greater: &Scope) {
-        let reflexive = |scope: &Scope| vec![scope.clone()];
-        let mut lessers = reflexive(lesser);
+        let mut lessers = vec![lesser.clone()];
         lessers.extend(self.implied_by.iter().filter(|(_, by)| by == lesser).map(|(scope, _)| scope.clone()));
-        let mut greaters = reflexive(greater);
+        let mut greaters = vec![greater.clone()];
         greaters
             .extend(self.implied_by.iter().filter(|(scope, _)| scope == greater).map(|(_, by)| by.clone()));
         for lesser in &lessers {

@@ -39,6 +39,6 @@ pub use self::{
     scopes::{EmptyRequirement, ScopeRequirement},
 };
 pub(crate) use self::{
-    operation::{Required, TokenRequirement},
+    operation::{Kind as RequirementKind, TokenRequirement},
     scopes::{deduplicated, scope_list},
 };

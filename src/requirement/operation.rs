@@ -29,8 +29,10 @@ use crate::Scope;
 #[must_use]
 pub struct Requirement(Kind);
 
+/// The kinds of requirements, for the guard.
 #[derive(Clone, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
+    /// A token is optional, but must be valid.
     Public,
     /// `None` requires any valid token.
     Token(Option<Arc<TokenRequirement>>),
@@ -51,15 +53,6 @@ pub(crate) struct AuthenticationRequirement {
     /// In order of preference. Empty: any.
     pub(crate) acr_values: Arc<[Box<str>]>,
     pub(crate) max_age: Option<Duration>,
-}
-
-/// A requirement, for the guard.
-pub(crate) enum Required<'a> {
-    /// A token is optional, but must be valid.
-    Nothing,
-    Token(Option<&'a Arc<TokenRequirement>>),
-    Denied(&'a Cow<'static, str>),
-    Malformed(&'a Cow<'static, str>),
 }
 
 impl Requirement {
@@ -165,13 +158,8 @@ impl Requirement {
         token.into_iter().flat_map(|token| token.scopes.all_scopes())
     }
 
-    pub(crate) fn required(&self) -> Required<'_> {
-        match &self.0 {
-            Kind::Public => Required::Nothing,
-            Kind::Token(token) => Required::Token(token.as_ref()),
-            Kind::Denied(reason) => Required::Denied(reason),
-            Kind::Malformed(reason) => Required::Malformed(reason),
-        }
+    pub(crate) fn into_kind(self) -> Kind {
+        self.0
     }
 
     fn with_token(self, change: impl FnOnce(&mut TokenRequirement)) -> Self {

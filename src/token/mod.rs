@@ -25,7 +25,7 @@ pub(crate) use self::{
 };
 use crate::{
     ClaimsSet, Refusal, Requirement, ScopeHierarchy, ScopeRequirement, SystemClock, UnixTime,
-    ValidationError, requirement::Required,
+    ValidationError, requirement::RequirementKind,
 };
 
 /// A token that a validator accepted, with its claims. Cheap to clone.
@@ -220,21 +220,21 @@ impl ValidatedToken {
     /// 403 whose challenge names the scopes of all layers that the token passed, followed by these. Without a layer, it names
     /// only these, without the URL of the metadata.
     pub fn require(&self, requirement: impl Into<Requirement>) -> Result<(), Refusal> {
-        self.check(&requirement.into()).map_err(|error| self.refuse(error))
+        self.check(requirement.into()).map_err(|error| self.refuse(error))
     }
 
-    fn check(&self, requirement: &Requirement) -> Result<(), ValidationError> {
-        let requirement = match requirement.required() {
-            Required::Nothing | Required::Token(None) => return Ok(()),
-            Required::Token(Some(requirement)) => requirement,
-            Required::Denied(reason) => return Err(ValidationError::denied(reason.clone())),
-            Required::Malformed(reason) => return Err(ValidationError::malformed_request(reason.clone())),
+    fn check(&self, requirement: Requirement) -> Result<(), ValidationError> {
+        let requirement = match requirement.into_kind() {
+            RequirementKind::Public | RequirementKind::Token(None) => return Ok(()),
+            RequirementKind::Token(Some(requirement)) => requirement,
+            RequirementKind::Denied(reason) => return Err(ValidationError::denied(reason)),
+            RequirementKind::Malformed(reason) => return Err(ValidationError::malformed_request(reason)),
         };
         match &self.passed {
-            Some(passed) => passed.check(requirement, self),
+            Some(passed) => passed.check(&requirement, self),
             None => {
-                check_scopes(requirement, self, &ScopeHierarchy::default())?;
-                check_authentication(requirement, self, &SystemClock)
+                check_scopes(&requirement, self, &ScopeHierarchy::default())?;
+                check_authentication(&requirement, self, &SystemClock)
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::{
     AccessToken, RequestHead, RequirementPolicy, ResourceServer, Scope, ValidatedToken, ValidationError,
     credentials::{Credentials, extract},
     refusal::RequestSummary,
-    requirement::{Required, TokenRequirement, deduplicated},
+    requirement::{RequirementKind, TokenRequirement, deduplicated},
     token::{Passed, PassedGuards},
     validator::TokenHash,
 };
@@ -80,14 +80,14 @@ impl Guard {
             return Decision::AdmitAnonymous;
         }
         let requirement = self.policy.requirement(&RequestHead::new(request, &*self.server.0.clock));
-        let (need, token_is_optional) = match requirement.required() {
-            Required::Nothing => (None, true),
-            Required::Token(need) => (need.cloned(), false),
-            Required::Denied(reason) => {
-                return Decision::Refuse(ValidationError::denied(reason.clone()), None);
+        let (need, token_is_optional) = match requirement.into_kind() {
+            RequirementKind::Public => (None, true),
+            RequirementKind::Token(need) => (need, false),
+            RequirementKind::Denied(reason) => {
+                return Decision::Refuse(ValidationError::denied(reason), None);
             }
-            Required::Malformed(reason) => {
-                return Decision::Refuse(ValidationError::malformed_request(reason.clone()), None);
+            RequirementKind::Malformed(reason) => {
+                return Decision::Refuse(ValidationError::malformed_request(reason), None);
             }
         };
         // An outer layer of the same resource server has validated the token and removed the header.
