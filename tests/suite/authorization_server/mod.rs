@@ -1,0 +1,29 @@
+//! Proves that the embedded authorization server of the examples follows its standards, over loopback.
+
+#![allow(clippy::disallowed_methods, reason = "jsonwebtoken verifies the tokens of the embedded server")]
+
+#[path = "../../../examples/authorization_server/mod.rs"]
+mod example;
+
+mod kit;
+
+mod metadata;
+mod registration;
+mod authorization_endpoint;
+mod code;
+mod refresh_token;
+mod token_endpoint;
+mod form;
+mod signing_key;
+mod introspection;
+mod revocation;
+mod control;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use reqwest::{StatusCode, header};
+use serde_json::{Value, json};
+
+use example::{Minting, TokenFormat, USER};
+
+use kit::*;
