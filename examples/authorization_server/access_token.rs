@@ -38,10 +38,13 @@ pub(super) fn claims(
         "scope": scope.to_string(),
         "client_id": grant.client_id,
     });
-    match claims {
-        Value::Object(claims) => claims,
-        _ => unreachable!("the macro got an object"),
+    let Value::Object(mut claims) = claims else { unreachable!("the macro got an object") };
+    // RFC 9068 section 2.2.1; for introspection, RFC 9470 section 6.2. A refreshed token has the same values.
+    if let Some(authentication) = grant.authentication {
+        claims.insert("acr".to_owned(), authentication.level.acr().into());
+        claims.insert("auth_time".to_owned(), authentication.time.into());
     }
+    claims
 }
 
 impl ServerState {

@@ -1,23 +1,26 @@
 //! The authorization endpoint and PKCE (RFC 6749 sections 3.1 and 4.1, RFC 7636, RFC 9207).
-//!
-//! There is no login form and no consent page: the same user is always signed in and agrees at once. The
-//! requests of clients are checked as usual.
 
 use std::sync::Arc;
 
 use aws_lc_rs::{constant_time, digest};
 use axum::{
     extract::{RawQuery, State},
-    response::Redirect,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Redirect, Response},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use url::Url;
 
 use super::{
+    authentication::RequiredAuthentication,
+    consent, login,
     oauth_error::{ErrorCode, OAuthError},
+    pages,
     parameters::Parameters,
+    redirect_uri::is_registered,
     registration::Client,
-    state::{Grant, ServerState, USER},
+    resources::{Resource, ScopeSet},
+    state::{Grant, ServerState},
 };
 
 /// What an authorization code stands for.
@@ -27,74 +30,109 @@ pub(super) struct Authorization {
     pub(super) code_challenge: CodeChallenge,
     /// The token request must contain the same one (RFC 6749 section 4.1.3).
     pub(super) redirect_uri: String,
+    /// Whether the client gets a refresh token.
+    pub(super) may_refresh: bool,
 }
 
 /// Answers `GET /authorize`.
 pub(super) async fn authorize(
     State(state): State<Arc<ServerState>>,
+    headers: HeaderMap,
     RawQuery(query): RawQuery,
-) -> Result<Redirect, OAuthError> {
+) -> Response {
     let parameters = Parameters::parse(query.unwrap_or_default().as_bytes());
-    // RFC 6749 section 4.1.2.1: an error is sent to the redirect URI only if that belongs to the client. So
-    // this `?` answers 400 directly; all later answers are redirects.
-    let (client, redirect_uri) = find_redirect_uri(&state, &parameters)?;
-    let code = issue_code(&state, &client, &parameters);
-    Ok(redirect(redirect_uri, &state.issuer, &parameters, code))
-}
-
-fn find_redirect_uri(state: &ServerState, parameters: &Parameters) -> Result<(Arc<Client>, Url), OAuthError> {
-    let client = state.clients.find(parameters.required("client_id")?);
-    let client = client.ok_or_else(|| OAuthError::invalid_request("client_id is not registered"))?;
-    let requested = parameters.required("redirect_uri")?;
-    // RFC 9700 section 2.1: compared as strings. The exception for the port on loopback is not needed, since
-    // clients register the port that they use.
-    let registered = client.redirect_uris.iter().find(|uri| *uri == requested);
-    match registered.and_then(|uri| Url::parse(uri).ok()) {
-        Some(redirect_uri) => Ok((client, redirect_uri)),
-        None => Err(OAuthError::invalid_request("redirect_uri is not registered for this client")),
+    // RFC 6749 section 4.1.2.1: an error is sent to the redirect URI only if that belongs to the client. Until then, it is
+    // shown to the user.
+    let target = match RedirectTarget::find(&state, &parameters) {
+        Ok(target) => target,
+        Err(error) => return pages::failure(StatusCode::BAD_REQUEST, &error),
+    };
+    let request = match AuthorizationRequest::read(&state, &target, &parameters) {
+        Ok(request) => Arc::new(request),
+        Err(error) => return target.redirect(&state.issuer, Err(error)).into_response(),
+    };
+    let session = state.sessions.find(&headers, state.now());
+    match session.filter(|session| request.authentication.is_met_by(session, state.now())) {
+        Some(session) => consent::page(&state, &request, session),
+        None => login::page(&state, request, false),
     }
 }
 
-fn issue_code(state: &ServerState, client: &Client, parameters: &Parameters) -> Result<String, OAuthError> {
-    // Refused here because `redirect` cannot choose between two.
-    parameters.optional("state")?;
-    if parameters.required("response_type")? != "code" {
-        return Err(OAuthError::new(ErrorCode::UnsupportedResponseType, "response_type must be code"));
-    }
-    let code_challenge = CodeChallenge::from_request(parameters)?;
-    let resource = state.resources.requested(parameters.optional("resource")?)?;
-    let scope = resource.scopes.narrow(parameters.optional("scope")?)?;
-
-    let grant = Grant::new(&client.id, USER, resource, scope);
-    let redirect_uri = parameters.required("redirect_uri")?.to_owned();
-    let authorization = Authorization { grant, code_challenge, redirect_uri };
-    Ok(state.codes.issue(authorization, state.now() + CODE_LIFETIME))
+/// The client of a request, and where to send the answer.
+#[derive(Clone)]
+pub(super) struct RedirectTarget {
+    pub(super) client: Arc<Client>,
+    /// The redirect URI as the client sent it.
+    pub(super) requested: String,
+    pub(super) url: Url,
+    /// `None` if the client sent none, or several.
+    state: Option<String>,
 }
 
-// RFC 6749 sections 4.1.2 and 4.1.2.1.
-fn redirect(
-    mut uri: Url,
-    issuer: &str,
-    parameters: &Parameters,
-    code: Result<String, OAuthError>,
-) -> Redirect {
-    {
-        // Section 3.1.2: keep the query of the redirect URI.
-        let mut query = uri.query_pairs_mut();
-        match code {
-            Ok(code) => query.append_pair("code", &code),
-            Err(error) => query
-                .append_pair("error", error.code.as_str())
-                .append_pair("error_description", &error.description),
-        };
-        if let Ok(Some(state)) = parameters.optional("state") {
-            query.append_pair("state", state);
+impl RedirectTarget {
+    fn find(state: &ServerState, parameters: &Parameters) -> Result<Self, OAuthError> {
+        let client = state.clients.find(parameters.required("client_id")?);
+        let client = client.ok_or_else(|| OAuthError::invalid_request("client_id is not registered"))?;
+        let requested = parameters.required("redirect_uri")?;
+        let url =
+            is_registered(&client.redirect_uris, requested).then(|| Url::parse(requested).ok()).flatten();
+        let url =
+            url.ok_or_else(|| OAuthError::invalid_request("redirect_uri is not registered for this client"))?;
+        let state = parameters.optional("state").ok().flatten().map(str::to_owned);
+        Ok(Self { client, requested: requested.to_owned(), url, state })
+    }
+
+    /// Sends the user back to the client with a code or an error (RFC 6749 sections 4.1.2 and 4.1.2.1).
+    pub(super) fn redirect(&self, issuer: &str, code: Result<String, OAuthError>) -> Redirect {
+        let mut url = self.url.clone();
+        {
+            // Section 3.1.2: keep the query of the redirect URI.
+            let mut query = url.query_pairs_mut();
+            match code {
+                Ok(code) => query.append_pair("code", &code),
+                Err(error) => query
+                    .append_pair("error", error.code.as_str())
+                    .append_pair("error_description", &error.description),
+            };
+            if let Some(state) = &self.state {
+                query.append_pair("state", state);
+            }
+            // RFC 9207 section 2: also with an error, so that the client knows which server answered.
+            query.append_pair("iss", issuer);
         }
-        // RFC 9207 section 2: also with an error, so that the client knows which server answered.
-        query.append_pair("iss", issuer);
+        // 303, as RFC 9700 section 4.12 recommends.
+        Redirect::to(url.as_str())
     }
-    // 303, as RFC 9700 section 4.12 recommends.
-    Redirect::to(uri.as_str())
+}
+
+/// A request that can be granted if the user agrees.
+pub(super) struct AuthorizationRequest {
+    pub(super) target: RedirectTarget,
+    pub(super) code_challenge: CodeChallenge,
+    pub(super) resource: Arc<Resource>,
+    /// What the client asked for. The user may allow less.
+    pub(super) scope: ScopeSet,
+    pub(super) authentication: RequiredAuthentication,
+}
+
+impl AuthorizationRequest {
+    fn read(
+        state: &ServerState,
+        target: &RedirectTarget,
+        parameters: &Parameters,
+    ) -> Result<Self, OAuthError> {
+        // Refused here because the answer can contain only one.
+        parameters.optional("state")?;
+        if parameters.required("response_type")? != "code" {
+            let code = ErrorCode::UnsupportedResponseType;
+            return Err(OAuthError::new(code, "response_type must be code"));
+        }
+        let code_challenge = CodeChallenge::from_request(parameters)?;
+        let resource = state.resources.requested(parameters.optional("resource")?)?;
+        let scope = resource.scopes.narrow(parameters.optional("scope")?)?;
+        let authentication = RequiredAuthentication::read(parameters)?;
+        Ok(Self { target: target.clone(), code_challenge, resource, scope, authentication })
+    }
 }
 
 /// The SHA-256 of a code verifier that only the client knows (RFC 7636).
@@ -127,6 +165,3 @@ impl CodeChallenge {
             .map_err(|_| OAuthError::invalid_grant("code_verifier does not match"))
     }
 }
-
-/// In seconds. RFC 6749 section 4.1.2 allows up to ten minutes; a client redeems its code at once.
-const CODE_LIFETIME: u64 = 60;

@@ -8,17 +8,21 @@ use std::{
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, MatchedPath, Request, State},
-    http::{HeaderValue, header},
+    http::{HeaderValue, Method, header},
     middleware::{self, Next},
     response::Response,
     routing::{get, post},
 };
 use jsonwebtoken::jwk::JwkSet;
 use serde_json::{Value, json};
+use tower_http::cors::{Any, CorsLayer};
 
 use super::{
+    authentication::Level,
     authorization_endpoint::authorize,
+    consent,
     issued_tokens::{introspect, revoke},
+    login,
     registration::register,
     resources::ScopeSet,
     state::ServerState,
@@ -29,24 +33,42 @@ pub const METADATA: &str = "/.well-known/oauth-authorization-server";
 pub const JWKS: &str = "/jwks";
 pub const REGISTER: &str = "/register";
 pub const AUTHORIZE: &str = "/authorize";
+pub const LOGIN: &str = "/login";
+pub const CONSENT: &str = "/consent";
 pub const TOKEN: &str = "/token";
 pub const INTROSPECT: &str = "/introspect";
 pub const REVOKE: &str = "/revoke";
 
 pub(super) fn router(state: Arc<ServerState>) -> Router {
     let public = Router::new().route(METADATA, get(metadata)).route(JWKS, get(jwks));
-    let confidential = Router::new()
+    let for_clients = Router::new()
         .route(REGISTER, post(register))
-        .route(AUTHORIZE, get(authorize))
         .route(TOKEN, post(token))
-        .route(INTROSPECT, post(introspect))
         .route(REVOKE, post(revoke))
         .route_layer(middleware::map_response(forbid_caching));
+    let others = Router::new()
+        .route(AUTHORIZE, get(authorize))
+        .route(LOGIN, post(login::submit))
+        .route(CONSENT, post(consent::decide))
+        .route(INTROSPECT, post(introspect))
+        .route_layer(middleware::map_response(forbid_caching));
+    let count = middleware::from_fn_with_state(Arc::clone(&state), count);
     public
-        .merge(confidential)
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&state), count))
+        .merge(for_clients)
+        .route_layer(count.clone())
+        // Outside of `count`, so that preflights are not counted.
+        .route_layer(cors())
+        .merge(others.route_layer(count))
         .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
         .with_state(state)
+}
+
+/// Lets clients in a browser, on any origin, use these endpoints. They authenticate with what they send, not with cookies, so
+/// `*` gives no origin more than a program outside of the browser has.
+///
+/// The pages for the user are not among them: another origin must not read the tickets in them.
+fn cors() -> CorsLayer {
+    CorsLayer::new().allow_origin(Any).allow_methods([Method::GET, Method::POST]).allow_headers(Any)
 }
 
 /// Answers `GET /.well-known/oauth-authorization-server`.
@@ -70,6 +92,8 @@ async fn metadata(State(state): State<Arc<ServerState>>) -> Json<Value> {
         "token_endpoint_auth_methods_supported": ["none"],
         "revocation_endpoint_auth_methods_supported": ["none"],
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic"],
+        // RFC 9470 section 7.
+        "acr_values_supported": Level::ALL.map(Level::acr),
         // RFC 9207 section 3.
         "authorization_response_iss_parameter_supported": true,
         // RFC 9728 section 4: the accepted values of "resource" (RFC 8707).

@@ -59,7 +59,7 @@ impl ServerState {
             }
         };
         let scope = ScopeSet::parse(minting.scope);
-        let grant = Grant::new(MINTING_CLIENT, minting.subject, resource, scope.clone());
+        let grant = Grant::new(MINTING_CLIENT, minting.subject, resource, scope.clone(), None);
 
         let issued_at = self.now().saturating_sub(minting.age.as_secs());
         let validity =

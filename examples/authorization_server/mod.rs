@@ -4,20 +4,25 @@
 //! clients. This server issues those tokens on a loopback address, so that examples run without an account
 //! anywhere, and tests use real sockets. **It is the only code in this repository that knows about clients.**
 //!
-//! It is not fit for production: it speaks plain HTTP, signs in the same user without asking, lets everyone
-//! register, keeps everything in memory without limit, and mints any token for the tests. What OAuth requires
-//! of it is checked, with the section beside each check.
+//! It is not fit for production: it speaks plain HTTP, shows the password of its only user, lets everyone register,
+//! keeps everything in memory without limit, and mints any token for the tests. What OAuth requires of it is checked,
+//! with the section beside each check.
 //!
 //! | file | contents | document |
 //! |---|---|---|
 //! | `endpoints` | routes, metadata, key set | RFC 8414, RFC 7517 |
 //! | `registration` | clients | RFC 7591 |
-//! | `authorization_endpoint` | the user's consent, PKCE | RFC 6749 section 4.1, RFC 7636, RFC 9207 |
+//! | `redirect_uri` | which redirect URIs are accepted | RFC 6749 section 3.1.2, RFC 8252 section 7.3 |
+//! | `authorization_endpoint` | authorization requests, PKCE | RFC 6749 section 4.1, RFC 7636, RFC 9207 |
+//! | `authentication`, `login` | sign-in, and what clients may ask of it | RFC 9470 |
+//! | `consent` | the user's decision | RFC 6749 section 4.1.1 |
+//! | `pages`, `same_origin` | HTML, and protection against other sites | RFC 9700 section 4.16 |
 //! | `token_endpoint` | tokens for a code or a refresh token | RFC 6749 sections 4.1.3 and 6 |
 //! | `resources` | resources and their scopes | RFC 8707 |
 //! | `access_token` | claims and signature of a token | RFC 9068 |
 //! | `issued_tokens` | introspection and revocation | RFC 7662, RFC 7009 |
 //! | `state` | what the server stores | RFC 9700 |
+//! | `browser` | a user with a browser, for examples and tests | |
 //! | `minting` | tokens for examples and tests, without a client | |
 //!
 //! Examples and tests include it by its path:
@@ -35,15 +40,22 @@
 #![allow(clippy::disallowed_methods, reason = "jsonwebtoken signs here, and the library verifies")]
 
 mod access_token;
+mod authentication;
 mod authorization_endpoint;
+mod browser;
+mod consent;
 pub mod endpoints;
 mod issued_tokens;
 mod listener;
+mod login;
 mod minting;
 mod oauth_error;
+mod pages;
 mod parameters;
+mod redirect_uri;
 mod registration;
 mod resources;
+mod same_origin;
 mod state;
 mod token_endpoint;
 
@@ -56,12 +68,14 @@ use std::{
 
 use tokio::net::TcpListener;
 
-use self::{listener::Listener, resources::ScopeSet, state::ServerState};
 pub use self::{
+    authentication::{ACR_PASSWORD, ACR_PASSWORD_AND_CODE, ONE_TIME_CODE, PASSWORD},
+    browser::{Browser, Decision, Page},
     minting::Minting,
     resources::{ResourceCredential, Secret, TokenFormat},
     state::USER,
 };
+use self::{listener::Listener, resources::ScopeSet, state::ServerState};
 
 /// A running authorization server. It stops when dropped.
 pub struct AuthorizationServer {

@@ -47,7 +47,9 @@ impl IntoResponse for OAuthError {
             | ErrorCode::InvalidScope
             | ErrorCode::InvalidTarget
             | ErrorCode::InvalidRedirectUri
-            | ErrorCode::InvalidClientMetadata => (StatusCode::BAD_REQUEST, body).into_response(),
+            | ErrorCode::InvalidClientMetadata
+            | ErrorCode::AccessDenied
+            | ErrorCode::UnmetAuthenticationRequirements => (StatusCode::BAD_REQUEST, body).into_response(),
         }
     }
 }
@@ -66,6 +68,10 @@ pub(super) enum ErrorCode {
     InvalidClientMetadata,
     /// RFC 8707 section 2
     InvalidTarget,
+    /// RFC 6749 section 4.1.2.1
+    AccessDenied,
+    /// RFC 9470 section 5
+    UnmetAuthenticationRequirements,
 }
 
 impl ErrorCode {
@@ -80,6 +86,8 @@ impl ErrorCode {
             Self::InvalidRedirectUri => "invalid_redirect_uri",
             Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::InvalidTarget => "invalid_target",
+            Self::AccessDenied => "access_denied",
+            Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
         }
     }
 }

@@ -30,6 +30,11 @@ impl Parameters {
         Ok(first)
     }
 
+    /// Returns all values of a parameter that may be repeated, such as the checkboxes of a page.
+    pub(super) fn all(&self, name: &'static str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
     /// Returns a parameter. Fails if it is missing or repeated.
     pub(super) fn required(&self, name: &'static str) -> Result<&str, OAuthError> {
         self.optional(name)?.ok_or_else(|| OAuthError::invalid_request(format!("{name} is missing")))

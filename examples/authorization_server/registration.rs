@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -12,20 +11,44 @@ use axum::{
     http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
+use url::Url;
 
 use super::{
     oauth_error::{ErrorCode, OAuthError},
     parameters::Parameters,
+    redirect_uri::check_redirect_uri,
     state::{ServerState, random_text},
 };
 
 /// A registered client. All clients are public (RFC 6749 section 2.1): they have no secret.
 pub(super) struct Client {
     pub(super) id: String,
-    /// Compared as strings (RFC 9700 section 2.1).
+    /// The name that the client gave itself, see [`displayable`].
+    pub(super) name: Option<String>,
     pub(super) redirect_uris: Vec<String>,
     pub(super) may_refresh: bool,
+}
+
+impl Client {
+    /// Returns the name to show to the user. Anyone can choose any name.
+    pub(super) fn display_name(&self) -> &str {
+        self.name.as_deref().unwrap_or("an app without a name")
+    }
+
+    /// Returns the host of an identifier that is a URL.
+    pub(super) fn identifier_host(&self) -> Option<String> {
+        Url::parse(&self.id).ok()?.host_str().map(str::to_owned)
+    }
+}
+
+/// Returns a name that can be shown: one line, of a limited length, and in the direction in which it is written.
+pub(super) fn displayable(name: &str) -> Option<String> {
+    let invisible = |character: char| {
+        character.is_control()
+            || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let name: String = name.chars().filter(|character| !invisible(*character)).take(MAX_NAME_LEN).collect();
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 #[derive(Default)]
@@ -51,6 +74,7 @@ impl Clients {
 #[derive(Deserialize)]
 pub(super) struct ClientMetadata {
     redirect_uris: Vec<String>,
+    client_name: Option<String>,
     #[serde(default = "code_only")]
     grant_types: Vec<GrantType>,
 }
@@ -71,6 +95,8 @@ fn code_only() -> Vec<GrantType> {
 pub(super) struct ClientInformation {
     client_id: String,
     client_id_issued_at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_name: Option<String>,
     redirect_uris: Vec<String>,
     /// Always `none`, whatever the client asked for. Section 3.2.1 allows the server to replace metadata.
     token_endpoint_auth_method: &'static str,
@@ -95,12 +121,14 @@ pub(super) async fn register(
 
     let client = Client {
         id: random_text(),
+        name: metadata.client_name.as_deref().and_then(displayable),
         redirect_uris: metadata.redirect_uris.clone(),
         may_refresh: metadata.grant_types.contains(&GrantType::RefreshToken),
     };
     let information = ClientInformation {
         client_id: client.id.clone(),
         client_id_issued_at: state.now(),
+        client_name: client.name.clone(),
         redirect_uris: metadata.redirect_uris,
         token_endpoint_auth_method: "none",
         grant_types: metadata.grant_types,
@@ -110,28 +138,6 @@ pub(super) async fn register(
     Ok((StatusCode::CREATED, Json(information)))
 }
 
-// RFC 6749 section 3.1.2: absolute, without fragment. RFC 9700 section 2.6: https, except on loopback.
-fn check_redirect_uri(uri: &str) -> Result<(), OAuthError> {
-    let uri = Url::parse(uri).map_err(|_| invalid_redirect_uri("a redirect URI is not absolute"))?;
-    if uri.fragment().is_some() {
-        return Err(invalid_redirect_uri("a redirect URI has a fragment"));
-    }
-    match uri.scheme() {
-        "https" => Ok(()),
-        "http" if is_loopback(&uri) => Ok(()),
-        _ => Err(invalid_redirect_uri("a redirect URI is neither https nor on loopback")),
-    }
-}
-
-fn is_loopback(uri: &Url) -> bool {
-    match uri.host() {
-        Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
-}
-
 fn invalid_metadata(description: &'static str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidClientMetadata, description)
 }
@@ -139,3 +145,6 @@ fn invalid_metadata(description: &'static str) -> OAuthError {
 fn invalid_redirect_uri(description: &'static str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidRedirectUri, description)
 }
+
+/// In characters.
+const MAX_NAME_LEN: usize = 60;

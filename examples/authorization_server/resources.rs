@@ -162,6 +162,15 @@ impl ScopeSet {
         Err(OAuthError::new(ErrorCode::InvalidScope, "a scope is unknown or was not granted"))
     }
 
+    /// Returns those scopes of `self` that `chosen` contains too.
+    pub(super) fn only(&self, chosen: &Self) -> Self {
+        Self(self.0.iter().filter(|name| chosen.0.contains(name)).cloned().collect())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }

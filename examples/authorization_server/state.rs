@@ -14,7 +14,9 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::{
     access_token::SigningKey,
-    authorization_endpoint::Authorization,
+    authentication::{Authentication, Sessions},
+    authorization_endpoint::{Authorization, AuthorizationRequest},
+    consent::PendingDecision,
     endpoints::RequestCounts,
     issued_tokens::IssuedTokens,
     registration::Clients,
@@ -26,6 +28,11 @@ pub(super) struct ServerState {
     pub(super) signing_key: SigningKey,
     pub(super) clients: Clients,
     pub(super) resources: Resources,
+    pub(super) sessions: Sessions,
+    /// Login pages that were shown.
+    pub(super) sign_ins: SingleUse<Arc<AuthorizationRequest>>,
+    /// Consent pages that were shown.
+    pub(super) decisions: SingleUse<PendingDecision>,
     pub(super) codes: SingleUse<Authorization>,
     pub(super) access_tokens: IssuedTokens,
     pub(super) refresh_tokens: SingleUse<Arc<Grant>>,
@@ -41,6 +48,9 @@ impl ServerState {
             signing_key: SigningKey::generate(),
             clients: Clients::default(),
             resources: Resources::default(),
+            sessions: Sessions::default(),
+            sign_ins: SingleUse::default(),
+            decisions: SingleUse::default(),
             codes: SingleUse::default(),
             access_tokens: IssuedTokens::default(),
             refresh_tokens: SingleUse::default(),
@@ -66,13 +76,22 @@ pub(super) struct Grant {
     pub(super) subject: String,
     pub(super) resource: Arc<Resource>,
     pub(super) scope: ScopeSet,
+    /// `None` if no user signed in for it.
+    pub(super) authentication: Option<Authentication>,
     revoked: AtomicBool,
 }
 
 impl Grant {
-    pub(super) fn new(client_id: &str, subject: &str, resource: Arc<Resource>, scope: ScopeSet) -> Arc<Self> {
+    pub(super) fn new(
+        client_id: &str,
+        subject: &str,
+        resource: Arc<Resource>,
+        scope: ScopeSet,
+        authentication: Option<Authentication>,
+    ) -> Arc<Self> {
         let (client_id, subject) = (client_id.to_owned(), subject.to_owned());
-        Arc::new(Self { client_id, subject, resource, scope, revoked: AtomicBool::new(false) })
+        let revoked = AtomicBool::new(false);
+        Arc::new(Self { client_id, subject, resource, scope, authentication, revoked })
     }
 
     pub(super) fn revoke(&self) {
@@ -84,7 +103,7 @@ impl Grant {
     }
 }
 
-/// Codes or refresh tokens, each of which works once (RFC 6749 section 4.1.2, RFC 9700 section 4.14.2).
+/// Codes, refresh tokens or pages, each of which works once (RFC 6749 section 4.1.2, RFC 9700 section 4.14.2).
 ///
 /// Used ones are kept: a second use means that one was stolen.
 pub(super) struct SingleUse<V>(Mutex<HashMap<String, Entry<V>>>);
@@ -146,5 +165,8 @@ pub(super) fn random_text() -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The user who is always signed in: `sub` of all tokens that come from a code.
+/// The one user of this server: `sub` of all tokens that come from a code.
 pub const USER: &str = "alice";
+
+/// For how long a user may look at a login or consent page, in seconds.
+pub(super) const PAGE_LIFETIME: u64 = 600;

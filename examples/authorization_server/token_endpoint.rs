@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{
     access_token::ACCESS_TOKEN_LIFETIME,
+    authorization_endpoint::Authorization,
     oauth_error::{ErrorCode, OAuthError},
     parameters::Parameters,
     registration::Client,
@@ -59,9 +60,12 @@ fn redeem_code(
     authorization.code_challenge.check(code_verifier)?;
     check_resource(&authorization.grant, parameters)?;
 
-    let grant = authorization.grant;
+    let Authorization { grant, may_refresh, .. } = authorization;
+    if grant.is_revoked() {
+        return Err(OAuthError::invalid_grant("the grant was revoked"));
+    }
     let response = TokenResponse::new(state, &grant, &grant.scope);
-    Ok(if client.may_refresh { response.with_refresh_token(state, grant) } else { response })
+    Ok(if may_refresh { response.with_refresh_token(state, grant) } else { response })
 }
 
 // RFC 6749 section 6, RFC 9700 section 4.14.

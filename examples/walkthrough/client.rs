@@ -1,6 +1,7 @@
 //! A public OAuth client with PKCE (RFC 6749, RFC 7636). At the start it knows only the URL of an API.
 //!
-//! It also acts as the user's browser: it sends the authorization request and reads the redirection itself.
+//! The user's browser is played by the program too: it fills in the login and the consent page, and the client reads where
+//! it is redirected.
 
 use std::{
     collections::BTreeMap,
@@ -14,10 +15,14 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 use url::Url;
 
-use super::Failure;
+use super::{
+    Failure,
+    authorization_server::{Browser, Decision},
+};
 
 pub struct Client {
     http: reqwest::Client,
+    browser: Browser,
 }
 
 /// A response with its whole body.
@@ -25,7 +30,7 @@ pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: String,
-    /// From sending the request to receiving the whole body.
+    /// From sending the first request to receiving the whole body.
     pub took: Duration,
 }
 
@@ -65,7 +70,7 @@ impl Client {
     pub fn new() -> Result<Self, Failure> {
         // A proxy from the environment cannot reach loopback addresses of this machine.
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
-        Ok(Self { http: http.build()? })
+        Ok(Self { http: http.build()?, browser: Browser::new()? })
     }
 
     /// Calls an API with any value of `Authorization`, valid or not.
@@ -84,6 +89,13 @@ impl Client {
 
     pub async fn fetch(&self, url: &str) -> Result<Answer, Failure> {
         self.call(Method::GET, url, None).await
+    }
+
+    /// Opens the authorization request in the user's browser. Returns the redirection after the user approved.
+    pub async fn authorize(&self, request: &AuthorizationRequest) -> Result<Answer, Failure> {
+        let start = Instant::now();
+        let response = self.browser.authorize(request.url.as_str(), Decision::Approve).await?;
+        read(start, response).await
     }
 
     // RFC 7591 section 3.1.
@@ -129,7 +141,10 @@ impl Client {
 
 async fn send(request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
     let start = Instant::now();
-    let mut response = request.send().await?;
+    read(start, request.send().await?).await
+}
+
+async fn read(start: Instant, mut response: reqwest::Response) -> Result<Answer, Failure> {
     let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
     let body = response.text().await?;
     Ok(Answer { status, headers, body, took: start.elapsed() })

@@ -92,10 +92,10 @@ pub async fn authorize(
     scope: &str,
 ) -> Result<String, Failure> {
     let request = AuthorizationRequest::new(server, registration, &api.url, scope)?;
-    let answer = participants.client.fetch(request.url.as_str()).await?;
+    let answer = participants.client.authorize(&request).await?;
     let what = format_args!("GET /authorize, {scope}, with PKCE (RFC 7636)");
     report.exchange(CLIENT, SERVER, what, 303, &answer);
-    report.note(SERVER, format_args!("alice agrees, for the resource {} (RFC 8707)", api.url));
+    report.note(SERVER, format_args!("alice is signed in and approves, for {} (RFC 8707)", api.url));
 
     let redirection = answer.redirection()?;
     let parameter = |name| redirection.get(name).map(String::as_str);

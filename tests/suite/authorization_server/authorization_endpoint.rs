@@ -66,7 +66,7 @@ async fn unregistered_redirect_uri_gets_no_redirect() {
         ("redirect_uri", "https://attacker.example/callback"),
         ("redirect_uri", "http://127.0.0.1:7777/callback/"),
         ("redirect_uri", "http://127.0.0.1:7777/callback?more=1"),
-        ("redirect_uri", "http://127.0.0.1:7778/callback"),
+        ("redirect_uri", "http://localhost:7777/callback"),
         ("redirect_uri", "HTTP://127.0.0.1:7777/callback"),
         ("redirect_uri", ""),
         ("client_id", "nobody"),

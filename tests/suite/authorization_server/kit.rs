@@ -7,7 +7,7 @@ use reqwest::{Response, StatusCode, header, redirect};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::example::{AuthorizationServer, ResourceCredential, TokenFormat};
+use super::example::{AuthorizationServer, Browser, Decision, Page, ResourceCredential, TokenFormat};
 
 /// A resource with JWTs. No server listens on this URL.
 pub(super) const MCP: &str = "http://127.0.0.1:4000/mcp";
@@ -24,7 +24,7 @@ pub(super) fn public_client() -> Value {
         "redirect_uris": [REDIRECT_URI],
         "token_endpoint_auth_method": "none",
         "grant_types": ["authorization_code", "refresh_token"],
-        "client_name": "a member that the server ignores",
+        "software_id": "a member that the server ignores",
     })
 }
 
@@ -72,12 +72,13 @@ pub(super) fn redirect_target(response: &Response) -> (String, BTreeMap<String, 
     (target.into(), query)
 }
 
-/// A running server with two resources, and an HTTP client that does not follow redirects.
+/// A running server with two resources, an HTTP client that does not follow redirects, and a user.
 pub(super) struct Kit {
     pub(super) server: AuthorizationServer,
     pub(super) mcp: ResourceCredential,
     pub(super) orders: ResourceCredential,
     pub(super) http: reqwest::Client,
+    pub(super) browser: Browser,
 }
 
 impl Kit {
@@ -86,7 +87,7 @@ impl Kit {
         let mcp = server.add_resource(MCP, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);
         let orders = server.add_resource(ORDERS, TokenFormat::Opaque, &["orders:read"]);
         let http = reqwest::Client::builder().no_proxy().redirect(redirect::Policy::none()).build().unwrap();
-        Self { server, mcp, orders, http }
+        Self { server, mcp, orders, http, browser: Browser::new().unwrap() }
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -109,8 +110,28 @@ impl Kit {
         self.register(&public_client()).await.text("client_id").to_owned()
     }
 
+    pub(super) fn authorization_url(&self, request: &[(&str, &str)]) -> String {
+        Url::parse_with_params(&self.url("/authorize"), request).unwrap().into()
+    }
+
+    /// Sends an authorization request. If the server asks the user, the user signs in and approves.
     pub(super) async fn authorize(&self, request: &[(&str, &str)]) -> Response {
-        self.http.get(self.url("/authorize")).query(request).send().await.unwrap()
+        self.decide(request, Decision::Approve).await
+    }
+
+    pub(super) async fn decide(&self, request: &[(&str, &str)], decision: Decision<'_>) -> Response {
+        self.browser.authorize(&self.authorization_url(request), decision).await.unwrap()
+    }
+
+    /// Opens an authorization request in the user's browser, and returns the page that it shows.
+    pub(super) async fn open(&self, request: &[(&str, &str)]) -> Page {
+        page(self.browser.open(&self.authorization_url(request)).await.unwrap()).await
+    }
+
+    /// Opens an authorization request of a user who is signed in, and returns the consent page.
+    pub(super) async fn consent_page(&self, request: &[(&str, &str)]) -> Page {
+        let login = self.open(request).await;
+        page(self.browser.submit(&login, &login.fill_in(Decision::Approve)).await.unwrap()).await
     }
 
     pub(super) async fn code(&self, client_id: &str) -> String {
@@ -158,6 +179,11 @@ impl Kit {
         let verified = jsonwebtoken::decode(token, &key, &validation).map_err(|error| error.to_string())?;
         Ok((header.typ, verified.claims))
     }
+}
+
+pub(super) async fn page(response: Response) -> Page {
+    assert_eq!(response.status(), StatusCode::OK);
+    Page { url: response.url().clone(), html: response.text().await.unwrap() }
 }
 
 /// The parts of a response that the tests check.

@@ -23,6 +23,7 @@ async fn metadata_names_endpoints_and_supported_values() {
     assert_eq!(document["grant_types_supported"], json!(["authorization_code", "refresh_token"]));
     assert_eq!(document["code_challenge_methods_supported"], json!(["S256"]));
     assert_eq!(document["token_endpoint_auth_methods_supported"], json!(["none"]));
+    assert_eq!(document["acr_values_supported"], json!([ACR_PASSWORD, ACR_PASSWORD_AND_CODE]));
     assert_eq!(document["authorization_response_iss_parameter_supported"], true);
     assert_eq!(document["protected_resources"], json!([MCP, ORDERS]));
 }

@@ -10,6 +10,11 @@ mod kit;
 mod metadata;
 mod registration;
 mod authorization_endpoint;
+mod redirect_uri;
+mod sign_in;
+mod consent;
+mod step_up;
+mod cross_origin;
 mod code;
 mod refresh_token;
 mod token_endpoint;
@@ -24,6 +29,6 @@ use std::{collections::BTreeMap, time::Duration};
 use reqwest::{StatusCode, header};
 use serde_json::{Value, json};
 
-use example::{Minting, TokenFormat, USER};
+use example::{ACR_PASSWORD, ACR_PASSWORD_AND_CODE, Browser, Decision, Minting, Page, TokenFormat, USER};
 
 use kit::*;
