@@ -140,6 +140,7 @@ mod config_error;
 mod url_policy;
 mod user_info;
 mod single_flight;
+mod catch_panic;
 mod strict_json;
 pub mod clock;
 mod request_head;

@@ -3,12 +3,9 @@
 use std::{
     collections::HashMap,
     fmt,
-    future::{Future, poll_fn},
+    future::Future,
     hash::{BuildHasher, Hash, RandomState},
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Poll,
     time::Duration,
 };
 
@@ -17,6 +14,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use tracing::Instrument as _;
+
+use crate::catch_panic::{Panicked, catch_panic};
 
 /// Shares calls by key. Each call runs in its own task, so it goes on if a caller stops waiting.
 pub(crate) struct SingleFlight<K, V, S = RandomState> {
@@ -122,7 +121,7 @@ where
         let flight = Flight { flights: Arc::clone(self), key, answer: in_progress.answer.clone() };
         runtime.spawn(
             async move {
-                let value = catch_panic(call).await;
+                let value = catch_panic(call).await.map_err(|Panicked| FlightError::Panicked);
                 // Removed before the answer is sent, so that later callers start a new call or use the cached result of
                 // this one.
                 drop(flight);
@@ -163,19 +162,6 @@ impl<K, V, S> fmt::Debug for SingleFlight<K, V, S> {
     }
 }
 
-/// Converts a panic of the call into an error.
-async fn catch_panic<T>(call: impl Future<Output = T>) -> Result<T, FlightError> {
-    let mut call = pin!(call);
-    poll_fn(|cx| {
-        // The call is not polled again after a panic.
-        match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
-            Ok(polled) => polled.map(Ok),
-            Err(_) => Poll::Ready(Err(FlightError::Panicked)),
-        }
-    })
-    .await
-}
-
 /// Removes the entry when the call ends: with an answer, by a panic, or because its runtime is shut down.
 struct Flight<K, V, S>
 where
@@ -205,7 +191,12 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::{
+        future::poll_fn,
+        pin::pin,
+        sync::atomic::{AtomicUsize, Ordering},
+        task::Poll,
+    };
 
     use tokio::sync::{Notify, oneshot};
 

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use http::request::Parts;
 
-use crate::{BoxFuture, Clock, RequestHead, ValidatedToken, ValidationError};
+use crate::{
+    BoxFuture, Clock, RequestHead, ValidatedToken, ValidationError,
+    catch_panic::{Panicked, catch_panic},
+};
 
 /// Decides whether a valid token may do what a request asks for.
 ///
@@ -30,8 +33,8 @@ use crate::{BoxFuture, Clock, RequestHead, ValidatedToken, ValidationError};
 ///
 /// # Errors
 /// [`ValidationError::denied`] refuses the request with 403, [`unavailable`](ValidationError::unavailable) with 503 (the
-/// decision cannot be made now) and [`internal`](ValidationError::internal) with 500. Other errors are answered as if the layer
-/// had found them.
+/// decision cannot be made now) and [`internal`](ValidationError::internal) with 500, as does a panic. Other errors are answered
+/// as if the layer had found them.
 ///
 /// # Caching
 /// The layer caches no decision. If yours come from another service, you may cache one for as long as that service allows, but
@@ -49,14 +52,15 @@ pub trait Authorizer: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), ValidationError>> + Send;
 }
 
-/// An object-safe [`Authorizer`]. It takes the head of the request and returns it, so that the future borrows nothing.
+/// An object-safe [`Authorizer`]. It takes the head of the request, so that the future borrows nothing, and returns it if the
+/// request is allowed.
 pub(crate) trait ErasedAuthorizer: Send + Sync {
     fn authorize(
         self: Arc<Self>,
         token: ValidatedToken,
         head: Parts,
         clock: Arc<dyn Clock>,
-    ) -> BoxFuture<'static, (Parts, Result<(), ValidationError>)>;
+    ) -> BoxFuture<'static, Result<Parts, ValidationError>>;
 }
 
 /// Erases the type of an authorizer.
@@ -72,10 +76,14 @@ impl<A: Authorizer> ErasedAuthorizer for Erased<A> {
         token: ValidatedToken,
         head: Parts,
         clock: Arc<dyn Clock>,
-    ) -> BoxFuture<'static, (Parts, Result<(), ValidationError>)> {
-        Box::pin(async move {
-            let decision = self.0.authorize(&token, &RequestHead::of_parts(&head, &*clock)).await;
-            (head, decision)
+    ) -> BoxFuture<'static, Result<Parts, ValidationError>> {
+        let decision = async move {
+            self.0.authorize(&token, &RequestHead::of_parts(&head, &*clock)).await?;
+            Ok(head)
+        };
+        Box::pin(async {
+            let panicked = |Panicked| Err(ValidationError::internal("the authorizer panicked"));
+            catch_panic(decision).await.unwrap_or_else(panicked)
         })
     }
 }

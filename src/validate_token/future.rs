@@ -45,7 +45,7 @@ pin_project! {
 }
 
 type Validation = BoxFuture<'static, Result<ValidatedToken, ValidationError>>;
-type Authorization = BoxFuture<'static, (Parts, Result<(), ValidationError>)>;
+type Authorization = BoxFuture<'static, Result<Parts, ValidationError>>;
 
 /// A request that waits, and the service to call after that.
 pub(super) struct Waiting<S, B> {
@@ -166,11 +166,11 @@ where
                     }
                 }
                 StateProject::Authorizing { authorization, undecided } => {
-                    let (head, decision) = ready!(authorization.as_mut().poll(cx));
+                    let decision = ready!(authorization.as_mut().poll(cx));
                     let Undecided { inner, body, guard, call, token } =
                         *undecided.take().expect(POLLED_AGAIN);
                     match decision {
-                        Ok(()) => {
+                        Ok(head) => {
                             let request = Request::from_parts(head, body);
                             let waiting = Waiting { inner, request, guard, call };
                             State::WaitingForReady { waiting: Some(Box::new(waiting)) }

@@ -1,20 +1,13 @@
 //! Finds the verdict on a token in a cache, or validates the token and caches the verdict: [`CachedValidator`].
 
-use std::{
-    fmt,
-    future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use aws_lc_rs::error::Unspecified;
 
 use super::{ErasedValidator, TokenHash, VerdictCache, outage_log::OutageLog};
 use crate::{
     AccessToken, BoxFuture, Clock, Issuer, ValidatedToken, ValidationError,
+    catch_panic::{Panicked, catch_panic},
     single_flight::{FlightError, SingleFlight},
 };
 
@@ -75,13 +68,18 @@ impl CachedValidator {
         hash: TokenHash,
     ) -> BoxFuture<'static, Validation> {
         let this = Arc::clone(self);
-        Box::pin(catch_panic(async move {
+        let validation = async move {
             if this.validator.shares_calls(&token) {
                 this.validate_shared(token, hash).await
             } else {
                 this.validate_and_cache(&token, hash).await
             }
-        }))
+        };
+        // A panic is an error, so that other requests on the connection are not affected. Our own state does not change
+        // before the validator returns.
+        Box::pin(async {
+            catch_panic(validation).await.unwrap_or_else(|Panicked| Err(ValidationError::internal(PANICKED)))
+        })
     }
 
     /// Joins the call in progress for this token, or starts one.
@@ -122,17 +120,6 @@ impl CachedValidator {
         self.shared_call_outages.failed(&error);
         error
     }
-}
-
-/// Converts a panic of the validator into an error, so that other requests on the connection are not affected.
-async fn catch_panic(validation: impl Future<Output = Validation>) -> Validation {
-    let mut validation = pin!(validation);
-    poll_fn(|cx| {
-        // Unwind safe: our own state does not change before the validator returns.
-        let polled = catch_unwind(AssertUnwindSafe(|| validation.as_mut().poll(cx)));
-        polled.unwrap_or_else(|_| Poll::Ready(Err(ValidationError::internal(PANICKED))))
-    })
-    .await
 }
 
 impl fmt::Debug for CachedValidator {
