@@ -4,5 +4,6 @@
 
 mod support;
 
+mod corpus;
 mod django_oauth_toolkit;
 mod oidc_provider;

@@ -43,8 +43,13 @@ pub(crate) fn base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// Decodes base64url without padding.
+pub(crate) fn from_base64url(text: &str) -> Vec<u8> {
+    URL_SAFE_NO_PAD.decode(text).unwrap()
+}
+
 /// Returns the header of a JWT.
 pub(crate) fn jwt_header(token: &str) -> serde_json::Value {
     let header = token.split('.').next().unwrap();
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap()
+    serde_json::from_slice(&from_base64url(header)).unwrap()
 }
