@@ -1,4 +1,4 @@
-//! Keeps everything running until Ctrl-C, and prints curl commands to try.
+//! Prints curl commands to try while everything is running.
 
 use std::io::{self, Write};
 
@@ -11,8 +11,8 @@ use super::{
     token_flow::{self, Session},
 };
 
-/// Prints commands for a shell, with valid tokens, and waits for Ctrl-C.
-pub async fn serve(out: &mut (dyn Write + Send), participants: &Participants) -> Result<(), Failure> {
+/// Prints commands for a shell, with valid tokens.
+pub async fn print(out: &mut (dyn Write + Send), participants: &Participants) -> Result<(), Failure> {
     let Participants { client, jwt, opaque, .. } = participants;
     let read = get_token(participants, jwt, "mcp:read").await?.token;
     let write = get_token(participants, jwt, "mcp:read mcp:write").await?.token;
@@ -24,7 +24,7 @@ pub async fn serve(out: &mut (dyn Write + Send), participants: &Participants) ->
     writeln!(
         out,
         r#"
-Everything runs until Ctrl-C. These tokens are valid for an hour:
+Everything runs until Ctrl-C. To try it with curl, use these tokens. They are valid for an hour:
 
   READ={read}
   WRITE={write}
@@ -49,8 +49,7 @@ Use an opaque token: 200; after it is revoked, 401 at once
   curl -i -d client_id={client_id} -d "token=$OPAQUE" {revoke}
   curl -i -H "Authorization: Bearer $OPAQUE" {opaque_api}"#
     )?;
-    out.flush()?;
-    Ok(tokio::signal::ctrl_c().await?)
+    Ok(out.flush()?)
 }
 
 /// Gets a token with this scope, without a report.

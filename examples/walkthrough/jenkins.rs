@@ -22,6 +22,7 @@ use tower_bearer::{
 
 use super::{
     Failure,
+    page::Observer,
     recorder::{self, Recorder},
 };
 
@@ -39,18 +40,22 @@ pub struct Jenkins {
 }
 
 impl Jenkins {
-    /// Serves the API at `address`, with this validator.
+    /// Serves the API at `address`, with this validator. `observer` is the page of `--serve`.
     pub fn start(
         name: &'static str,
         address: Address,
         validator: impl TokenValidator,
+        observer: Option<&Observer>,
     ) -> Result<Self, Failure> {
         let Address { url, listener } = address;
         let metadata = ProtectedResourceMetadata::new(&url).allow_http_on_loopback().resource_name(name);
         let resource_server = ResourceServer::builder(validator).resource_metadata(metadata).build()?;
 
-        let recorder = Recorder::default();
-        let router = router(&resource_server, &recorder)?;
+        let recorder = Recorder::new(name, observer);
+        let mut router = router(&resource_server, &recorder)?;
+        if let Some(observer) = observer {
+            router = router.layer(observer.cors());
+        }
         let serving = tokio::spawn(async move {
             // Runs until the task is aborted.
             let _ = axum::serve(listener, router).await;

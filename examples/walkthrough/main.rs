@@ -4,7 +4,7 @@
 //! ```sh
 //! cargo run --example quickstart                # one line per step; exits with 1 if a check fails
 //! cargo run --example quickstart -- --verbose   # also prints every check, and how long everything took
-//! cargo run --example quickstart -- --serve     # keeps everything running, and prints curl commands to try
+//! cargo run --example quickstart -- --serve     # also serves a page that does the same in a browser, until Ctrl-C
 //! ```
 //!
 //! To see how a service is protected, read `jenkins`, and `participants` for its validators:
@@ -19,15 +19,17 @@
 //! | `outage` | what works while the authorization server is down |
 //! | `recorder` | what happens inside an API, and how long it takes |
 //! | `report` | prints steps and checks |
-//! | `curl` | `--serve` |
+//! | `page` | `--serve`: the page, and what it needs of the APIs |
+//! | `curl` | `--serve`: commands to try |
 #![allow(unreachable_pub, reason = "`pub` marks what other files need")]
 
 #[path = "../authorization_server/mod.rs"]
-mod authorization_server;
+pub(crate) mod authorization_server;
 mod client;
 mod curl;
 mod jenkins;
 mod outage;
+pub(crate) mod page;
 pub(crate) mod participants;
 mod recorder;
 mod refusals;
@@ -46,6 +48,7 @@ use http::Method;
 
 use self::{
     authorization_server::Minting,
+    page::Page,
     participants::{CLIENT, OPERATOR, Participants, SERVER},
     refusals::{ExpectedRefusal, report_refusal},
     report::{Detail, Report, Verdict, shortened},
@@ -68,23 +71,43 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: impl Iterator<Item = String>) -> Result<Verdict, Failure> {
-    let (mut detail, mut serve) = (Detail::Brief, false);
-    for argument in arguments {
-        match &*argument {
-            "--verbose" => detail = Detail::Verbose,
-            "--serve" => serve = true,
-            _ => return Err("usage: cargo run --example quickstart [-- --verbose --serve]".into()),
-        }
-    }
+    let Options { detail, port } = Options::parse(arguments)?;
     let participants = Participants::start(NO_CACHE).await?;
     let mut out = io::stdout();
     let mut report = Report::new(&mut out, detail);
     let result = walk_through(&mut report, &participants).await;
     let verdict = report.finish(&result)?;
-    if serve {
-        curl::serve(&mut out, &participants).await?;
+    if let Some(port) = port {
+        let page = Page::start(port).await?;
+        curl::print(&mut out, &page.participants).await?;
+        writeln!(out, "\nOpen {} to do all of this in a browser. Ctrl-C ends it.", page.url)?;
+        tokio::signal::ctrl_c().await?;
     }
     Ok(verdict)
+}
+
+pub(crate) struct Options {
+    detail: Detail,
+    /// The port of the page, with `--serve`. 0 is any free port.
+    pub(crate) port: Option<u16>,
+}
+
+impl Options {
+    pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, Failure> {
+        let (mut detail, mut serve, mut port) = (Detail::Brief, false, None);
+        while let Some(argument) = arguments.next() {
+            match &*argument {
+                "--verbose" => detail = Detail::Verbose,
+                "--serve" => serve = true,
+                "--port" => port = Some(arguments.next().and_then(|port| port.parse().ok()).ok_or(USAGE)?),
+                _ => return Err(USAGE.into()),
+            }
+        }
+        if port.is_some() && !serve {
+            return Err(USAGE.into());
+        }
+        Ok(Self { detail, port: serve.then(|| port.unwrap_or(0)) })
+    }
 }
 
 /// Runs all chapters.
@@ -220,3 +243,5 @@ async fn revoke(
 
 /// How long the opaque API caches introspection answers: not at all, so that a revocation takes effect at once.
 pub(crate) const NO_CACHE: Duration = Duration::ZERO;
+
+const USAGE: &str = "usage: cargo run --example quickstart [-- --verbose --serve [--port PORT]]";

@@ -10,6 +10,7 @@ use super::{
     authorization_server::{AuthorizationServer, TokenFormat, endpoints},
     client::{Answer, Client},
     jenkins::{Address, Jenkins},
+    page::{ObservedClient, Observer},
     recorder::RecordedRequest,
     report::Report,
 };
@@ -35,13 +36,19 @@ impl Participants {
     ///
     /// `opaque_ttl` is how long the opaque API caches introspection answers. The walkthrough expects zero.
     pub async fn start(opaque_ttl: Duration) -> Result<Self, Failure> {
-        let server = AuthorizationServer::start().await?;
-        // The APIs get only the issuer. They discover its keys and endpoints.
-        let issuer = tower_bearer::AuthorizationServer::discover(server.issuer()).allow_http_on_loopback();
+        Self::start_with(opaque_ttl, None).await
+    }
 
-        let jwt = start_with_jwts(&server, issuer.clone()).await?;
-        let opaque = start_with_introspection("opaque API", &server, issuer.clone(), opaque_ttl).await?;
-        let cached = start_with_introspection("cached API", &server, issuer, ONE_MINUTE).await?;
+    /// Starts them so that the page can call the APIs and draw what happens inside.
+    pub async fn start_for_page(opaque_ttl: Duration, observer: &Observer) -> Result<Self, Failure> {
+        Self::start_with(opaque_ttl, Some(observer)).await
+    }
+
+    async fn start_with(opaque_ttl: Duration, observer: Option<&Observer>) -> Result<Self, Failure> {
+        let server = AuthorizationServer::start().await?;
+        let jwt = start_with_jwts(&server, observer).await?;
+        let opaque = start_with_introspection("opaque API", &server, opaque_ttl, observer).await?;
+        let cached = start_with_introspection("cached API", &server, ONE_MINUTE, observer).await?;
         Ok(Self { client: Client::new()?, server, jwt, opaque, cached })
     }
 
@@ -82,27 +89,41 @@ impl Participants {
 /// Starts an API that validates JWTs locally. It needs the issuer and its own URL.
 async fn start_with_jwts(
     server: &AuthorizationServer,
-    issuer: tower_bearer::AuthorizationServer,
+    observer: Option<&Observer>,
 ) -> Result<Jenkins, Failure> {
-    let address = Address::bind().await?;
+    let (name, address) = ("JWT API", Address::bind().await?);
     server.add_resource(&address.url, TokenFormat::Jwt, &SCOPES);
-    let validator = JwtValidator::builder(issuer, &address.url).build()?;
-    Jenkins::start("JWT API", address, validator)
+    let validator = JwtValidator::builder(issuer(name, server, observer)?, &address.url).build()?;
+    Jenkins::start(name, address, validator, observer)
 }
 
 /// Starts an API that uses introspection. It also needs a credential of its own.
 async fn start_with_introspection(
     name: &'static str,
     server: &AuthorizationServer,
-    issuer: tower_bearer::AuthorizationServer,
     ttl: Duration,
+    observer: Option<&Observer>,
 ) -> Result<Jenkins, Failure> {
     let address = Address::bind().await?;
     let ours = server.add_resource(&address.url, TokenFormat::Opaque, &SCOPES);
     let credential = ResourceServerCredential::secret_basic(ours.id, ours.secret.expose());
+    let issuer = issuer(name, server, observer)?;
     let validator =
         IntrospectionValidator::builder(issuer, credential, &address.url).cache_ttl(ttl).build()?;
-    Jenkins::start(name, address, validator)
+    Jenkins::start(name, address, validator, observer)
+}
+
+/// The APIs get only the issuer. They discover its keys and endpoints.
+fn issuer(
+    api: &'static str,
+    server: &AuthorizationServer,
+    observer: Option<&Observer>,
+) -> Result<tower_bearer::AuthorizationServer, Failure> {
+    let issuer = tower_bearer::AuthorizationServer::discover(server.issuer()).allow_http_on_loopback();
+    Ok(match observer {
+        Some(observer) => issuer.http_client(ObservedClient::new(api, observer.feed.clone())?),
+        None => issuer,
+    })
 }
 
 /// One call of an API, as each participant saw it.

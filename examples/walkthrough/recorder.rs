@@ -15,14 +15,24 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use serde::Serialize;
 use serde_json::{Map, Value};
 use tower_bearer::{RejectionReason, ValidatedToken};
 
-use super::Failure;
+use super::{
+    Failure,
+    page::{CALL_ID, Event, Feed, Observer},
+};
 
-/// Holds the last request. That is enough because the client sends one request at a time.
-#[derive(Clone, Default)]
-pub struct Recorder(Arc<Mutex<Option<RecordedRequest>>>);
+#[derive(Clone)]
+pub struct Recorder {
+    /// The name of the API.
+    api: &'static str,
+    /// The last request. That is enough because the client sends one request at a time.
+    last: Arc<Mutex<Option<RecordedRequest>>>,
+    /// Gets every request, if there is a page.
+    feed: Option<Feed>,
+}
 
 /// One request to the API.
 pub struct RecordedRequest {
@@ -37,27 +47,27 @@ pub enum Outcome {
 }
 
 /// What the handler sees of the caller.
-#[derive(Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct HandlerView {
     subject: Option<String>,
     /// Whether the request still has its `Authorization` header.
     has_authorization: bool,
-    /// The names of all claims of the token.
-    claims: Vec<String>,
+    /// All claims of the token.
+    claims: Map<String, Value>,
 }
 
 impl HandlerView {
     fn new(token: &ValidatedToken, headers: &HeaderMap) -> Self {
-        let claims: Map<String, Value> = token.deserialize().unwrap_or_default();
         Self {
             subject: token.subject().map(str::to_owned),
             has_authorization: headers.contains_key(header::AUTHORIZATION),
-            claims: claims.into_iter().map(|(name, _)| name).collect(),
+            claims: token.deserialize().unwrap_or_default(),
         }
     }
 
+    /// Returns the names of all claims.
     pub fn claims(&self) -> String {
-        self.claims.join(" ")
+        self.claims.keys().map(String::as_str).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -65,16 +75,20 @@ impl fmt::Display for HandlerView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header = if self.has_authorization { "an" } else { "no" };
         // Tokens of this authorization server contain `client_id`; the layer removes it.
-        let client = if self.claims.iter().any(|name| name == "client_id") { "a" } else { "no" };
+        let client = if self.claims.contains_key("client_id") { "a" } else { "no" };
         let subject = self.subject.as_deref().unwrap_or("(no subject)");
         write!(f, "{subject}, {header} Authorization header, {client} client_id")
     }
 }
 
 impl Recorder {
+    pub fn new(api: &'static str, observer: Option<&Observer>) -> Self {
+        Self { api, last: Arc::default(), feed: observer.map(|observer| observer.feed.clone()) }
+    }
+
     /// Takes the record of the last request.
     pub fn take(&self) -> Result<RecordedRequest, Failure> {
-        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
         last.ok_or_else(|| "the request did not reach the API".into())
     }
 }
@@ -90,7 +104,7 @@ struct Timer {
 pub async fn outside(State(recorder): State<Recorder>, mut request: Request, next: Next) -> Response {
     let timer = Timer { arrival: Instant::now(), admission: Arc::default() };
     request.extensions_mut().insert(timer.clone());
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
 
     let until_response = timer.arrival.elapsed();
     let refusal = response.extensions().get::<RejectionReason>().cloned();
@@ -104,7 +118,12 @@ pub async fn outside(State(recorder): State<Recorder>, mut request: Request, nex
         // Neither admitted nor refused by the layer. `Recorder::take` reports that as an error.
         (None, None) => None,
     };
-    *recorder.0.lock().unwrap_or_else(PoisonError::into_inner) = record;
+    if let (Some(feed), Some(record)) = (&recorder.feed, &record) {
+        let id = feed.next_id();
+        feed.send(&Event::call(id, recorder.api, record));
+        response.headers_mut().insert(CALL_ID, id.into());
+    }
+    *recorder.last.lock().unwrap_or_else(PoisonError::into_inner) = record;
     response
 }
 

@@ -20,6 +20,7 @@ mod key_rotation;
 mod mcp;
 mod middleware;
 mod oracle;
+mod page;
 mod providers;
 mod public_api;
 mod quickstart;

@@ -2,14 +2,14 @@
 
 #[path = "../../examples/walkthrough/main.rs"]
 #[allow(dead_code, reason = "`main` is used only by the example")]
-mod example;
+pub(crate) mod example;
 
 use std::time::Duration;
 
 use http::Method;
 
 use example::{
-    NO_CACHE,
+    NO_CACHE, Options,
     participants::Participants,
     report::{Detail, Report, Verdict},
     walk_through,
@@ -61,6 +61,21 @@ async fn quickstart_fails_if_the_cache_hides_a_revocation() {
     assert!(text.contains("✗ client     status: expected 401, found 200"), "{text}");
     assert!(text.contains("✗ opaque API reason: expected Inactive, found admitted"), "{text}");
     assert!(text.contains(" steps not as expected: "), "{text}");
+}
+
+#[test]
+fn port_is_an_option_of_serve() {
+    let port = |arguments: &str| {
+        let arguments = arguments.split_whitespace().map(str::to_owned);
+        Options::parse(arguments).map(|options| options.port).map_err(|error| error.to_string())
+    };
+
+    assert_eq!(port(""), Ok(None));
+    assert_eq!(port("--serve"), Ok(Some(0)));
+    assert_eq!(port("--serve --port 8080 --verbose"), Ok(Some(8080)));
+    for wrong in ["--port 8080", "--serve --port", "--serve --port many", "--serve --port 65536", "--help"] {
+        assert!(port(wrong).unwrap_err().starts_with("usage: "), "{wrong}");
+    }
 }
 
 #[tokio::test]
