@@ -4,6 +4,7 @@
 
 mod support;
 
+mod conformance;
 mod corpus;
 mod django_oauth_toolkit;
 mod oidc_provider;

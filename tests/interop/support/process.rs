@@ -1,6 +1,6 @@
 //! Programs that the tests start.
 
-use std::process::Stdio;
+use std::{path::Path, process::Stdio};
 
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
@@ -51,4 +51,12 @@ impl Script {
         self.send(command).await;
         assert_eq!(self.line().await, command);
     }
+}
+
+/// Runs a program to its end and returns what it prints, whatever its exit code is.
+pub(crate) async fn command(interpreter: &Path, script: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new(interpreter);
+    command.arg(script).args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    let output = soon(command.output()).await.expect("setup installed the interpreter");
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
