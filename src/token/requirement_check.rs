@@ -37,8 +37,10 @@ pub(super) fn check_authentication(
         }
     }
     if let Some(max_age) = required.max_age {
+        // In whole seconds, because authorization servers cut the fraction off `auth_time`.
+        let now = clock.now().as_secs();
         match claims.time("auth_time") {
-            Some(auth_time) if clock.now().saturating_duration_since(auth_time) <= max_age => {}
+            Some(auth_time) if now.saturating_sub(auth_time.as_secs()) <= max_age.as_secs() => {}
             Some(_) => return refused("user authenticated too long ago"),
             None => return refused("auth_time missing or not a time"),
         }

@@ -9,9 +9,10 @@
 mod support;
 
 mod authorization_server;
-mod claim_rules;
+mod authorizer;
 mod availability;
 mod axum;
+mod claim_rules;
 mod config_errors;
 mod custom_validators;
 mod grpc;
@@ -21,10 +22,12 @@ mod mcp;
 mod middleware;
 mod oracle;
 mod page;
+mod policies;
 mod providers;
 mod public_api;
 mod quickstart;
 mod refusals;
 mod rfc;
 mod routing;
+mod step_up;
 mod testing_kit;
