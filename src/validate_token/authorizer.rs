@@ -37,8 +37,10 @@ use crate::{
 /// as if the layer had found them.
 ///
 /// # Caching
-/// The layer caches no decision. If yours come from another service, you may cache one for as long as that service allows, but
-/// not longer than the token is valid, and only for the same subject, issuer, method and resource. Do not cache errors.
+/// The layer caches no decision. If yours come from another service, you may cache one for as long as that service allows
+/// (`Cache-Control: max-age`), in a bounded cache whose key has everything that the decision depends on: issuer, subject, method
+/// and resource, and each claim that you send. Do not cache failures. The validity of the token need not be part of the key,
+/// because the layer checks it on every request. `examples/authzen.rs` does this.
 ///
 /// # Security
 /// The request waits for the decision, so give it a deadline. It holds no permit of the inner service meanwhile. A client that
