@@ -43,7 +43,7 @@ pub(super) async fn authorize(
     let parameters = Parameters::parse(query.unwrap_or_default().as_bytes());
     // RFC 6749 section 4.1.2.1: an error is sent to the redirect URI only if that belongs to the client. Until then, it is
     // shown to the user.
-    let target = match RedirectTarget::find(&state, &parameters) {
+    let target = match RedirectTarget::find(&state, &parameters).await {
         Ok(target) => target,
         Err(error) => return pages::failure(StatusCode::BAD_REQUEST, &error),
     };
@@ -70,9 +70,9 @@ pub(super) struct RedirectTarget {
 }
 
 impl RedirectTarget {
-    fn find(state: &ServerState, parameters: &Parameters) -> Result<Self, OAuthError> {
-        let client = state.clients.find(parameters.required("client_id")?);
-        let client = client.ok_or_else(|| OAuthError::invalid_request("client_id is not registered"))?;
+    async fn find(state: &ServerState, parameters: &Parameters) -> Result<Self, OAuthError> {
+        let client_id = parameters.required("client_id")?;
+        let client = state.clients.find(client_id, &state.issuer, state.now()).await?;
         let requested = parameters.required("redirect_uri")?;
         let url =
             is_registered(&client.redirect_uris, requested).then(|| Url::parse(requested).ok()).flatten();

@@ -102,6 +102,8 @@ fn read_decision(
     let Usage::First(pending) = state.decisions.consume(ticket, state.now()) else {
         return Err(expired());
     };
+    // The operator may have blocked the client since the page was shown.
+    state.clients.check_not_blocked(&pending.request.target.client.id)?;
     let approved = form.optional("decision")? == Some("approve");
     let request = Arc::clone(&pending.request);
     let code = if approved { approve(state, &pending, &form) } else { Err(denied()) };

@@ -92,6 +92,8 @@ async fn metadata(State(state): State<Arc<ServerState>>) -> Json<Value> {
         "token_endpoint_auth_methods_supported": ["none"],
         "revocation_endpoint_auth_methods_supported": ["none"],
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic"],
+        // CIMD section 5.
+        "client_id_metadata_document_supported": true,
         // RFC 9470 section 7.
         "acr_values_supported": Level::ALL.map(Level::acr),
         // RFC 9207 section 3.

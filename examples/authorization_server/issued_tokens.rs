@@ -18,7 +18,6 @@ use serde_json::{Map, Value};
 use super::{
     oauth_error::OAuthError,
     parameters::Parameters,
-    registration::Client,
     state::{Grant, ServerState},
 };
 
@@ -40,6 +39,14 @@ impl IssuedTokens {
 
     pub(super) fn find(&self, presented: &str) -> Option<Arc<IssuedToken>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(presented).map(Arc::clone)
+    }
+
+    pub(super) fn revoke_grants_of(&self, client_id: &str) {
+        let issued = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        issued
+            .values()
+            .filter(|token| token.grant.client_id == client_id)
+            .for_each(|token| token.grant.revoke());
     }
 }
 
@@ -86,14 +93,14 @@ pub(super) async fn revoke(
     State(state): State<Arc<ServerState>>,
     parameters: Parameters,
 ) -> Result<StatusCode, OAuthError> {
-    let client = state.clients.identify(&parameters)?;
+    let client_id = state.clients.identify(&parameters)?;
     let token = parameters.required("token")?;
     if let Some(grant) = state.refresh_tokens.find(token) {
-        check_owner(&client, &grant)?;
+        check_owner(client_id, &grant)?;
         // RFC 7009 section 2.1: revoking a refresh token also revokes the access tokens of its grant.
         grant.revoke();
     } else if let Some(issued) = state.access_tokens.find(token) {
-        check_owner(&client, &issued.grant)?;
+        check_owner(client_id, &issued.grant)?;
         issued.revoke();
     }
     // Section 2.2: an unknown token is not an error.
@@ -101,8 +108,8 @@ pub(super) async fn revoke(
 }
 
 // RFC 7009 section 2.1: the token must have been issued to this client.
-fn check_owner(client: &Client, grant: &Grant) -> Result<(), OAuthError> {
-    if client.id == grant.client_id {
+fn check_owner(client_id: &str, grant: &Grant) -> Result<(), OAuthError> {
+    if client_id == grant.client_id {
         return Ok(());
     }
     Err(OAuthError::invalid_grant("the token was issued to another client"))

@@ -12,6 +12,7 @@
 //! |---|---|---|
 //! | `endpoints` | routes, metadata, key set | RFC 8414, RFC 7517 |
 //! | `registration` | clients | RFC 7591 |
+//! | `client_id_document`, `client_id_fetch`, `client_id_cache` | clients whose identifier is a URL | CIMD |
 //! | `redirect_uri` | which redirect URIs are accepted | RFC 6749 section 3.1.2, RFC 8252 section 7.3 |
 //! | `authorization_endpoint` | authorization requests, PKCE | RFC 6749 section 4.1, RFC 7636, RFC 9207 |
 //! | `authentication`, `login` | sign-in, and what clients may ask of it | RFC 9470 |
@@ -24,6 +25,8 @@
 //! | `state` | what the server stores | RFC 9700 |
 //! | `browser` | a user with a browser, for examples and tests | |
 //! | `minting` | tokens for examples and tests, without a client | |
+//!
+//! CIMD is draft-ietf-oauth-client-id-metadata-document-01.
 //!
 //! Examples and tests include it by its path:
 //!
@@ -43,6 +46,9 @@ mod access_token;
 mod authentication;
 mod authorization_endpoint;
 mod browser;
+mod client_id_cache;
+mod client_id_document;
+mod client_id_fetch;
 mod consent;
 pub mod endpoints;
 mod issued_tokens;
@@ -71,6 +77,7 @@ use tokio::net::TcpListener;
 pub use self::{
     authentication::{ACR_PASSWORD, ACR_PASSWORD_AND_CODE, ONE_TIME_CODE, PASSWORD},
     browser::{Browser, Decision, Page},
+    client_id_fetch::is_special_use,
     minting::Minting,
     resources::{ResourceCredential, Secret, TokenFormat},
     state::USER,
@@ -118,6 +125,35 @@ impl AuthorizationServer {
         if let Some(issued) = self.state.access_tokens.find(access_token) {
             issued.revoke();
         }
+    }
+
+    /// Accepts client identifiers that are URLs of this machine, also with `http`. By default, they are refused.
+    ///
+    /// A client identifier that is a URL makes this server send a request to that URL. Without this, it never sends one to an
+    /// address of a private network.
+    pub fn allow_client_ids_on_loopback(&self) {
+        self.state.clients.documents.fetcher.allow_loopback();
+    }
+
+    /// Refuses a client from now on, and revokes everything that users granted to it.
+    ///
+    /// Its refresh tokens and codes stop working, and introspection calls its access tokens inactive. A JWT that is validated
+    /// locally stays valid until it expires.
+    pub fn block_client(&self, client_id: &str) {
+        self.state.clients.block(client_id);
+        self.state.revoke_grants_of(client_id);
+    }
+
+    /// Accepts a blocked client again. What was revoked stays revoked.
+    pub fn unblock_client(&self, client_id: &str) {
+        self.state.clients.unblock(client_id);
+    }
+
+    /// Forgets a client, and revokes everything that users granted to it. If its identifier is a URL, it may come again, and
+    /// its document is fetched again.
+    pub fn drop_client(&self, client_id: &str) {
+        self.state.clients.forget(client_id);
+        self.state.revoke_grants_of(client_id);
     }
 
     /// Returns the number of requests to an endpoint, for example `"/introspect"`.

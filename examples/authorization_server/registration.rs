@@ -1,8 +1,8 @@
 //! Dynamic client registration (RFC 7591), open to everyone on this machine.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    collections::{HashMap, HashSet},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use axum::{
@@ -14,13 +14,15 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
+    client_id_cache::ClientDocuments,
+    client_id_document::{invalid_client, is_url},
     oauth_error::{ErrorCode, OAuthError},
     parameters::Parameters,
     redirect_uri::check_redirect_uri,
     state::{ServerState, random_text},
 };
 
-/// A registered client. All clients are public (RFC 6749 section 2.1): they have no secret.
+/// A client that registered or has a metadata document. All clients are public (RFC 6749 section 2.1): they have no secret.
 pub(super) struct Client {
     pub(super) id: String,
     /// The name that the client gave itself, see [`displayable`].
@@ -35,9 +37,11 @@ impl Client {
         self.name.as_deref().unwrap_or("an app without a name")
     }
 
-    /// Returns the host of an identifier that is a URL.
+    /// Returns the host, and the port if it is not the usual one, of an identifier that is a URL.
     pub(super) fn identifier_host(&self) -> Option<String> {
-        Url::parse(&self.id).ok()?.host_str().map(str::to_owned)
+        let url = Url::parse(&self.id).ok()?;
+        let (host, port) = (url.host_str()?, url.port());
+        Some(port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
     }
 }
 
@@ -51,23 +55,70 @@ pub(super) fn displayable(name: &str) -> Option<String> {
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
+/// All clients: registered ones, those with a metadata document, and those that the operator blocked.
 #[derive(Default)]
-pub(super) struct Clients(RwLock<HashMap<String, Arc<Client>>>);
+pub(super) struct Clients {
+    registered: RwLock<HashMap<String, Arc<Client>>>,
+    pub(super) documents: ClientDocuments,
+    blocked: RwLock<HashSet<String>>,
+}
 
 impl Clients {
     fn add(&self, client: Client) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(client.id.clone(), Arc::new(client));
+        write(&self.registered).insert(client.id.clone(), Arc::new(client));
     }
 
-    pub(super) fn find(&self, id: &str) -> Option<Arc<Client>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    /// Returns the client of an authorization request. If its identifier is a URL, this may fetch its document.
+    pub(super) async fn find(&self, id: &str, issuer: &str, now: u64) -> Result<Arc<Client>, OAuthError> {
+        self.check_not_blocked(id)?;
+        if is_url(id) {
+            return self.documents.find(id, issuer, now).await;
+        }
+        let client = read(&self.registered).get(id).cloned();
+        client.ok_or_else(|| OAuthError::invalid_request("client_id is not registered"))
     }
 
-    /// Returns the client that a form names.
-    pub(super) fn identify(&self, form: &Parameters) -> Result<Arc<Client>, OAuthError> {
-        let client = form.optional("client_id")?.and_then(|id| self.find(id));
-        client.ok_or_else(|| OAuthError::new(ErrorCode::InvalidClient, "client_id is missing or unknown"))
+    /// Returns the identifier in a form of the token or revocation endpoint.
+    ///
+    /// Documents are not fetched for these: anyone could make this server do so, and what a code or token may be used for was
+    /// settled when the user agreed.
+    pub(super) fn identify<'a>(&self, form: &'a Parameters) -> Result<&'a str, OAuthError> {
+        let id =
+            form.optional("client_id")?.filter(|id| is_url(id) || read(&self.registered).contains_key(*id));
+        let id = id.ok_or_else(|| invalid_client("client_id is missing or unknown"))?;
+        self.check_not_blocked(id)?;
+        Ok(id)
     }
+
+    pub(super) fn check_not_blocked(&self, id: &str) -> Result<(), OAuthError> {
+        if read(&self.blocked).contains(id) {
+            return Err(invalid_client("the operator blocked this client"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn block(&self, id: &str) {
+        write(&self.blocked).insert(id.to_owned());
+        self.documents.forget(id);
+    }
+
+    pub(super) fn unblock(&self, id: &str) {
+        write(&self.blocked).remove(id);
+    }
+
+    /// Removes a registration or a cached document.
+    pub(super) fn forget(&self, id: &str) {
+        write(&self.registered).remove(id);
+        self.documents.forget(id);
+    }
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The metadata that a client sends (RFC 7591 section 2). Other members are ignored and not registered.

@@ -65,6 +65,22 @@ impl ServerState {
         since_1970.expect("the clock is past 1970").as_secs() + self.clock_advance.load(Ordering::Relaxed)
     }
 
+    /// Revokes everything that users granted to a client.
+    pub(super) fn revoke_grants_of(&self, client_id: &str) {
+        let of_client = |grant: &Grant| grant.client_id == client_id;
+        self.codes.for_each(|code| {
+            if of_client(&code.grant) {
+                code.grant.revoke();
+            }
+        });
+        self.refresh_tokens.for_each(|grant| {
+            if of_client(grant) {
+                grant.revoke();
+            }
+        });
+        self.access_tokens.revoke_grants_of(client_id);
+    }
+
     pub(super) fn advance_clock(&self, by: Duration) {
         self.clock_advance.fetch_add(by.as_secs(), Ordering::Relaxed);
     }
@@ -135,6 +151,11 @@ impl<V: Clone> SingleUse<V> {
     pub(super) fn find(&self, presented: &str) -> Option<V> {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.get(presented).map(|entry| entry.value.clone())
+    }
+
+    pub(super) fn for_each(&self, mut apply: impl FnMut(&V)) {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.values().for_each(|entry| apply(&entry.value));
     }
 
     /// Uses a code or token. The lock is held throughout, so only one of two concurrent calls is the first.

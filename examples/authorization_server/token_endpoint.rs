@@ -10,7 +10,6 @@ use super::{
     authorization_endpoint::Authorization,
     oauth_error::{ErrorCode, OAuthError},
     parameters::Parameters,
-    registration::Client,
     resources::{ScopeSet, invalid_target},
     state::{Grant, ServerState, Usage},
 };
@@ -20,10 +19,10 @@ pub(super) async fn token(
     State(state): State<Arc<ServerState>>,
     parameters: Parameters,
 ) -> Result<Json<TokenResponse>, OAuthError> {
-    let client = state.clients.identify(&parameters)?;
+    let client_id = state.clients.identify(&parameters)?;
     let response = match parameters.required("grant_type")? {
-        "authorization_code" => redeem_code(&state, &client, &parameters),
-        "refresh_token" => refresh(&state, &client, &parameters),
+        "authorization_code" => redeem_code(&state, client_id, &parameters),
+        "refresh_token" => refresh(&state, client_id, &parameters),
         _ => Err(OAuthError::new(ErrorCode::UnsupportedGrantType, "grant_type is not supported")),
     };
     response.map(Json)
@@ -32,14 +31,14 @@ pub(super) async fn token(
 // RFC 6749 section 4.1.3, RFC 7636 section 4.5.
 fn redeem_code(
     state: &ServerState,
-    client: &Client,
+    client_id: &str,
     parameters: &Parameters,
 ) -> Result<TokenResponse, OAuthError> {
     let code = parameters.required("code")?;
     let code_verifier = parameters.required("code_verifier")?;
     let redirect_uri = parameters.required("redirect_uri")?;
     // Checked first, so that a client cannot use up the code of another.
-    let owned = state.codes.find(code).filter(|authorization| authorization.grant.client_id == client.id);
+    let owned = state.codes.find(code).filter(|authorization| authorization.grant.client_id == client_id);
     if owned.is_none() {
         return Err(OAuthError::invalid_grant("the code is unknown or was issued to another client"));
     }
@@ -71,11 +70,11 @@ fn redeem_code(
 // RFC 6749 section 6, RFC 9700 section 4.14.
 fn refresh(
     state: &ServerState,
-    client: &Client,
+    client_id: &str,
     parameters: &Parameters,
 ) -> Result<TokenResponse, OAuthError> {
     let refresh_token = parameters.required("refresh_token")?;
-    let grant = state.refresh_tokens.find(refresh_token).filter(|grant| grant.client_id == client.id);
+    let grant = state.refresh_tokens.find(refresh_token).filter(|grant| grant.client_id == client_id);
     let grant = grant.ok_or_else(|| {
         OAuthError::invalid_grant("the refresh token is unknown or was issued to another client")
     })?;

@@ -7,7 +7,10 @@ use reqwest::{Response, StatusCode, header, redirect};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::example::{AuthorizationServer, Browser, Decision, Page, ResourceCredential, TokenFormat};
+use super::{
+    document_host::DocumentHost,
+    example::{AuthorizationServer, Browser, Decision, Page, ResourceCredential, TokenFormat},
+};
 
 /// A resource with JWTs. No server listens on this URL.
 pub(super) const MCP: &str = "http://127.0.0.1:4000/mcp";
@@ -128,6 +131,20 @@ impl Kit {
         page(self.browser.open(&self.authorization_url(request)).await.unwrap()).await
     }
 
+    /// Opens a valid request of this client.
+    pub(super) async fn open_raw(&self, client_id: &str) -> Response {
+        let url = self.authorization_url(&authorization_request(client_id));
+        self.browser.open(&url).await.unwrap()
+    }
+
+    /// Checks that the server shows an error to the user, and sends nobody to the redirect URI.
+    pub(super) async fn assert_refused(&self, client_id: &str) {
+        let response = self.open_raw(client_id).await;
+
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{client_id}");
+        assert!(!response.headers().contains_key(header::LOCATION), "{client_id}");
+    }
+
     /// Opens an authorization request of a user who is signed in, and returns the consent page.
     pub(super) async fn consent_page(&self, request: &[(&str, &str)]) -> Page {
         let login = self.open(request).await;
@@ -216,4 +233,11 @@ impl Answer {
     pub(super) fn error(&self) -> &str {
         self.text("error")
     }
+}
+
+/// A server that accepts client identifiers on loopback, and a host for them.
+pub(super) async fn start() -> (Kit, DocumentHost) {
+    let kit = Kit::start().await;
+    kit.server.allow_client_ids_on_loopback();
+    (kit, DocumentHost::start().await)
 }

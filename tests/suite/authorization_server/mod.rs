@@ -5,6 +5,7 @@
 #[path = "../../../examples/authorization_server/mod.rs"]
 mod example;
 
+mod document_host;
 mod kit;
 
 mod metadata;
@@ -15,6 +16,8 @@ mod sign_in;
 mod consent;
 mod step_up;
 mod cross_origin;
+mod invariants;
+mod client_id_document;
 mod code;
 mod refresh_token;
 mod token_endpoint;
@@ -29,6 +32,9 @@ use std::{collections::BTreeMap, time::Duration};
 use reqwest::{StatusCode, header};
 use serde_json::{Value, json};
 
-use example::{ACR_PASSWORD, ACR_PASSWORD_AND_CODE, Browser, Decision, Minting, Page, TokenFormat, USER};
+use example::{
+    ACR_PASSWORD, ACR_PASSWORD_AND_CODE, Browser, Decision, Minting, Page, TokenFormat, USER, is_special_use,
+};
 
+use document_host::DocumentHost;
 use kit::*;
