@@ -1,6 +1,6 @@
 //! The error for an invalid configuration: [`ConfigError`].
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use crate::user_info::without_user_info;
 
@@ -77,21 +77,28 @@ pub struct ConfigError {
 /// One invalid setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
-    setting: &'static str,
+    setting: Cow<'static, str>,
     found: Option<String>,
-    expected: &'static str,
+    expected: Cow<'static, str>,
 }
 
 impl Problem {
     /// Creates a problem that shows the value found, without a user name or password in it.
-    pub(crate) fn new(setting: &'static str, found: impl AsRef<str>, expected: &'static str) -> Self {
+    pub(crate) fn new(
+        setting: impl Into<Cow<'static, str>>,
+        found: impl AsRef<str>,
+        expected: impl Into<Cow<'static, str>>,
+    ) -> Self {
         let found = without_user_info(found.as_ref()).into_owned();
-        Self { setting, found: Some(found), expected }
+        Self { setting: setting.into(), found: Some(found), expected: expected.into() }
     }
 
     /// Creates a problem without a value, because the value is secret or missing.
-    pub(crate) fn without_value(setting: &'static str, expected: &'static str) -> Self {
-        Self { setting, found: None, expected }
+    pub(crate) fn without_value(
+        setting: impl Into<Cow<'static, str>>,
+        expected: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { setting: setting.into(), found: None, expected: expected.into() }
     }
 }
 

@@ -166,7 +166,10 @@ pub use self::{
         ValidationError,
     },
     request_head::RequestHead,
-    requirement::{EmptyRequirement, Requirement, RequirementPolicy, ScopeHierarchy, ScopeRequirement},
+    requirement::{
+        EmptyRequirement, PathRules, PathRulesBuilder, Requirement, RequirementPolicy, ScopeHierarchy,
+        ScopeRequirement,
+    },
     resource_server::{ResourceServer, ResourceServerBuilder},
     scope::{InvalidScope, Scope, Scopes},
     token::ValidatedToken,

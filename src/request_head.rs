@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::{Extensions, HeaderMap, Method, Request, Uri, request::Parts};
 
-use crate::{Clock, UnixTime};
+use crate::{Clock, SystemClock, UnixTime};
 
 /// A request without its body, for policies and rules.
 #[derive(Clone, Copy)]
@@ -61,6 +61,25 @@ impl<'a> RequestHead<'a> {
     /// Returns the current time by the clock of the resource server.
     pub fn now(&self) -> UnixTime {
         self.clock.now()
+    }
+}
+
+/// Reads a request, with the system's clock. For tests of policies and rules.
+///
+/// ```
+/// use http::Request;
+/// use tower_bearer::{PathRules, RequestHead, Requirement, RequirementPolicy as _, Scope};
+///
+/// const READ: Scope = Scope::from_static("orders:read");
+///
+/// let rules = PathRules::builder().any_method("/orders", READ).build()?;
+/// let request = Request::get("/orders").body(())?;
+/// assert_eq!(rules.requirement(&RequestHead::from(&request)), Requirement::scopes(READ));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+impl<'a, B> From<&'a Request<B>> for RequestHead<'a> {
+    fn from(request: &'a Request<B>) -> Self {
+        Self::new(request, &SystemClock)
     }
 }
 

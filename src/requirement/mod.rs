@@ -29,16 +29,18 @@
 
 mod hierarchy;
 mod operation;
+mod path_rules;
 mod policy;
 mod scopes;
 
 pub use self::{
     hierarchy::ScopeHierarchy,
     operation::Requirement,
+    path_rules::{PathRules, PathRulesBuilder},
     policy::RequirementPolicy,
     scopes::{EmptyRequirement, ScopeRequirement},
 };
 pub(crate) use self::{
-    operation::{Kind as RequirementKind, TokenRequirement},
+    operation::{Kind as RequirementKind, TokenRequirement, is_acr},
     scopes::{deduplicated, scope_list},
 };

@@ -226,6 +226,6 @@ impl fmt::Debug for Requirement {
 }
 
 /// Returns whether a text can be listed in the challenge parameter `acr_values`.
-fn is_acr(text: &str) -> bool {
+pub(crate) fn is_acr(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }

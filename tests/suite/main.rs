@@ -22,6 +22,7 @@ mod mcp;
 mod middleware;
 mod oracle;
 mod page;
+mod path_rules;
 mod policies;
 mod providers;
 mod public_api;

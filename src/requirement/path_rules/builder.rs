@@ -1,0 +1,162 @@
+//! Builds [`PathRules`] and reports all their problems: [`PathRulesBuilder`].
+
+use std::collections::HashMap;
+
+use http::Method;
+use matchit::{InsertError, Router};
+
+use super::{PathRule, PathRules, methods::MethodRules, pattern::Pattern, request_path::NonAscii};
+use crate::{ConfigError, Requirement, config_error::Problem};
+
+/// Builds [`PathRules`].
+#[derive(Debug)]
+#[must_use]
+pub struct PathRulesBuilder {
+    rules: Vec<Rule>,
+    non_ascii: NonAscii,
+    otherwise: Requirement,
+    /// Problems found before `build()`.
+    problems: Vec<Problem>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    /// `None` for all that are not listed by another rule.
+    methods: Option<Vec<Method>>,
+    path: String,
+    requirement: Requirement,
+}
+
+impl PathRulesBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            rules: Vec::new(),
+            non_ascii: NonAscii::default(),
+            otherwise: Requirement::deny("no rule for this path"),
+            problems: Vec::new(),
+        }
+    }
+
+    /// Adds a rule for some methods of a path.
+    ///
+    /// The requirement is a scope, an array of scopes that are all required, a
+    /// [`ScopeRequirement`](crate::ScopeRequirement) or a [`Requirement`]. `GET` also covers `HEAD`, unless there is a rule for
+    /// `HEAD`.
+    pub fn rule(
+        mut self,
+        methods: impl IntoIterator<Item = Method>,
+        path: impl Into<String>,
+        requirement: impl Into<Requirement>,
+    ) -> Self {
+        let methods: Vec<_> = methods.into_iter().collect();
+        if methods.is_empty() {
+            let setting = format!("rule {}: methods", self.rules.len() + 1);
+            self.problems.push(Problem::without_value(setting, NO_METHODS));
+        }
+        self.add(Some(methods), path.into(), requirement.into())
+    }
+
+    /// Adds a rule for all methods of a path that have no rule of their own.
+    pub fn any_method(self, path: impl Into<String>, requirement: impl Into<Requirement>) -> Self {
+        self.add(None, path.into(), requirement.into())
+    }
+
+    pub(super) fn add(
+        mut self,
+        methods: Option<Vec<Method>>,
+        path: String,
+        requirement: Requirement,
+    ) -> Self {
+        self.rules.push(Rule { methods, path, requirement });
+        self
+    }
+
+    pub(super) fn with_problems(mut self, problems: Vec<Problem>) -> Self {
+        self.problems.extend(problems);
+        self
+    }
+
+    /// Sets what a path without a rule requires. Default: it is refused with 403.
+    ///
+    /// It does not apply to a path with rules for other methods, which is refused with 403.
+    pub fn otherwise(mut self, requirement: impl Into<Requirement>) -> Self {
+        self.otherwise = requirement.into();
+        self
+    }
+
+    /// Accepts letters and digits outside of ASCII in paths, such as `/b%C3%BCro`. Default: refused with 400.
+    ///
+    /// Only variables match them. Still refused are characters that some backends replace by ASCII ones, such as U+2215 by a
+    /// slash and U+FF0E by a dot, and other signs and combining marks.
+    pub fn allow_non_ascii(mut self) -> Self {
+        self.non_ascii = NonAscii::Letters;
+        self
+    }
+
+    /// Checks the rules.
+    ///
+    /// # Errors
+    /// Lists all invalid and conflicting patterns and duplicate rules, with the number of the rule, from 1. Patterns that only
+    /// differ by case conflict, because a backend that ignores case could not tell them apart.
+    pub fn build(self) -> Result<PathRules, ConfigError> {
+        let mut problems = self.problems;
+        let mut paths: Vec<PathRule> = Vec::new();
+        let mut router = Router::new();
+        // By the pattern in lower case: the index of the path, and the text of its first rule.
+        let mut known: HashMap<String, (usize, &str)> = HashMap::new();
+        for (index, rule) in self.rules.iter().enumerate() {
+            let setting = format!("rule {}: path", index + 1);
+            let problem = |expected: String| Problem::new(setting.clone(), &rule.path, expected);
+            let pattern = match Pattern::parse(&rule.path) {
+                Ok(pattern) => pattern,
+                Err(expected) => {
+                    problems.push(problem(expected.to_owned()));
+                    continue;
+                }
+            };
+            let key = pattern.ignoring_case();
+            let path = match known.get(&key) {
+                Some((path, _)) if paths[*path].pattern.to_text() == pattern.to_text() => *path,
+                Some((_, other)) => {
+                    problems.push(problem(format!("expected a difference to {other:?} other than case")));
+                    continue;
+                }
+                None => {
+                    if let Err(error) = router.insert(key.clone(), paths.len()) {
+                        problems.push(problem(conflict(&error, &known)));
+                        continue;
+                    }
+                    known.insert(key, (paths.len(), &rule.path));
+                    paths.push(PathRule { pattern, methods: MethodRules::default() });
+                    paths.len() - 1
+                }
+            };
+            let setting = format!("rule {}: methods", index + 1);
+            let methods = match &rule.methods {
+                None => vec![None],
+                Some(methods) => methods.iter().map(Some).collect(),
+            };
+            for method in methods {
+                if !paths[path].methods.add(method, &rule.requirement) {
+                    let name = method.map_or("all", Method::as_str);
+                    let expected = format!("expected one rule for this method of {:?}", rule.path);
+                    problems.push(Problem::new(setting.clone(), name, expected));
+                }
+            }
+        }
+        let Self { non_ascii, otherwise, .. } = self;
+        ConfigError::unless_none(problems, PathRules { router, paths, non_ascii, otherwise })
+    }
+}
+
+pub(super) const NO_METHODS: &str = "expected at least one";
+
+fn conflict(error: &InsertError, known: &HashMap<String, (usize, &str)>) -> String {
+    match error {
+        InsertError::Conflict { with } => {
+            let other = known.get(with).map_or(&**with, |(_, other)| other);
+            format!("expected no conflict with {other:?}")
+        }
+        error => format!("expected a valid pattern ({error})"),
+    }
+}

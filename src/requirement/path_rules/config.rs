@@ -1,0 +1,161 @@
+//! Reads [`PathRules`] from configuration.
+
+use std::time::Duration;
+
+use http::Method;
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+use super::{PathRules, builder::NO_METHODS};
+use crate::{Requirement, Scope, ScopeRequirement, config_error::Problem, requirement::is_acr};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    #[serde(default)]
+    rule: Vec<RuleConfig>,
+    otherwise: Option<RuleConfig>,
+    #[serde(default)]
+    allow_non_ascii: bool,
+}
+
+/// One rule, or what requests without a rule require.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleConfig {
+    path: Option<String>,
+    methods: Option<Vec<String>>,
+    scopes: Option<Vec<String>>,
+    any_of: Option<Vec<Vec<String>>>,
+    access: Option<String>,
+    acr_values: Option<Vec<String>>,
+    max_age: Option<u64>,
+}
+
+impl<'de> Deserialize<'de> for PathRules {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Config { rule: rules, otherwise, allow_non_ascii } = Config::deserialize(deserializer)?;
+        let mut problems = Vec::new();
+        let mut builder = Self::builder();
+        for (index, rule) in rules.into_iter().enumerate() {
+            let mut report = Report { rule: format!("rule {}", index + 1), problems: &mut problems };
+            let methods = rule.methods.as_ref().map(|names| report.parse_methods(names));
+            let requirement = report.parse_requirement(&rule);
+            builder = builder.add(methods, rule.path.unwrap_or_default(), requirement);
+        }
+        if let Some(rule) = otherwise {
+            let mut report = Report { rule: "otherwise".to_owned(), problems: &mut problems };
+            if rule.path.is_some() || rule.methods.is_some() {
+                report.without_value("path and methods", "expected none, because it applies to all others");
+            }
+            builder = builder.otherwise(report.parse_requirement(&rule));
+        }
+        if allow_non_ascii {
+            builder = builder.allow_non_ascii();
+        }
+        builder.with_problems(problems).build().map_err(D::Error::custom)
+    }
+}
+
+/// Collects the problems of one rule.
+struct Report<'a> {
+    rule: String,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Report<'_> {
+    fn new(&mut self, key: &str, found: &str, expected: impl Into<String>) {
+        self.problems.push(Problem::new(format!("{}: {key}", self.rule), found, expected.into()));
+    }
+
+    fn without_value(&mut self, key: &str, expected: &'static str) {
+        self.problems.push(Problem::without_value(format!("{}: {key}", self.rule), expected));
+    }
+
+    fn parse_methods(&mut self, names: &[String]) -> Vec<Method> {
+        let mut methods = Vec::new();
+        for name in names {
+            match Method::from_bytes(name.as_bytes()) {
+                // Methods are case-sensitive (RFC 9110 section 9.1), and no registered one has lower case.
+                Ok(method) if !name.bytes().any(|byte| byte.is_ascii_lowercase()) => methods.push(method),
+                _ => self.new("methods", name, "expected a method in upper case, such as GET"),
+            }
+        }
+        if names.is_empty() {
+            self.without_value("methods", NO_METHODS);
+        }
+        methods
+    }
+
+    /// Returns what the rule requires. If there is a problem, the result does not matter.
+    fn parse_requirement(&mut self, rule: &RuleConfig) -> Requirement {
+        let requirement = match (&rule.scopes, &rule.any_of, rule.access.as_deref()) {
+            (Some(scopes), None, None) => self.parse_scopes("scopes", scopes).map(Requirement::from),
+            (None, Some(lists), None) => {
+                let any: Vec<_> = lists.iter().filter_map(|list| self.parse_scopes("any_of", list)).collect();
+                if lists.is_empty() {
+                    self.without_value("any_of", "expected at least one list of scopes");
+                }
+                ScopeRequirement::any_of(any).ok().map(Requirement::from)
+            }
+            (None, None, Some("public")) => Some(Requirement::public()),
+            (None, None, Some("token")) => Some(Requirement::token()),
+            (None, None, Some("deny")) => Some(Requirement::deny("denied by rule")),
+            (None, None, Some(access)) => {
+                self.new("access", access, r#"expected "public", "token" or "deny""#);
+                None
+            }
+            _ => {
+                self.without_value("access", "expected exactly one of scopes, any_of and access");
+                None
+            }
+        };
+        let mut requirement = requirement.unwrap_or_else(|| Requirement::deny("invalid"));
+        let is_for_no_token = matches!(rule.access.as_deref(), Some("public" | "deny"));
+        if is_for_no_token && (rule.acr_values.is_some() || rule.max_age.is_some()) {
+            self.without_value(
+                "acr_values and max_age",
+                "expected none without a token; use access = \"token\"",
+            );
+            return requirement;
+        }
+        if let Some(values) = &rule.acr_values {
+            let invalid: Vec<_> = values.iter().filter(|value| !is_acr(value)).collect();
+            for value in &invalid {
+                self.new(
+                    "acr_values",
+                    value,
+                    "expected one or more of the characters %x21 / %x23-5B / %x5D-7E",
+                );
+            }
+            if values.is_empty() {
+                self.without_value("acr_values", "expected at least one");
+            }
+            if invalid.is_empty() {
+                requirement = requirement.acr_values(values.iter().cloned());
+            }
+        }
+        match rule.max_age {
+            Some(seconds) => requirement.max_age(Duration::from_secs(seconds)),
+            None => requirement,
+        }
+    }
+
+    fn parse_scopes(&mut self, key: &str, names: &[String]) -> Option<ScopeRequirement> {
+        let mut scopes = Vec::new();
+        for name in names {
+            match Scope::new(name) {
+                Ok(scope) => scopes.push(scope),
+                Err(_) => {
+                    self.new(key, name, "expected one or more of the characters %x21 / %x23-5B / %x5D-7E");
+                }
+            }
+        }
+        if names.is_empty() {
+            self.without_value(
+                key,
+                "expected at least one scope; use access = \"token\" for any valid token",
+            );
+        }
+        ScopeRequirement::all_of(scopes).ok()
+    }
+}

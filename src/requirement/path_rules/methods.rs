@@ -1,0 +1,42 @@
+//! The rules for the methods of one path: [`MethodRules`].
+
+use http::Method;
+
+use crate::Requirement;
+
+/// What the methods of one path require.
+#[derive(Debug, Default)]
+pub(super) struct MethodRules {
+    listed: Vec<(Method, Requirement)>,
+    others: Option<Requirement>,
+}
+
+impl MethodRules {
+    /// Adds a rule for a method, or for all others. Returns whether there was none yet.
+    #[must_use]
+    pub(super) fn add(&mut self, method: Option<&Method>, requirement: &Requirement) -> bool {
+        let is_new = match method {
+            Some(method) => self.listed.iter().all(|(listed, _)| listed != method),
+            None => self.others.is_none(),
+        };
+        match method {
+            _ if !is_new => {}
+            Some(method) => self.listed.push((method.clone(), requirement.clone())),
+            None => self.others = Some(requirement.clone()),
+        }
+        is_new
+    }
+
+    /// Returns what a method requires. `GET` also covers `HEAD`, because both return the same (RFC 9110 section 9.3.2).
+    pub(super) fn find(&self, method: &Method) -> Option<&Requirement> {
+        let listed = |method: &Method| {
+            self.listed.iter().find(|(listed, _)| listed == method).map(|(_, requirement)| requirement)
+        };
+        let as_get = || if method == Method::HEAD { listed(&Method::GET) } else { None };
+        listed(method).or_else(as_get).or(self.others.as_ref())
+    }
+
+    pub(super) fn requirements(&self) -> impl Iterator<Item = &Requirement> {
+        self.listed.iter().map(|(_, requirement)| requirement).chain(&self.others)
+    }
+}

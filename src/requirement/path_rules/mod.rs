@@ -1,0 +1,208 @@
+//! Decides by method and path: [`PathRules`].
+
+mod builder;
+mod config;
+mod methods;
+mod pattern;
+mod request_path;
+
+use std::fmt;
+
+use matchit::Router;
+
+use self::{
+    methods::MethodRules,
+    pattern::Pattern,
+    request_path::{NonAscii, RequestPath},
+};
+use super::{Requirement, RequirementPolicy};
+use crate::{RequestHead, Scope};
+
+pub use self::builder::PathRulesBuilder;
+
+/// Decides by method and path what a request requires. For gateways, and for services with many routes.
+///
+/// What matches no rule is refused with 403, unless there is an [`otherwise`](PathRulesBuilder::otherwise). Give it to
+/// [`ResourceServer::require_by`](crate::ResourceServer::require_by).
+///
+/// ```
+/// use http::Method;
+/// use tower_bearer::{ConfigError, PathRules, Requirement, ResourceServer, Scope, ValidateTokenLayer};
+///
+/// const READ: Scope = Scope::from_static("jobs:read");
+/// const WRITE: Scope = Scope::from_static("jobs:write");
+///
+/// fn layer(resource_server: &ResourceServer) -> Result<ValidateTokenLayer, ConfigError> {
+///     let rules = PathRules::builder()
+///         .rule([Method::GET], "/api/json", READ)
+///         .rule([Method::GET], "/job/{name}/api/json", READ)
+///         .rule([Method::POST], "/job/{name}/build", [READ, WRITE])
+///         .any_method("/static/{*file}", Requirement::public())
+///         .build()?;
+///     Ok(resource_server.require_by(rules))
+/// }
+/// # let _ = layer;
+/// ```
+///
+/// # Patterns
+/// The syntax is that of [`matchit`](https://docs.rs/matchit/0.8), as in axum 0.8: `{name}` is one segment, `{*rest}` the rest of
+/// the path, and `{{` a brace. A variable may have text before it, as in `/v{version}`, but not after it. Literals win over
+/// variables, and these over `{*rest}`, segment by segment.
+///
+/// A rule for `GET` also covers `HEAD`. If some rule has the path of a request, but none has its method, it is refused with 403.
+/// Rules for all methods apply to the methods that have no rule of their own.
+///
+/// # From configuration
+/// It implements `Deserialize`. Unknown keys are an error, and all invalid values are reported at once.
+///
+/// ```
+/// use tower_bearer::PathRules;
+///
+/// let rules: PathRules = toml::from_str(
+///     r#"
+///     [[rule]]
+///     path = "/api/json"
+///     methods = ["GET"] # default: all
+///     scopes = ["jobs:read"] # all of them
+///
+///     [[rule]]
+///     path = "/job/{name}/build"
+///     methods = ["POST"]
+///     any_of = [["jobs:write"], ["admin"]] # all of one list
+///     acr_values = ["urn:example:mfa"]
+///     max_age = 300 # seconds since the user authenticated
+///
+///     [[rule]]
+///     path = "/health"
+///     access = "public" # or "token", for any valid token, or "deny"
+///
+///     [otherwise] # default: deny
+///     access = "deny"
+///     "#,
+/// )?;
+/// # let _ = rules;
+/// # Ok::<_, toml::de::Error>(())
+/// ```
+///
+/// # Security
+/// The backend must not read another path than the one that was checked. So a path that two programs could read differently is
+/// refused with 400:
+///
+/// | refused | example |
+/// |---|---|
+/// | encoded slashes, backslashes | `/a%2Fb`, `/a\b`, `/a%5Cb` |
+/// | dot segments, also encoded | `/a/../b`, `/a/%2e%2E/b` |
+/// | a segment with a dot or space at its end, or a space at its beginning | `/a.`, `/a%20/b` |
+/// | empty segments | `//a`, `/a//` |
+/// | path parameters | `/a;b=c`, `/a%3Bb` |
+/// | encoded `?`, `#` and `%` (encoded twice) | `/a%3Fb`, `/a%23b`, `/a%252Fb` |
+/// | control characters | `/a%00`, `/a%0D%0A` |
+/// | incomplete escapes, escapes that are not UTF-8 | `/a%2`, `/a%u002f`, `/a%c0%af` |
+/// | characters outside of ASCII, unless [allowed](PathRulesBuilder::allow_non_ascii) | `/b%C3%BCro` |
+/// | a path that matches another rule, or no rule, unless case is ignored | `/Admin` with a rule for `/admin` |
+/// | a target without a path | `*`, `host:443` |
+///
+/// All other escapes are decoded once before matching: `/%61dmin` matches `/admin`. One slash at the end is ignored: `/orders/`
+/// matches `/orders`. Case counts, but a path is refused if a backend that ignores case would see the path of another rule.
+///
+/// The query is not checked. The authority is not checked either: the rules are the same for all hosts.
+///
+/// # Deployment
+/// A gateway must forward the path as it was received, neither decoded nor encoded again, together with the method that was
+/// checked. It must remove headers that override these, such as `X-HTTP-Method-Override`, `X-Original-URL` and `X-Rewrite-URL`.
+/// Put the layer outside of routers that remove a prefix from the path, such as `Router::nest` of axum.
+///
+/// Some backends have names for a resource that no rule can know: short names and streams of Windows (`ADMINI~1`,
+/// `file::$DATA`), suffixes that choose a format (`/admin.json`), or `+` for a space. Write rules for such a backend without
+/// variables, as far as possible.
+///
+/// # Cost
+/// A decision takes about 50 ns and does not allocate, unless the path has escapes or more than three variables, or is longer
+/// than 256 bytes with letters in upper case.
+pub struct PathRules {
+    /// Matches paths in lower case. Values are indexes of `paths`.
+    router: Router<usize>,
+    paths: Vec<PathRule>,
+    non_ascii: NonAscii,
+    otherwise: Requirement,
+}
+
+/// The rules for one path.
+#[derive(Debug)]
+struct PathRule {
+    pattern: Pattern,
+    methods: MethodRules,
+}
+
+impl PathRules {
+    /// Creates a builder without rules.
+    pub fn builder() -> PathRulesBuilder {
+        PathRulesBuilder::new()
+    }
+
+    /// Returns the rules for a path. The error is why the path is refused.
+    fn find(&self, path: &str) -> Result<Option<&PathRule>, &'static str> {
+        let path = RequestPath::parse(path, self.non_ascii)?;
+        let rule = if path.has_upper_case() {
+            in_lower_case(path.as_str(), |path| self.find_in_lower_case(path))
+        } else {
+            self.find_in_lower_case(path.as_str())
+        };
+        match rule {
+            // Literals and prefixes win over variables in the same order, whether or not case is ignored, so this is also the
+            // rule that matches exactly, if it does.
+            Some(rule) if path.has_upper_case() || rule.pattern.has_upper_case() => {
+                match rule.pattern.has_case_of(path.as_str()) {
+                    true => Ok(Some(rule)),
+                    false => Err("path that differs from the path of a rule only by case"),
+                }
+            }
+            rule => Ok(rule),
+        }
+    }
+
+    fn find_in_lower_case(&self, path: &str) -> Option<&PathRule> {
+        self.paths.get(*self.router.at(path).ok()?.value)
+    }
+}
+
+/// Calls `find` with a path in lower case. Does not allocate for paths of usual length.
+fn in_lower_case<T>(path: &str, find: impl FnOnce(&str) -> T) -> T {
+    let mut buffer = [0; 256];
+    match buffer.get_mut(..path.len()) {
+        Some(buffer) => {
+            buffer.copy_from_slice(path.as_bytes());
+            buffer.make_ascii_lowercase();
+            find(str::from_utf8(buffer).expect("only ASCII letters have changed"))
+        }
+        None => find(&path.to_ascii_lowercase()),
+    }
+}
+
+impl RequirementPolicy for PathRules {
+    fn requirement(&self, request: &RequestHead<'_>) -> Requirement {
+        match self.find(request.uri().path()) {
+            Ok(Some(rule)) => match rule.methods.find(request.method()) {
+                Some(requirement) => requirement.clone(),
+                None => Requirement::deny("no rule for this method"),
+            },
+            Ok(None) => self.otherwise.clone(),
+            Err(reason) => Requirement::malformed(reason),
+        }
+    }
+
+    fn scopes(&self) -> Vec<Scope> {
+        let rules = self.paths.iter().flat_map(|rule| rule.methods.requirements());
+        rules.chain([&self.otherwise]).flat_map(Requirement::all_scopes).cloned().collect()
+    }
+}
+
+impl fmt::Debug for PathRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PathRules")
+            .field("paths", &self.paths)
+            .field("non_ascii", &self.non_ascii)
+            .field("otherwise", &self.otherwise)
+            .finish_non_exhaustive()
+    }
+}

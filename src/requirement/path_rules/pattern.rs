@@ -1,0 +1,149 @@
+//! Patterns of paths, in the syntax of `matchit`: [`Pattern`].
+
+use super::request_path::{NonAscii, RequestPath};
+
+/// A pattern, such as `/job/{name}/api/json`.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    segments: Vec<Segment>,
+    has_upper_case: bool,
+}
+
+/// What stands between two slashes.
+#[derive(Debug)]
+enum Segment {
+    Literal(String),
+    /// A variable, which is not empty, after this text.
+    Variable(String),
+    /// A variable for the rest of the path, which is not empty.
+    Rest,
+}
+
+impl Pattern {
+    /// Parses a pattern. The error is what was expected.
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+        let Some(path) = text.strip_prefix('/') else {
+            return Err("expected a path that starts with \"/\"");
+        };
+        if path.ends_with('/') {
+            return Err("expected no slash at the end; a pattern also matches paths with one");
+        }
+        if !text.is_ascii() {
+            return Err("expected ASCII; other characters are only matched by variables");
+        }
+        if text.contains('%') {
+            return Err("expected decoded characters instead of percent-encoded ones");
+        }
+        let segments = match path {
+            "" => Vec::new(),
+            path => path.split('/').map(Segment::parse).collect::<Result<Vec<_>, _>>()?,
+        };
+        let (_, before) = segments.split_last().unwrap_or((&Segment::Rest, &[]));
+        if before.iter().any(|segment| matches!(segment, Segment::Rest)) {
+            return Err("expected \"{*rest}\" only at the end");
+        }
+        let has_upper_case = segments.iter().any(Segment::has_upper_case);
+        let pattern = Self { segments, has_upper_case };
+        // Otherwise it would match no request.
+        match RequestPath::parse(&pattern.example(), NonAscii::Refuse) {
+            Ok(_) => Ok(pattern),
+            Err(_) => Err(
+                "expected a path that requests can have: no empty segments, none with a dot or space at its \
+                end, and no control characters, \"\\\", \";\", \"?\" or \"#\"",
+            ),
+        }
+    }
+
+    /// Writes the pattern with the same name for all variables, in lower case. Patterns of the same text match the same
+    /// paths, if case is ignored.
+    pub(super) fn ignoring_case(&self) -> String {
+        self.to_text().to_ascii_lowercase()
+    }
+
+    /// Writes the pattern with the same name for all variables. Patterns of the same text match the same paths.
+    pub(super) fn to_text(&self) -> String {
+        let escape = |literal: &str| literal.replace('{', "{{").replace('}', "}}");
+        self.write(|segment| match segment {
+            Segment::Literal(text) => escape(text),
+            Segment::Variable(prefix) => format!("{}{{v}}", escape(prefix)),
+            Segment::Rest => "{*v}".to_owned(),
+        })
+    }
+
+    /// Returns a path that matches.
+    fn example(&self) -> String {
+        self.write(|segment| match segment {
+            Segment::Literal(text) => text.clone(),
+            Segment::Variable(prefix) => format!("{prefix}v"),
+            Segment::Rest => "v".to_owned(),
+        })
+    }
+
+    fn write(&self, write: impl Fn(&Segment) -> String) -> String {
+        match &*self.segments {
+            [] => "/".to_owned(),
+            segments => segments.iter().map(|segment| format!("/{}", write(segment))).collect(),
+        }
+    }
+
+    pub(super) fn has_upper_case(&self) -> bool {
+        self.has_upper_case
+    }
+
+    /// Returns whether a path that matches if case is ignored also matches exactly.
+    pub(super) fn has_case_of(&self, path: &str) -> bool {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        self.segments.iter().zip(path.split('/')).all(|(segment, text)| match segment {
+            Segment::Literal(literal) => literal == text,
+            Segment::Variable(prefix) => text.starts_with(&**prefix),
+            Segment::Rest => true,
+        })
+    }
+}
+
+impl Segment {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let mut literal = String::new();
+        let mut rest = text.chars();
+        while let Some(character) = rest.next() {
+            match character {
+                '{' | '}' if rest.as_str().starts_with(character) => {
+                    literal.push(character);
+                    rest.next();
+                }
+                '{' => return Self::parse_variable(literal, rest.as_str()),
+                '}' => return Err(NAME),
+                character => literal.push(character),
+            }
+        }
+        Ok(Self::Literal(literal))
+    }
+
+    /// Parses the rest of a segment, after the brace that opens a variable.
+    fn parse_variable(prefix: String, text: &str) -> Result<Self, &'static str> {
+        let (name, after) = text.split_once('}').ok_or(NAME)?;
+        if !after.is_empty() {
+            return Err("expected nothing after a variable in its segment");
+        }
+        match name.strip_prefix('*') {
+            Some(name) if is_name(name) && prefix.is_empty() => Ok(Self::Rest),
+            Some(name) if is_name(name) => Err("expected \"{*rest}\" to be a whole segment"),
+            None if is_name(name) => Ok(Self::Variable(prefix)),
+            _ => Err(NAME),
+        }
+    }
+
+    fn has_upper_case(&self) -> bool {
+        match self {
+            Self::Literal(text) | Self::Variable(text) => text.bytes().any(|byte| byte.is_ascii_uppercase()),
+            Self::Rest => false,
+        }
+    }
+}
+
+/// Returns whether a text names a variable.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && !text.contains(['{', '*'])
+}
+
+const NAME: &str = "expected a name between \"{\" and \"}\"; write \"{{\" and \"}}\" for braces";

@@ -1,0 +1,191 @@
+//! Path rules from configuration.
+
+use std::time::Duration;
+
+use http::Method;
+use tower_bearer::{PathRules, Requirement, ScopeRequirement};
+
+use super::{ADMIN, READ, WRITE, decide, get, is_denied};
+
+#[test]
+fn rules_are_read_from_toml() {
+    let rules: PathRules = toml::from_str(
+        r#"
+        [[rule]]
+        path = "/orders"
+        methods = ["GET"]
+        scopes = ["orders:read"]
+
+        [[rule]]
+        path = "/orders"
+        methods = ["PUT", "PROPFIND"]
+        scopes = ["orders:read", "orders:write"]
+
+        [[rule]]
+        path = "/orders/{id}"
+        any_of = [["orders:read", "orders:write"], ["admin"]]
+
+        [[rule]]
+        path = "/health"
+        access = "public"
+
+        [[rule]]
+        path = "/me"
+        access = "token"
+        acr_values = ["gold", "silver"]
+        max_age = 300
+
+        [[rule]]
+        path = "/internal/{*rest}"
+        access = "deny"
+
+        [otherwise]
+        scopes = ["admin"]
+        "#,
+    )
+    .unwrap();
+
+    assert_eq!(get(&rules, "/orders"), READ.into());
+    assert_eq!(decide(&rules, Method::PUT, "/orders"), [READ, WRITE].into());
+    assert_eq!(decide(&rules, Method::from_bytes(b"PROPFIND").unwrap(), "/orders"), [READ, WRITE].into());
+    assert!(is_denied(&decide(&rules, Method::DELETE, "/orders")));
+    let either = ScopeRequirement::any([ScopeRequirement::from([READ, WRITE]), ADMIN.into()]);
+    assert_eq!(decide(&rules, Method::DELETE, "/orders/1"), either.into());
+    assert_eq!(get(&rules, "/health"), Requirement::public());
+    let me = Requirement::token().acr_values(["gold", "silver"]).max_age(Duration::from_secs(300));
+    assert_eq!(get(&rules, "/me"), me);
+    assert!(is_denied(&get(&rules, "/internal/x")));
+    assert_eq!(get(&rules, "/else"), ADMIN.into());
+}
+
+#[test]
+fn rules_are_read_from_json_and_inside_other_settings() {
+    #[derive(serde::Deserialize)]
+    struct Settings {
+        paths: PathRules,
+    }
+    let settings: Settings = serde_json::from_value(serde_json::json!({
+        "paths": { "rule": [{ "path": "/{page}", "scopes": ["admin"] }], "allow_non_ascii": true }
+    }))
+    .unwrap();
+
+    assert_eq!(get(&settings.paths, "/caf%C3%A9"), ADMIN.into());
+    assert!(is_denied(&get(&settings.paths, "/")));
+}
+
+#[test]
+fn no_rules_deny_everything() {
+    assert!(is_denied(&get(&toml::from_str("").unwrap(), "/")));
+}
+
+#[test]
+fn all_invalid_values_are_reported_with_the_number_of_their_rule() {
+    let error = toml::from_str::<PathRules>(
+        r#"
+        [[rule]]
+        path = "/ok"
+        scopes = ["orders:read"]
+
+        [[rule]]
+        path = "orders/"
+        methods = ["get", "G T"]
+        scopes = ["two words", "ok", ""]
+
+        [[rule]]
+        path = "/a"
+
+        [[rule]]
+        path = "/b"
+        scopes = []
+
+        [[rule]]
+        path = "/c"
+        any_of = []
+
+        [[rule]]
+        path = "/d"
+        any_of = [["x"], []]
+        methods = []
+
+        [[rule]]
+        path = "/e"
+        access = "open"
+
+        [[rule]]
+        path = "/f"
+        access = "token"
+        scopes = ["x"]
+
+        [[rule]]
+        path = "/g"
+        access = "public"
+        max_age = 3
+
+        [[rule]]
+        path = "/h"
+        access = "token"
+        acr_values = ["a b", ""]
+
+        [[rule]]
+        path = "/i"
+        access = "token"
+        acr_values = []
+
+        [[rule]]
+        scopes = ["x"]
+
+        [[rule]]
+        path = "/ok"
+        scopes = ["x"]
+
+        [otherwise]
+        path = "/x"
+        access = "no"
+        "#,
+    )
+    .unwrap_err();
+
+    const SCOPE: &str = "expected one or more of the characters %x21 / %x23-5B / %x5D-7E";
+    const NO_SCOPES: &str = "expected at least one scope; use access = \"token\" for any valid token";
+    const ACCESS: &str = "expected exactly one of scopes, any_of and access";
+    let expected = [
+        r#"rule 2: methods "get": expected a method in upper case, such as GET"#.to_owned(),
+        r#"rule 2: methods "G T": expected a method in upper case, such as GET"#.to_owned(),
+        format!(r#"rule 2: scopes "two words": {SCOPE}"#),
+        format!(r#"rule 2: scopes "": {SCOPE}"#),
+        format!("rule 3: access: {ACCESS}"),
+        format!("rule 4: scopes: {NO_SCOPES}"),
+        "rule 5: any_of: expected at least one list of scopes".to_owned(),
+        "rule 6: methods: expected at least one".to_owned(),
+        format!("rule 6: any_of: {NO_SCOPES}"),
+        r#"rule 7: access "open": expected "public", "token" or "deny""#.to_owned(),
+        format!("rule 8: access: {ACCESS}"),
+        "rule 9: acr_values and max_age: expected none without a token; use access = \"token\"".to_owned(),
+        format!(r#"rule 10: acr_values "a b": {SCOPE}"#),
+        format!(r#"rule 10: acr_values "": {SCOPE}"#),
+        "rule 11: acr_values: expected at least one".to_owned(),
+        "otherwise: path and methods: expected none, because it applies to all others".to_owned(),
+        r#"otherwise: access "no": expected "public", "token" or "deny""#.to_owned(),
+        r#"rule 2: path "orders/": expected a path that starts with "/""#.to_owned(),
+        r#"rule 12: path "": expected a path that starts with "/""#.to_owned(),
+        r#"rule 13: methods "all": expected one rule for this method of "/ok""#.to_owned(),
+    ];
+    assert_eq!(
+        error.message().replace("; rule", "\nrule").replace("; otherwise", "\notherwise"),
+        expected.join("\n")
+    );
+}
+
+#[test]
+fn unknown_keys_are_refused() {
+    for text in [
+        "[[rule]]\npath = \"/\"\naccess = \"public\"\nscope = [\"x\"]",
+        "[[rules]]\npath = \"/\"",
+        "[otherwise]\naccess = \"deny\"\nwhy = 1",
+        "default = \"public\"",
+    ] {
+        let error = toml::from_str::<PathRules>(text).unwrap_err();
+
+        assert!(error.message().contains("unknown field"), "{error}");
+    }
+}
