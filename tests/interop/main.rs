@@ -7,4 +7,5 @@ mod support;
 mod conformance;
 mod corpus;
 mod django_oauth_toolkit;
+mod grpc;
 mod oidc_provider;

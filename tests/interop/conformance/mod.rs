@@ -19,7 +19,7 @@ use tower::Layer as _;
 use tower_bearer::testing::TestAuthorizationServer;
 
 use self::everything::Everything;
-use crate::support::{Tools, command};
+use crate::support::{self, Tools};
 
 /// The status of each check, by scenario.
 type Results = BTreeMap<String, Vec<String>>;
@@ -41,8 +41,17 @@ async fn run(tools: &Tools, url: &str, name: &str) -> Results {
     let directory = tools.path(&format!("conformance-{name}"));
     let _ = std::fs::remove_dir_all(&directory);
     let cli = tools.path("node_modules/@modelcontextprotocol/conformance/dist/index.js");
-    let arguments = ["server", "--url", url, "--suite", "all", "--output-dir", directory.to_str().unwrap()];
-    command(&tools.node(), &cli, &arguments).await;
+    let arguments = [
+        cli.to_str().unwrap(),
+        "server",
+        "--url",
+        url,
+        "--suite",
+        "all",
+        "--output-dir",
+        directory.to_str().unwrap(),
+    ];
+    support::run(&tools.node(), &arguments).await; // it fails if a scenario does
     read_results(&directory)
 }
 

@@ -7,7 +7,7 @@ mod tools;
 
 pub(crate) use api::Api;
 pub(crate) use browser::{Browser, parameter};
-pub(crate) use process::{Script, command};
+pub(crate) use process::{Script, run};
 pub(crate) use tools::Tools;
 
 use std::{future::Future, panic::Location, time::Duration};

@@ -53,10 +53,11 @@ impl Script {
     }
 }
 
-/// Runs a program to its end and returns what it prints, whatever its exit code is.
-pub(crate) async fn command(interpreter: &Path, script: &Path, arguments: &[&str]) -> String {
-    let mut command = Command::new(interpreter);
-    command.arg(script).args(arguments).stdin(Stdio::null()).kill_on_drop(true);
-    let output = soon(command.output()).await.expect("setup installed the interpreter");
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+/// Runs a program to its end. Returns whether it succeeded, and what it printed.
+pub(crate) async fn run(program: &Path, arguments: &[&str]) -> (bool, String) {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    let output = soon(command.output()).await.expect("setup installed the program");
+    let printed = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&printed).into_owned())
 }
