@@ -27,6 +27,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tower_http::cors::CorsLayer;
+use url::Url;
 
 pub use self::{
     feed::{Event, Feed},
@@ -64,7 +65,8 @@ pub struct Page {
 impl Page {
     /// Serves the page on this port of `127.0.0.1`. With port 0, the operating system chooses one.
     pub async fn start(port: u16) -> Result<Self, Failure> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+        let listener = listener.map_err(|error| format!("port {port} cannot be used: {error}"))?;
         let url = format!("http://{}", listener.local_addr()?);
         let observer = Observer { origin: url.parse()?, feed: Feed::default() };
         let participants = Arc::new(Participants::start_for_page(NO_CACHE, &observer).await?);
@@ -99,7 +101,7 @@ struct PageState {
 }
 
 fn router(state: PageState) -> Router {
-    let policy = content_security_policy(&state);
+    let policy = content_security_policy(&state.participants);
     let page =
         get(move || std::future::ready(([(header::CONTENT_SECURITY_POLICY, policy.clone())], Html(PAGE))));
     Router::new()
@@ -170,17 +172,16 @@ impl PageState {
 }
 
 /// The page holds tokens, so it runs only its own script and talks only to the participants.
-fn content_security_policy(state: &PageState) -> String {
-    let Participants { server, jwt, opaque, .. } = &*state.participants;
-    let origin = |url: &str| url.trim_end_matches("/jobs").to_owned();
+fn content_security_policy(participants: &Participants) -> String {
+    let origin = |url: &str| Url::parse(url).map(|url| url.origin().ascii_serialization());
+    let Participants { server, jwt, opaque, .. } = participants;
+    let others: Vec<_> = [&*jwt.url, &*opaque.url, server.issuer()].into_iter().flat_map(origin).collect();
     format!(
-        "default-src 'none'; script-src {script}; style-src {style}; img-src data:; \
-         connect-src 'self' {} {} {}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        origin(&jwt.url),
-        origin(&opaque.url),
-        server.issuer(),
+        "default-src 'none'; script-src {script}; style-src {style}; img-src data:; connect-src 'self' {others}; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         script = content_hash("script"),
         style = content_hash("style"),
+        others = others.join(" "),
     )
 }
 

@@ -124,7 +124,7 @@ impl Chromium {
     /// Sets the size of the viewport in CSS pixels.
     pub(super) async fn resize(&self, width: u32, height: u32) {
         let metrics =
-            json!({ "width": width, "height": height, "deviceScaleFactor": 2, "mobile": width < 600 });
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1.5, "mobile": width < 600 });
         self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
     }
 

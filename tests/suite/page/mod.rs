@@ -67,6 +67,24 @@ async fn answer_with_another_state_is_not_redeemed() {
     assert_eq!(page.participants.server.requests("/token"), 0);
 }
 
+#[tokio::test]
+async fn reload_keeps_the_road_and_start_over_clears_it() {
+    let Some(browser) = Chromium::start("page-reload").await else { return };
+    let page = Page::start(0).await.unwrap();
+    browser.open(&page.url).await;
+    press(&browser, "discover").await;
+    let before = text(&browser, "#step-discover").await;
+
+    browser.open(&page.url).await;
+    browser.wait_for("document.querySelector('#do-register')").await;
+    let after = text(&browser, "#step-discover").await;
+    browser.click("#start-over").await;
+    browser.wait_for("document.querySelector('#do-discover')").await;
+
+    assert_eq!(after, before);
+    assert_eq!(count(&browser, ".row").await, 0);
+}
+
 struct Screen {
     name: &'static str,
     width: u32,
@@ -81,7 +99,7 @@ async fn walk(browser: &Chromium, screen: Screen) {
     browser.open(&page.url).await;
     browser.wait_for("document.querySelector('#do-discover')").await;
     let pictures = Pictures { browser, screen: &screen };
-    pictures.take("start").await;
+    pictures.take("first").await;
 
     let mut signed_in = false;
     for (done, (button, step, expected)) in (1..).zip(ROAD) {
@@ -103,6 +121,8 @@ async fn walk(browser: &Chromium, screen: Screen) {
 
     assert_eq!(text(browser, "#step-outage .number").await, "✓");
     assert_eq!(count(browser, ".checks [data-bad], .failed").await, 0);
+    browser.run("document.querySelectorAll('details').forEach((details) => details.open = true)").await;
+    assert_fits(browser, "with all details open").await;
     assert_servers_are_drawn(browser).await;
     assert_client_is_removed(browser).await;
     assert_console_is_clean(browser).await;
@@ -242,8 +262,13 @@ impl Pictures<'_> {
         }
     }
 
-    /// The call with the compared token, in both color schemes.
+    /// The call with the compared token, in both color schemes, for the README.
     async fn finish(&self) {
+        self.browser.resize(self.screen.width, 900).await;
+        self.browser.devtools("Emulation.setScrollbarsHidden", json!({ "hidden": true })).await;
+        self.browser
+            .run("document.querySelectorAll('details').forEach((details) => details.open = false)")
+            .await;
         self.browser.run("document.querySelector('#step-call').scrollIntoView()").await;
         self.take("call-light").await;
         self.browser.set_color_scheme("dark").await;
