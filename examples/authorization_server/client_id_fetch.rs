@@ -132,7 +132,7 @@ fn lifetime(headers: &HeaderMap) -> u64 {
         }
     }
     let age = headers.get(header::AGE).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    max_age.unwrap_or(DEFAULT_LIFETIME).min(MAX_LIFETIME).saturating_sub(age.unwrap_or_default())
+    max_age.unwrap_or(DEFAULT_LIFETIME).saturating_sub(age.unwrap_or_default()).min(MAX_LIFETIME)
 }
 
 /// Decides which addresses may be connected to.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex},
 };
 
@@ -25,6 +26,8 @@ struct Shared {
     responses: Mutex<HashMap<String, Vec<u8>>>,
     /// What each connection sent.
     received: Mutex<Vec<Vec<u8>>>,
+    /// Where each connection came from.
+    peers: Mutex<Vec<IpAddr>>,
     arrived: Notify,
 }
 
@@ -36,7 +39,8 @@ impl DocumentHost {
         let state = Arc::clone(&shared);
         tokio::spawn(async move {
             loop {
-                let (stream, _) = listener.accept().await.unwrap();
+                let (stream, peer) = listener.accept().await.unwrap();
+                state.peers.lock().unwrap().push(peer.ip());
                 tokio::spawn(answer(stream, Arc::clone(&state)));
             }
         });
@@ -84,6 +88,11 @@ impl DocumentHost {
 
     pub(super) fn received(&self) -> Vec<Vec<u8>> {
         self.shared.received.lock().unwrap().clone()
+    }
+
+    /// The addresses that connections came from, also of those that sent nothing.
+    pub(super) fn peers(&self) -> Vec<IpAddr> {
+        self.shared.peers.lock().unwrap().clone()
     }
 
     /// Waits until something was received.

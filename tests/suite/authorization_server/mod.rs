@@ -18,6 +18,7 @@ mod step_up;
 mod cross_origin;
 mod invariants;
 mod client_id_document;
+mod outbound;
 mod code;
 mod refresh_token;
 mod token_endpoint;
