@@ -72,6 +72,7 @@
 //! | `reqwest` | yes | [`ReqwestClient`], to fetch keys and metadata and to introspect | reqwest, rustls on aws-lc-rs, the platform's certificates |
 //! | `axum` | no | `integration::axum`: extractors, refusals as responses, `metadata_router` | axum without its default features |
 //! | `tonic` | no | `integration::tonic`: refusals of handlers as `tonic::Status` | tonic without its default features |
+//! | `mcp` | no | `mcp`: scopes for each tool, resource and prompt of an MCP server | |
 //! | `testing` | no | `testing`: an in-memory authorization server, tokens, a manual clock | |
 //!
 //! Features are additive. None of them changes which tokens are accepted.
@@ -109,6 +110,8 @@ pub mod validate_token;
 
 // What it needs
 pub mod requirement;
+#[cfg(feature = "mcp")]
+pub mod mcp;
 
 // Its credentials are read
 pub mod credentials;
@@ -194,6 +197,9 @@ pub use jwks::{Algorithm, KeySet, UnknownAlgorithm};
 #[cfg(feature = "jwt")]
 #[doc(inline)]
 pub use jwt::{AccessTokenRule, JwtValidator, JwtValidatorBuilder};
+#[cfg(feature = "mcp")]
+#[doc(inline)]
+pub use validate_token::{McpRequestBody, McpResponseFuture, ValidateMcpToken, ValidateMcpTokenLayer};
 
 /// The examples of the README, compiled.
 #[cfg(all(doctest, feature = "axum", feature = "jwt", feature = "reqwest"))]

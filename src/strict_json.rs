@@ -19,6 +19,10 @@ const FEW_MEMBERS: usize = 16;
 /// Maximum nesting depth, including the object itself. Claims defined by standards use at most five levels.
 const MAX_DEPTH: usize = 16;
 
+/// Maximum nesting depth of a message, whose deeper parts are not read. That of serde_json.
+#[cfg(feature = "mcp")]
+const MAX_MESSAGE_DEPTH: usize = 128;
+
 /// The members of one JSON object. Names are unescaped and unique. The number of members and the depth are bounded.
 #[derive(Debug)]
 pub(crate) struct Members<'a>(Vec<Member<'a>>);
@@ -33,23 +37,29 @@ pub(crate) struct Member<'a> {
 impl<'a> Members<'a> {
     /// Parses one object. Anything after it is an error.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
-        Self::parse_up_to(MAX_MEMBERS, bytes)
+        Self::parse_up_to(MAX_MEMBERS, MAX_DEPTH, bytes)
+    }
+
+    /// Parses a message, which may be nested deeper because its parts are not kept.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn parse_message(bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
+        Self::parse_up_to(MAX_MEMBERS, MAX_MESSAGE_DEPTH, bytes)
     }
 
     /// Parses an object with at most `max_members` members, such as a JOSE header, which is read before the signature
     /// is verified.
     pub(crate) fn parse_few(max_members: usize, bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
-        Self::parse_up_to(max_members, bytes)
+        Self::parse_up_to(max_members, MAX_DEPTH, bytes)
     }
 
     /// Parses an object that this crate wrote, with any number of members.
     pub(crate) fn parse_our_own(json: &'a str) -> Result<Self, serde_json::Error> {
-        Self::parse_up_to(usize::MAX, json.as_bytes())
+        Self::parse_up_to(usize::MAX, MAX_DEPTH, json.as_bytes())
     }
 
-    fn parse_up_to(max_members: usize, bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
+    fn parse_up_to(max_members: usize, max_depth: usize, bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
         let mut parser = serde_json::Deserializer::from_slice(bytes);
-        let members = InOrder { max_members }.deserialize(&mut parser)?;
+        let members = InOrder { max_members, max_depth }.deserialize(&mut parser)?;
         parser.end()?;
         Ok(members)
     }
@@ -137,6 +147,7 @@ impl OwnedMembers {
 /// Reads an object member by member.
 struct InOrder {
     max_members: usize,
+    max_depth: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for InOrder {
@@ -161,7 +172,7 @@ impl<'de> Visitor<'de> for InOrder {
             if members.len() == self.max_members {
                 return Err(A::Error::custom(format_args!("more than {} members", self.max_members)));
             }
-            check_value(value.get()).map_err(A::Error::custom)?;
+            check_value(value.get(), self.max_depth).map_err(A::Error::custom)?;
             members.push(Member { name, value: value.get() });
         }
         if has_name_twice(&members) {
@@ -200,16 +211,16 @@ fn check_name(name: &str) -> Result<(), &'static str> {
 /// Escapes must be valid characters, numbers must fit into an `f64`, and nesting is bounded, so that a stored claim can
 /// always be read later. This scans the text instead of parsing the value with serde_json, because serde_json
 /// represents numbers differently if any crate in the build enables `arbitrary_precision`.
-fn check_value(value: &str) -> Result<(), &'static str> {
+fn check_value(value: &str, max_depth: usize) -> Result<(), &'static str> {
     match value.as_bytes().first() {
         Some(b'"') => check_string(value),
-        Some(b'{' | b'[') => check_nested(value),
+        Some(b'{' | b'[') => check_nested(value, max_depth),
         _ => check_number(value),
     }
 }
 
 /// Checks an array or object. The text is valid JSON.
-fn check_nested(value: &str) -> Result<(), &'static str> {
+fn check_nested(value: &str, max_depth: usize) -> Result<(), &'static str> {
     let mut depth = 1; // of the object that contains this value
     let mut rest = value;
     while let Some(first) = rest.bytes().next() {
@@ -222,7 +233,7 @@ fn check_nested(value: &str) -> Result<(), &'static str> {
                 }
             }
             b'-' | b'0'..=b'9' => check_number(token)?,
-            b'{' | b'[' if depth == MAX_DEPTH => return Err("nested deeper than 16 levels"),
+            b'{' | b'[' if depth == max_depth => return Err("nested too deep"),
             b'{' | b'[' => depth += 1,
             b'}' | b']' => depth -= 1,
             _ => {}

@@ -1,7 +1,10 @@
 //! The body of an HTTP refusal: [`RejectionBody`].
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{
+    HeaderValue, Response,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
 use serde::Serialize;
 
 use super::Refusal;
@@ -17,6 +20,13 @@ impl RejectionBody {
     /// Creates a body with this content type, such as `application/problem+json`.
     pub fn new(content_type: HeaderValue, bytes: impl Into<Bytes>) -> Self {
         Self { content_type, bytes: bytes.into() }
+    }
+
+    /// Makes it the body of a response.
+    pub(crate) fn write_to(self, response: &mut Response<Bytes>) {
+        response.headers_mut().insert(CONTENT_TYPE, self.content_type);
+        response.headers_mut().insert(CONTENT_LENGTH, self.bytes.len().into());
+        *response.body_mut() = self.bytes;
     }
 }
 

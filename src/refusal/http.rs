@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{
     HeaderValue, Response,
-    header::{ACCESS_CONTROL_EXPOSE_HEADERS, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{ACCESS_CONTROL_EXPOSE_HEADERS, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
 use super::{Refusal, Rejection, jitter, request_kind::Protocol};
@@ -18,10 +18,9 @@ pub(super) fn write(refusal: &Refusal) -> Response<Bytes> {
     *response.status_mut() = rejection.status();
     if refusal.0.kind.protocol == Protocol::Http {
         let body = (refusal.0.settings.write_body)(refusal);
-        response.headers_mut().insert(CONTENT_TYPE, body.content_type);
-        response.headers_mut().insert(CONTENT_LENGTH, body.bytes.len().into());
-        if !refusal.0.kind.is_head {
-            *response.body_mut() = body.bytes;
+        body.write_to(&mut response);
+        if refusal.0.kind.is_head {
+            *response.body_mut() = Bytes::new();
         }
     }
     let headers = response.headers_mut();

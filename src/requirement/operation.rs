@@ -141,6 +141,34 @@ impl Requirement {
         }
     }
 
+    /// Requires both this and `other`, like [`and`](Self::and), with a bounded number of alternatives.
+    ///
+    /// Combining alternatives multiplies them. If there are more than 64, only the first alternative of each is kept, which
+    /// requires more and never less.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn and_bounded(self, other: Self) -> Self {
+        const MAX_ALTERNATIVES: usize = 64;
+        if self == other {
+            return self;
+        }
+        let count = |requirement: &Self| match &requirement.0 {
+            Kind::Token(Some(token)) => token.scopes.alternatives(),
+            Kind::Public | Kind::Token(None) | Kind::Denied(_) | Kind::Malformed(_) => 1,
+        };
+        if count(&self).saturating_mul(count(&other)) <= MAX_ALTERNATIVES {
+            return self.and(other);
+        }
+        self.first_alternative().and(other.first_alternative())
+    }
+
+    #[cfg(feature = "mcp")]
+    fn first_alternative(mut self) -> Self {
+        if let Kind::Token(Some(token)) = &mut self.0 {
+            Arc::make_mut(token).scopes.keep_first_alternative();
+        }
+        self
+    }
+
     /// Returns the scopes that challenges name: those of the first alternative.
     pub fn named(&self) -> &[Scope] {
         match &self.0 {

@@ -79,6 +79,17 @@ impl ScopeRequirement {
         self.alternatives.first().map_or(&[], Vec::as_slice)
     }
 
+    /// Returns the number of alternatives.
+    #[cfg(feature = "mcp")]
+    pub(super) fn alternatives(&self) -> usize {
+        self.alternatives.len()
+    }
+
+    #[cfg(feature = "mcp")]
+    pub(super) fn keep_first_alternative(&mut self) {
+        self.alternatives.truncate(1);
+    }
+
     /// Returns whether a token with these scopes meets the requirement. Does not allocate.
     pub(crate) fn is_met_by(&self, granted: &Scopes, hierarchy: &ScopeHierarchy) -> bool {
         self.alternatives.iter().any(|all| all.iter().all(|scope| hierarchy.grants(granted, scope)))

@@ -120,6 +120,15 @@ impl ResourceServer {
         ValidateTokenLayer::new(self.clone(), Arc::new(policy))
     }
 
+    /// Creates a layer for an MCP server that requires of each request what its operation requires (feature `mcp`).
+    ///
+    /// It reads the operation from the body of the request. See [`mcp`](crate::mcp) for an example. The metadata lists all
+    /// scopes of the operations in `scopes_supported`, unless that was configured.
+    #[cfg(feature = "mcp")]
+    pub fn require_mcp(&self, operations: crate::mcp::McpOperations) -> crate::ValidateMcpTokenLayer {
+        crate::ValidateMcpTokenLayer::new(self, operations)
+    }
+
     /// Creates a challenge (`WWW-Authenticate`) for a handler that refuses a request itself.
     ///
     /// It has the realm and the metadata URL of this resource server. For missing scopes, use

@@ -109,6 +109,11 @@ where
         Self { state: State::admitted(token, Box::new(waiting)) }
     }
 
+    /// Continues with a request that needs no token.
+    pub(super) fn waiting(waiting: Waiting<S, B>) -> Self {
+        Self { state: State::WaitingForReady { waiting: Some(Box::new(waiting)) } }
+    }
+
     pub(super) fn refused(refusal: Response<Bytes>) -> Self {
         Self { state: State::refused(refusal) }
     }

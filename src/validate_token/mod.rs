@@ -40,6 +40,10 @@ mod future;
 mod grpc;
 mod guard;
 mod layer;
+#[cfg(feature = "mcp")]
+mod mcp;
+#[cfg(feature = "mcp")]
+mod mcp_body;
 mod response_body;
 mod service;
 mod stream_bound;
@@ -52,4 +56,9 @@ pub use self::{
     layer::ValidateTokenLayer,
     response_body::ResponseBody,
     service::ValidateToken,
+};
+#[cfg(feature = "mcp")]
+pub use self::{
+    mcp::{McpResponseFuture, ValidateMcpToken, ValidateMcpTokenLayer},
+    mcp_body::McpRequestBody,
 };

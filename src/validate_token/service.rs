@@ -38,6 +38,11 @@ impl<S> ValidateToken<S> {
     pub(super) fn new(inner: S, guard: Arc<Guard>) -> Self {
         Self { inner, guard }
     }
+
+    #[cfg(feature = "mcp")]
+    pub(super) fn guard(&self) -> &Guard {
+        &self.guard
+    }
 }
 
 impl<S, B, R> Service<Request<B>> for ValidateToken<S>
@@ -74,10 +79,37 @@ impl<S> ValidateToken<S> {
                 self.guard.prepare(&mut request, Some(token));
                 ResponseFuture::answering(self.inner.call(request), call)
             }
-            Decision::Admit(token) => ResponseFuture::admitted(token, self.waiting(request, call)),
             Decision::AdmitAnonymous => {
                 self.guard.prepare(&mut request, None);
                 ResponseFuture::answering(self.inner.call(request), call)
+            }
+            decision => self.respond_when_ready(decision, request, call),
+        }
+    }
+
+    /// Decides about a request whose inner service was not polled ready.
+    #[cfg(feature = "mcp")]
+    pub(super) fn respond_unready<B>(&mut self, request: Request<B>) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>> + Clone,
+    {
+        self.respond_when_ready(self.guard.decide(&request), request, CallBound::default())
+    }
+
+    fn respond_when_ready<B>(
+        &mut self,
+        decision: Decision,
+        mut request: Request<B>,
+        call: CallBound,
+    ) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>> + Clone,
+    {
+        match decision {
+            Decision::Admit(token) => ResponseFuture::admitted(token, self.waiting(request, call)),
+            Decision::AdmitAnonymous => {
+                self.guard.prepare(&mut request, None);
+                ResponseFuture::waiting(self.waiting(request, call))
             }
             Decision::Validate(token, hash, need) => {
                 mark_sensitive(request.headers_mut());
@@ -101,7 +133,7 @@ impl<S: Clone> ValidateToken<S> {
     ///
     /// tower allows dropping a ready service. Keeping it while its clone waits for the same permit would cause a
     /// deadlock.
-    fn give_readiness_back(&mut self) -> S {
+    pub(super) fn give_readiness_back(&mut self) -> S {
         let unready = self.inner.clone();
         drop(mem::replace(&mut self.inner, unready.clone()));
         unready

@@ -1,0 +1,341 @@
+//! The settings of an MCP server and their defaults: [`McpOperationsBuilder`].
+
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use super::{
+    McpOperations,
+    operations::{BodySettings, Names, Rules, Template, TemplateRule, UriRule},
+    origins::Origins,
+    uri_template::UriTemplate,
+};
+use crate::{ConfigError, Requirement, config_error::Problem, scope::OFFLINE_ACCESS};
+
+/// Maximum part of a body that is read to find out the operation. Tool calls with larger arguments are rare, and servers commonly
+/// limit a request to a few MiB.
+const DEFAULT_MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// Maximum of [`DEFAULT_MAX_BODY_BYTES`]. Each request without a token can occupy this much memory.
+const MAX_MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
+
+/// Maximum time to wait for a body. An MCP client has the whole message before it connects.
+const DEFAULT_BODY_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Builds [`McpOperations`]. Nothing is checked before [`build`](Self::build).
+#[must_use]
+pub struct McpOperationsBuilder {
+    tools: Vec<(String, Requirement)>,
+    prompts: Vec<(String, Requirement)>,
+    resources: Vec<(String, Requirement)>,
+    templates: Vec<(String, Rule)>,
+    methods: Vec<(String, Requirement)>,
+    connecting: Requirement,
+    otherwise: Requirement,
+    origins: Option<Vec<String>>,
+    body: BodySettings,
+}
+
+enum Rule {
+    Fixed(Requirement),
+    By(Box<UriRule>),
+}
+
+impl McpOperationsBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            tools: Vec::new(),
+            prompts: Vec::new(),
+            resources: Vec::new(),
+            templates: Vec::new(),
+            methods: Vec::new(),
+            connecting: Requirement::token(),
+            otherwise: Requirement::deny("operation not listed"),
+            origins: None,
+            body: BodySettings { limit: DEFAULT_MAX_BODY_BYTES, deadline: DEFAULT_BODY_DEADLINE },
+        }
+    }
+
+    /// Sets what calling a tool requires (`tools/call`).
+    ///
+    /// A tool that is not listed requires what [`otherwise`](Self::otherwise) says.
+    pub fn tool(mut self, name: impl Into<String>, requirement: impl Into<Requirement>) -> Self {
+        self.tools.push((name.into(), requirement.into()));
+        self
+    }
+
+    /// Sets what getting a prompt requires (`prompts/get`), also to complete its arguments.
+    pub fn prompt(mut self, name: impl Into<String>, requirement: impl Into<Requirement>) -> Self {
+        self.prompts.push((name.into(), requirement.into()));
+        self
+    }
+
+    /// Sets what reading the resource with exactly this URI requires (`resources/read`), also to subscribe to it.
+    ///
+    /// Takes precedence over templates that match the URI too.
+    pub fn resource(mut self, uri: impl Into<String>, requirement: impl Into<Requirement>) -> Self {
+        self.resources.push((uri.into(), requirement.into()));
+        self
+    }
+
+    /// Sets what reading the resources of a template requires, such as `jobs://{job}/log`.
+    ///
+    /// If a URI matches several templates, all their requirements apply. Expressions of RFC 6570:
+    ///
+    /// | expression | matches |
+    /// |---|---|
+    /// | `{job}`, `{a,b}` | one or more characters other than `/`, `?`, `#` and `\` |
+    /// | `{+path}` | one or more characters, also `/`, `?` and `#` |
+    /// | `{#part}`, `{.ext}`, `{/name}` | the operator, then as `{+part}` or `{name}`; may be absent |
+    /// | `{/path*}` | any number of segments, each after a `/` |
+    /// | `{?a,b}`, `{&a}` | a query, or the rest of one; may be absent |
+    ///
+    /// A URI with a segment `.` or `..` matches no template, because the server may resolve it. URIs over 8 KiB match none. A
+    /// value that is percent-encoded must also match after decoding, so `{job}` does not match `a%2Fb`.
+    ///
+    /// `build()` refuses other expressions.
+    pub fn resource_template(
+        mut self,
+        template: impl Into<String>,
+        requirement: impl Into<Requirement>,
+    ) -> Self {
+        self.templates.push((template.into(), Rule::Fixed(requirement.into())));
+        self
+    }
+
+    /// Decides what reading a resource of a template requires, from its URI.
+    ///
+    /// For scopes that depend on the URI. `rule` is called with each URI that matches the template. A URI with `%` is also
+    /// passed to it percent-decoded, and both results apply.
+    ///
+    /// The scopes are not known in advance, so the metadata does not list them, and a request whose operation cannot be
+    /// determined is refused.
+    ///
+    /// ```
+    /// use tower_bearer::{Requirement, Scope, mcp::McpOperations};
+    ///
+    /// let operations = McpOperations::builder()
+    ///     .resource_template_by("tenants://{tenant}/report", |uri| {
+    ///         let tenant = uri.split('/').nth(2).unwrap_or_default();
+    ///         match Scope::new(&format!("reports:{tenant}")) {
+    ///             Ok(scope) => Requirement::scopes(scope),
+    ///             Err(_) => Requirement::deny("not the name of a tenant"),
+    ///         }
+    ///     })
+    ///     .build()?;
+    /// # let _ = operations;
+    /// # Ok::<_, tower_bearer::ConfigError>(())
+    /// ```
+    pub fn resource_template_by(
+        mut self,
+        template: impl Into<String>,
+        rule: impl Fn(&str) -> Requirement + Send + Sync + 'static,
+    ) -> Self {
+        self.templates.push((template.into(), Rule::By(Box::new(rule))));
+        self
+    }
+
+    /// Sets what a method requires, such as `tools/list` or `completion/complete`.
+    ///
+    /// For `tools/call`, `prompts/get` and `resources/read`, it is required in addition to what the tool, prompt or resource
+    /// requires.
+    ///
+    /// Default for methods that connect or list: see [`connecting`](Self::connecting). `completion/complete` requires what the
+    /// prompt or resource template requires. Other methods require what [`otherwise`](Self::otherwise) says.
+    pub fn method(mut self, method: impl Into<String>, requirement: impl Into<Requirement>) -> Self {
+        self.methods.push((method.into(), requirement.into()));
+        self
+    }
+
+    /// Sets what connecting and listing require. Default: a valid token.
+    ///
+    /// These are the methods `initialize`, `server/discover`, `ping`, `tools/list`, `resources/list`,
+    /// `resources/templates/list`, `prompts/list`, `logging/setLevel` and `subscriptions/listen`, the notifications of clients,
+    /// their responses to requests of the server, and the HTTP methods `GET`, `HEAD` and `DELETE`.
+    /// `subscriptions/listen` also requires what the resources in it require.
+    ///
+    /// With [`Requirement::public`], clients can connect without a token, and get a 401 with the scopes of the first operation
+    /// that needs one.
+    ///
+    /// # Security
+    /// In older revisions of MCP, a `GET` receives messages of its session, and may repeat results that the session has already
+    /// sent (`Last-Event-ID`). If sessions hold data of a user, do not make this public, and compare the token's subject with
+    /// that of the session.
+    pub fn connecting(mut self, requirement: impl Into<Requirement>) -> Self {
+        self.connecting = requirement.into();
+        self
+    }
+
+    /// Sets what tools, resources, prompts and methods that are not listed require. Default: they are refused with 403.
+    ///
+    /// It is part of the strictest requirement, which applies if the operation of a request cannot be determined.
+    ///
+    /// `build()` refuses a public requirement, so that a new tool is never open by accident.
+    pub fn otherwise(mut self, requirement: impl Into<Requirement>) -> Self {
+        self.otherwise = requirement.into();
+        self
+    }
+
+    /// Sets the origins whose scripts may send requests, such as `https://app.example.com`. Default: all.
+    ///
+    /// A request with an `Origin` that is not listed is refused with 403, without a challenge (MCP 2026-07-28, Streamable HTTP,
+    /// section "Security & Endpoint"). Requests without `Origin` do not come from a script of another site and are not
+    /// affected. This prevents DNS rebinding for servers on local networks.
+    ///
+    /// Each origin is a scheme and a host in lower case, with a port unless it is the default one, and without a path. The
+    /// comparison is exact.
+    pub fn allowed_origins<T: Into<String>>(mut self, origins: impl IntoIterator<Item = T>) -> Self {
+        self.origins = Some(origins.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Sets how many bytes of a body are read to determine the operation. Default: 1 MiB. Range: 1 byte to 64 MiB.
+    ///
+    /// A larger body is passed on, but the strictest requirement applies. Only
+    /// [`require_mcp`](crate::ResourceServer::require_mcp) reads bodies. It does so before the token is validated, because the
+    /// 401 names the scopes of the operation, so anyone can occupy this much memory per request.
+    pub fn max_body_bytes(mut self, bytes: usize) -> Self {
+        self.body.limit = bytes;
+        self
+    }
+
+    /// Sets how long a client may take to send that part of its body. Default: 10 seconds.
+    ///
+    /// After that, the strictest requirement applies.
+    pub fn body_deadline(mut self, deadline: Duration) -> Self {
+        self.body.deadline = deadline;
+        self
+    }
+
+    /// Builds the operations.
+    ///
+    /// # Errors
+    /// If a setting is invalid. The error lists all problems: an empty name, one that is listed twice, an invalid template or
+    /// origin, `offline_access` as a scope (it is for the authorization server, not for a resource), a public requirement in
+    /// [`otherwise`](Self::otherwise), or a limit out of range.
+    pub fn build(self) -> Result<McpOperations, ConfigError> {
+        let mut problems = Vec::new();
+        let methods = names("method", self.methods, None, &mut problems);
+        let of = |method: &str| methods.get(method);
+        let tools = names("tool", self.tools, of("tools/call"), &mut problems);
+        let prompts = names("prompt", self.prompts, of("prompts/get"), &mut problems);
+        let resources = names("resource", self.resources, of("resources/read"), &mut problems);
+        let templates = templates(self.templates, of("resources/read"), &mut problems);
+        check_scopes("connecting", &self.connecting, &mut problems);
+        check_scopes("otherwise", &self.otherwise, &mut problems);
+        if self.otherwise == Requirement::public() {
+            let expected =
+                "expected a requirement that is not public, so that a new tool is not open by accident";
+            problems.push(Problem::without_value("otherwise", expected));
+        }
+        let origins = self.origins.map(|origins| Origins::new(origins, &mut problems));
+        if !(1..=MAX_MAX_BODY_BYTES).contains(&self.body.limit) {
+            let found = self.body.limit.to_string();
+            problems.push(Problem::new("max_body_bytes", found, "expected 1 byte to 64 MiB"));
+        }
+        let mut rules = Rules {
+            tools,
+            prompts,
+            resources,
+            templates,
+            methods,
+            connecting: self.connecting,
+            otherwise: self.otherwise,
+            strictest: Requirement::public(),
+            origins,
+            body: self.body,
+        };
+        rules.strictest = strictest(&rules);
+        ConfigError::unless_none(problems, McpOperations(Arc::new(rules)))
+    }
+}
+
+/// Returns everything that any operation requires. The order is fixed, so that challenges are the same in every process.
+fn strictest(rules: &Rules) -> Requirement {
+    let sorted = |names: &Names| {
+        let mut sorted: Vec<_> = names.iter().collect();
+        sorted.sort_by_key(|(name, _)| *name);
+        sorted.into_iter().map(|(_, requirement)| requirement.clone()).collect::<Vec<_>>()
+    };
+    let templates = rules.templates.iter().map(|template| match &template.rule {
+        TemplateRule::Fixed(requirement) => requirement.clone(),
+        TemplateRule::By(..) => {
+            Requirement::deny("operation cannot be determined, and its scopes depend on a URI")
+        }
+    });
+    let names = [&rules.methods, &rules.tools, &rules.resources, &rules.prompts].into_iter().flat_map(sorted);
+    let all = names.chain(templates).chain([rules.otherwise.clone()]);
+    all.fold(rules.connecting.clone(), Requirement::and_bounded)
+}
+
+/// Collects requirements by name, and adds that of the method.
+fn names(
+    setting: &'static str,
+    listed: Vec<(String, Requirement)>,
+    method: Option<&Requirement>,
+    problems: &mut Vec<Problem>,
+) -> Names {
+    let mut names = HashMap::with_capacity(listed.len());
+    for (name, requirement) in listed {
+        check_scopes(setting, &requirement, problems);
+        if name.is_empty() {
+            problems.push(Problem::without_value(setting, "expected a name"));
+        }
+        let requirement = with_method(method, requirement);
+        if names.contains_key(&*name) {
+            problems.push(Problem::new(setting, &name, "expected each name once"));
+        }
+        names.insert(name.into(), requirement);
+    }
+    names
+}
+
+fn templates(
+    listed: Vec<(String, Rule)>,
+    method: Option<&Requirement>,
+    problems: &mut Vec<Problem>,
+) -> Vec<Template> {
+    let mut templates: Vec<Template> = Vec::with_capacity(listed.len());
+    for (text, rule) in listed {
+        let rule = match rule {
+            Rule::Fixed(requirement) => {
+                check_scopes("resource_template", &requirement, problems);
+                TemplateRule::Fixed(with_method(method, requirement))
+            }
+            Rule::By(rule) => TemplateRule::By(method.cloned(), rule),
+        };
+        if templates.iter().any(|template| template.uri.as_str() == text) {
+            problems.push(Problem::new("resource_template", &text, "expected each template once"));
+        }
+        match UriTemplate::parse(&text) {
+            Ok(uri) => templates.push(Template { uri, rule }),
+            Err(expected) => problems.push(Problem::new("resource_template", &text, expected)),
+        }
+    }
+    templates
+}
+
+fn with_method(method: Option<&Requirement>, requirement: Requirement) -> Requirement {
+    match method {
+        Some(method) => method.clone().and_bounded(requirement),
+        None => requirement,
+    }
+}
+
+fn check_scopes(setting: &'static str, requirement: &Requirement, problems: &mut Vec<Problem>) {
+    if requirement.all_scopes().any(|scope| scope.as_str() == OFFLINE_ACCESS) {
+        let expected = "expected scopes of this resource; offline_access is for the authorization server";
+        problems.push(Problem::new(setting, OFFLINE_ACCESS, expected));
+    }
+}
+
+impl fmt::Debug for McpOperationsBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("McpOperationsBuilder")
+            .field("tools", &self.tools)
+            .field("prompts", &self.prompts)
+            .field("resources", &self.resources)
+            .field("methods", &self.methods)
+            .field("connecting", &self.connecting)
+            .field("otherwise", &self.otherwise)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,53 @@
+//! JSON-RPC errors as bodies of refusals: [`json_rpc_body`].
+
+use http::HeaderValue;
+use serde_json::{json, value::RawValue};
+
+use super::HeaderMismatch;
+use crate::{Refusal, Rejection, RejectionBody};
+
+/// Writes a refusal as a JSON-RPC error without `id`. Status and challenge do not change.
+///
+/// Give it to [`rejection_body`](crate::ResourceServerBuilder::rejection_body):
+///
+/// ```
+/// # fn with(validator: impl tower_bearer::TokenValidator) -> Result<(), tower_bearer::ConfigError> {
+/// use tower_bearer::{ResourceServer, mcp};
+///
+/// let resource_server = ResourceServer::builder(validator).rejection_body(mcp::json_rpc_body).build()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The body is `{"jsonrpc":"2.0","error":{"code":…,"message":…}}`. The code is -32600 (invalid request) if the request is refused,
+/// and -32603 (internal error) if the token cannot be validated. The message is the
+/// [description](Rejection::description). An error without `id` is allowed by the schema of MCP since revision 2026-07-28.
+pub fn json_rpc_body(refusal: &Refusal) -> RejectionBody {
+    const INVALID_REQUEST: i32 = -32600;
+    const INTERNAL_ERROR: i32 = -32603;
+    let code = match refusal.rejection() {
+        Rejection::Unavailable { .. } | Rejection::BadGateway | Rejection::Internal => INTERNAL_ERROR,
+        Rejection::Unauthorized
+        | Rejection::InvalidRequest
+        | Rejection::InvalidToken
+        | Rejection::InsufficientScope
+        | Rejection::InsufficientUserAuthentication
+        | Rejection::Forbidden
+        | Rejection::MalformedRequest => INVALID_REQUEST,
+    };
+    let error = json!({ "code": code, "message": refusal.rejection().description() });
+    json_body(&json!({ "jsonrpc": "2.0", "error": error }).to_string())
+}
+
+/// Writes the error of a request whose headers do not match its body (MCP 2026-07-28, section "Server Validation"). `id` is the
+/// JSON text of the request's `id`, a string or number.
+pub(crate) fn header_mismatch_body(mismatch: HeaderMismatch, id: Option<&RawValue>) -> RejectionBody {
+    const HEADER_MISMATCH: i32 = -32020;
+    let error = json!({ "code": HEADER_MISMATCH, "message": mismatch.message() });
+    let id = id.map(|id| format!("\"id\":{id},")).unwrap_or_default();
+    json_body(&format!("{{\"jsonrpc\":\"2.0\",{id}\"error\":{error}}}"))
+}
+
+fn json_body(text: &str) -> RejectionBody {
+    RejectionBody::new(HeaderValue::from_static("application/json"), text.to_owned())
+}

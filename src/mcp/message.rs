@@ -1,0 +1,278 @@
+//! Reads what an MCP message asks for: [`Peeked`].
+
+use std::borrow::Cow;
+
+use http::{
+    HeaderMap, HeaderValue,
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
+};
+use serde_json::{error::Category, value::RawValue};
+
+use super::{
+    HeaderMismatch,
+    headers::{self, HeaderFacts},
+};
+use crate::strict_json::{Members, string};
+
+/// Maximum number of members of a batch. Its requirements are combined, which takes time.
+const MAX_BATCH: usize = 32;
+
+/// Longest `id` that is repeated in an error, in bytes.
+const MAX_ID_LEN: usize = 256;
+
+/// What the body of a request asks for. Added to the request's extensions.
+#[derive(Clone, Debug)]
+pub(crate) enum Peeked {
+    Operations(Vec<Operation>),
+    /// Nothing can be told.
+    Unknown,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Operation {
+    /// A request or notification.
+    Message { method: Box<str>, target: Target<Box<str>> },
+    /// The response to a request of the server.
+    Response,
+}
+
+/// What a method is applied to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target<T> {
+    None,
+    Name(T),
+    Uri(T),
+    Uris(Vec<T>),
+}
+
+impl<'a> Target<&'a str> {
+    /// Returns the target that `Mcp-Name` names for a method.
+    pub(super) fn of_name(method: &str, name: &'a str) -> Self {
+        match method {
+            "tools/call" | "prompts/get" => Self::Name(name),
+            "resources/read" | "resources/subscribe" | "resources/unsubscribe" => Self::Uri(name),
+            _ => Self::None,
+        }
+    }
+}
+
+/// Headers that contradict the body, and the `id` of the request.
+#[derive(Debug)]
+pub(crate) struct Mismatch {
+    pub(crate) reason: HeaderMismatch,
+    pub(crate) id: Option<Box<RawValue>>,
+}
+
+impl From<HeaderMismatch> for Mismatch {
+    fn from(reason: HeaderMismatch) -> Self {
+        Self { reason, id: None }
+    }
+}
+
+/// Returns whether the body is JSON that can be read, of at most `limit` bytes as far as the head says.
+pub(crate) fn has_json_body(headers: &HeaderMap, limit: usize) -> bool {
+    let is_json = |value: &HeaderValue| {
+        let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
+    };
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let fits = |length: &HeaderValue| {
+        let length = length.to_str().ok().and_then(|length| length.parse::<u64>().ok());
+        length.is_some_and(|length| u64::try_from(limit).is_ok_and(|limit| length <= limit))
+    };
+    types.next().is_some_and(is_json)
+        && types.next().is_none()
+        && headers.get_all(CONTENT_ENCODING).iter().all(|encoding| encoding == "identity")
+        && headers.get_all(CONTENT_LENGTH).iter().all(fits)
+}
+
+impl Peeked {
+    /// Reads a whole body, and compares the headers with it.
+    ///
+    /// # Errors
+    /// If the headers must match the body and do not, or if the body has a member name twice.
+    pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, Mismatch> {
+        let version = headers::version(headers).map_err(|_| HeaderMismatch::Malformed)?;
+        let is_bound = version.is_some_and(headers::is_bound_version);
+        let facts = match headers::read(headers) {
+            Ok(facts) => facts,
+            Err(_) if is_bound => return Err(HeaderMismatch::Malformed.into()),
+            // Older revisions do not define these headers.
+            Err(_) => return Ok(Self::Unknown),
+        };
+        if body.trim_ascii_start().starts_with(b"[") {
+            return if is_bound {
+                Err(HeaderMismatch::NotOneMessage.into())
+            } else {
+                batch(&facts, version, body)
+            };
+        }
+        let Some(message) = Message::parse(body)? else { return Ok(Self::Unknown) };
+        let read = message.check(&facts, version);
+        let id = || message.id.map(str::to_owned).and_then(|id| RawValue::from_string(id).ok());
+        let found = read.map_err(|reason| Mismatch { reason, id: id() })?;
+        Ok(found.map_or(Self::Unknown, |operation| Self::Operations(vec![operation])))
+    }
+}
+
+/// Reads a batch (MCP 2025-03-26).
+fn batch(facts: &HeaderFacts<'_>, version: Option<&str>, body: &[u8]) -> Result<Peeked, Mismatch> {
+    let Ok(members) = serde_json::from_slice::<Vec<&RawValue>>(body) else { return Ok(Peeked::Unknown) };
+    if members.is_empty() || members.len() > MAX_BATCH {
+        return Ok(Peeked::Unknown);
+    }
+    let mut operations = Vec::with_capacity(members.len());
+    for member in members {
+        let Some(message) = Message::parse(member.get().as_bytes())? else { return Ok(Peeked::Unknown) };
+        match message.check(facts, version)? {
+            Some(operation) => operations.push(operation),
+            None => return Ok(Peeked::Unknown),
+        }
+    }
+    Ok(Peeked::Operations(operations))
+}
+
+/// A JSON-RPC message, as far as it matters here.
+struct Message<'a> {
+    /// `None` for a response.
+    method: Option<Cow<'a, str>>,
+    /// The JSON text of a string or number.
+    id: Option<&'a str>,
+    is_notification: bool,
+    target: Target<Box<str>>,
+    /// The protocol version in the body.
+    version: Option<Cow<'a, str>>,
+}
+
+impl<'a> Message<'a> {
+    /// Returns `None` if the text is not JSON, or not a JSON-RPC message.
+    ///
+    /// # Errors
+    /// If the text is JSON, but parsers may disagree about it.
+    fn parse(text: &'a [u8]) -> Result<Option<Self>, HeaderMismatch> {
+        let Some(members) = object(text)? else { return Ok(None) };
+        let id = members.find("id").filter(|id| is_id(id));
+        let is_notification = members.find("id").is_none();
+        let Some(method) = members.find("method") else {
+            let is_response = members.find("result").is_some() || members.find("error").is_some();
+            let response =
+                Self { method: None, id: None, is_notification: false, target: Target::None, version: None };
+            return Ok(is_response.then_some(response));
+        };
+        let Some(method) = string(method) else { return Ok(None) };
+        let params = match members.find("params") {
+            Some(params) if params.starts_with('{') => object(params.as_bytes())?,
+            _ => None,
+        };
+        let version = match params.as_ref().and_then(|params| params.find("_meta")) {
+            Some(meta) if meta.starts_with('{') => object(meta.as_bytes())?
+                .and_then(|meta| meta.find("io.modelcontextprotocol/protocolVersion"))
+                .and_then(string),
+            _ => None,
+        };
+        let target = match &params {
+            Some(params) => target(&method, params)?,
+            None => Target::None,
+        };
+        // Without parameters, there are no subscriptions.
+        let target = match target {
+            Target::None if method == "subscriptions/listen" => Target::Uris(Vec::new()),
+            target => target,
+        };
+        Ok(Some(Self { method: Some(method), id, is_notification, target, version }))
+    }
+
+    /// Compares the headers with the message. Returns `None` if nothing can be told.
+    fn check(
+        &self,
+        facts: &HeaderFacts<'_>,
+        version: Option<&str>,
+    ) -> Result<Option<Operation>, HeaderMismatch> {
+        if let Some(own) = self.version.as_deref()
+            && version != Some(own)
+            && (facts.is_bound || headers::is_bound_version(own))
+        {
+            return Err(HeaderMismatch::Version);
+        }
+        let Some(method) = self.method.as_deref() else {
+            return match facts.method {
+                None => Ok(Some(Operation::Response)),
+                Some(_) if facts.is_bound => Err(HeaderMismatch::Method),
+                Some(_) => Ok(None),
+            };
+        };
+        let name = match &self.target {
+            Target::Name(name) | Target::Uri(name) => Some(&**name),
+            Target::None | Target::Uris(_) => None,
+        };
+        if facts.is_bound {
+            // `initialize` belongs to older revisions, whose clients do not send these headers.
+            let may_be_absent = self.is_notification || method == "initialize";
+            if facts.method != Some(method) && !(may_be_absent && facts.method.is_none()) {
+                return Err(HeaderMismatch::Method);
+            }
+            let needs_name = matches!(method, "tools/call" | "prompts/get" | "resources/read");
+            let is_named = needs_name || matches!(method, "resources/subscribe" | "resources/unsubscribe");
+            let is_absent = facts.name.is_none() && (!needs_name || self.is_notification);
+            if is_named && !is_absent && facts.name.as_deref() != name {
+                return Err(HeaderMismatch::Name);
+            }
+        } else if facts.method.is_some_and(|header| header != method)
+            || facts.name.as_deref().is_some_and(|header| Some(header) != name)
+        {
+            return Ok(None);
+        }
+        Ok(Some(Operation::Message { method: method.into(), target: self.target.clone() }))
+    }
+}
+
+fn target(method: &str, params: &Members<'_>) -> Result<Target<Box<str>>, HeaderMismatch> {
+    let text = |members: &Members<'_>, name: &str| members.find(name).and_then(string).map(Box::<str>::from);
+    Ok(match method {
+        "tools/call" | "prompts/get" => text(params, "name").map_or(Target::None, Target::Name),
+        "resources/read" | "resources/subscribe" | "resources/unsubscribe" => {
+            text(params, "uri").map_or(Target::None, Target::Uri)
+        }
+        "completion/complete" => {
+            let Some(reference) = params.find("ref").filter(|text| text.starts_with('{')) else {
+                return Ok(Target::None);
+            };
+            let Some(reference) = object(reference.as_bytes())? else { return Ok(Target::None) };
+            match text(&reference, "type").as_deref() {
+                Some("ref/prompt") => text(&reference, "name").map_or(Target::None, Target::Name),
+                Some("ref/resource") => text(&reference, "uri").map_or(Target::None, Target::Uri),
+                _ => Target::None,
+            }
+        }
+        "subscriptions/listen" => {
+            let filter = match params.find("notifications") {
+                Some(filter) if filter.starts_with('{') => object(filter.as_bytes())?,
+                _ => None,
+            };
+            match filter.as_ref().and_then(|filter| filter.find("resourceSubscriptions")) {
+                None | Some("null") => Target::Uris(Vec::new()),
+                Some(uris) => match serde_json::from_str::<Vec<Box<str>>>(uris) {
+                    Ok(uris) if uris.len() <= MAX_BATCH => Target::Uris(uris),
+                    Ok(_) | Err(_) => Target::None,
+                },
+            }
+        }
+        _ => Target::None,
+    })
+}
+
+/// Parses an object. `None` if the text is not JSON.
+fn object(text: &[u8]) -> Result<Option<Members<'_>>, HeaderMismatch> {
+    match Members::parse_message(text) {
+        Ok(members) => Ok(Some(members)),
+        Err(error) => match error.classify() {
+            Category::Data => Err(HeaderMismatch::NotOneMessage),
+            Category::Syntax | Category::Eof | Category::Io => Ok(None),
+        },
+    }
+}
+
+/// Returns whether JSON text is a string or a number, and short enough to be repeated.
+fn is_id(text: &str) -> bool {
+    text.len() <= MAX_ID_LEN && text.starts_with(|first: char| matches!(first, '"' | '-' | '0'..='9'))
+}

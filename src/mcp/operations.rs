@@ -1,0 +1,313 @@
+//! What each operation of an MCP server requires: [`McpOperations`].
+
+use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
+
+use http::{HeaderMap, Method};
+
+use super::{
+    McpOperationsBuilder, Peeked,
+    headers::{self, HeaderFacts},
+    message::{Operation, Target},
+    origins::Origins,
+    uri_template::UriTemplate,
+};
+use crate::{RequestHead, Requirement, RequirementPolicy, Scope};
+
+/// What each operation of an MCP server requires. Cheap to clone.
+///
+/// Give it to [`ResourceServer::require_mcp`](crate::ResourceServer::require_mcp). See the [module](super) for an example and
+/// for how the operation of a request is determined.
+///
+/// It is also a [`RequirementPolicy`], for [`require_by`](crate::ResourceServer::require_by). That mode reads only headers.
+///
+/// # Security
+/// With `require_by`, the headers `Mcp-Method` and `Mcp-Name` of revision 2026-07-28 or newer are trusted. Use it only for a
+/// server that compares them with the body, as MCP requires. Prefer `require_mcp`, which does so itself.
+#[derive(Clone)]
+pub struct McpOperations(pub(super) Arc<Rules>);
+
+pub(super) struct Rules {
+    pub(super) tools: Names,
+    pub(super) prompts: Names,
+    pub(super) resources: Names,
+    pub(super) templates: Vec<Template>,
+    /// Methods that are listed on their own.
+    pub(super) methods: Names,
+    pub(super) connecting: Requirement,
+    pub(super) otherwise: Requirement,
+    /// Everything that any operation requires.
+    pub(super) strictest: Requirement,
+    pub(super) origins: Option<Origins>,
+    pub(super) body: BodySettings,
+}
+
+/// Requirements by exact name. Those of tools, prompts and resources include that of their method.
+pub(super) type Names = HashMap<Box<str>, Requirement>;
+
+pub(super) struct Template {
+    pub(super) uri: UriTemplate,
+    pub(super) rule: TemplateRule,
+}
+
+pub(super) enum TemplateRule {
+    Fixed(Requirement),
+    /// Depends on the URI. The first requirement is that of the method.
+    By(Option<Requirement>, Box<UriRule>),
+}
+
+/// Decides what a resource requires from its URI.
+pub(super) type UriRule = dyn Fn(&str) -> Requirement + Send + Sync;
+
+/// How much of a body is read, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodySettings {
+    pub(crate) limit: usize,
+    pub(crate) deadline: std::time::Duration,
+}
+
+/// The methods that clients use to connect and to look around. They read no resource and call no tool.
+const CONNECTING: [&str; 13] = [
+    "initialize",
+    "server/discover",
+    "ping",
+    "tools/list",
+    "resources/list",
+    "resources/templates/list",
+    "prompts/list",
+    "logging/setLevel",
+    "subscriptions/listen",
+    "notifications/initialized",
+    "notifications/cancelled",
+    "notifications/progress",
+    "notifications/roots/list_changed",
+];
+
+impl McpOperations {
+    /// Creates a builder.
+    pub fn builder() -> McpOperationsBuilder {
+        McpOperationsBuilder::new()
+    }
+
+    pub(crate) fn body_settings(&self) -> BodySettings {
+        self.0.body
+    }
+
+    /// Returns whether the `Origin` of a request is in the list, if there is one.
+    pub(crate) fn accepts_origin(&self, headers: &HeaderMap) -> bool {
+        self.0.origins.as_ref().is_none_or(|origins| origins.accept(headers))
+    }
+
+    fn of_headers(&self, headers: &HeaderMap) -> Requirement {
+        match headers::read(headers) {
+            Ok(HeaderFacts { method: Some(method), name, is_bound: true }) => {
+                let target = name.as_deref().map_or(Target::None, |name| Target::of_name(method, name));
+                self.of_message(method, &target)
+            }
+            // No method, or a revision that does not require the server to compare the headers with the body.
+            Ok(_) => self.0.strictest.clone(),
+            Err(reason) => Requirement::malformed(reason),
+        }
+    }
+
+    fn of_operations(&self, operations: &[Operation]) -> Requirement {
+        let requirement = |operation: &Operation| match operation {
+            Operation::Message { method, target } => self.of_message(method, target),
+            Operation::Response => self.0.connecting.clone(),
+        };
+        let mut all = operations.iter().map(requirement);
+        let Some(first) = all.next() else { return self.0.strictest.clone() };
+        all.fold(first, Requirement::and_bounded)
+    }
+
+    fn of_message(&self, method: &str, target: &Target<impl AsRef<str>>) -> Requirement {
+        match (method, target) {
+            ("tools/call", Target::Name(name)) => self.named(method, &self.0.tools, name.as_ref()),
+            ("prompts/get", Target::Name(name)) => self.named(method, &self.0.prompts, name.as_ref()),
+            ("resources/read", Target::Uri(uri)) => self.resource(method, uri.as_ref()),
+            ("resources/subscribe" | "resources/unsubscribe", Target::Uri(uri)) => {
+                self.with_method(method, self.resource("resources/read", uri.as_ref()))
+            }
+            ("completion/complete", Target::Name(name)) => {
+                self.with_method(method, self.named("prompts/get", &self.0.prompts, name.as_ref()))
+            }
+            ("completion/complete", Target::Uri(uri)) => {
+                self.with_method(method, self.template(uri.as_ref()))
+            }
+            ("subscriptions/listen", Target::Uris(uris)) => {
+                let start = self.method(method);
+                uris.iter()
+                    .fold(start, |all, uri| all.and_bounded(self.resource("resources/read", uri.as_ref())))
+            }
+            // Without the target, nothing can be told about these.
+            (
+                "tools/call"
+                | "prompts/get"
+                | "resources/read"
+                | "resources/subscribe"
+                | "resources/unsubscribe"
+                | "completion/complete"
+                | "subscriptions/listen",
+                _,
+            ) => self.0.strictest.clone(),
+            (method, _) => self.method(method),
+        }
+    }
+
+    fn method(&self, method: &str) -> Requirement {
+        match self.0.methods.get(method) {
+            Some(requirement) => requirement.clone(),
+            None if CONNECTING.contains(&method) => self.0.connecting.clone(),
+            None => self.0.otherwise.clone(),
+        }
+    }
+
+    fn named(&self, method: &str, names: &Names, name: &str) -> Requirement {
+        match names.get(name) {
+            Some(requirement) => requirement.clone(),
+            None => self.with_method(method, self.0.otherwise.clone()),
+        }
+    }
+
+    /// Adds what a listed method requires.
+    fn with_method(&self, method: &str, requirement: Requirement) -> Requirement {
+        match self.0.methods.get(method) {
+            Some(method) => method.clone().and_bounded(requirement),
+            None => requirement,
+        }
+    }
+
+    // A server may decode a URI before it uses it. A URI that is allowed in one form only would then reach another resource than
+    // the one that was checked: `files://%73ecret`, `files://a%2F..%2Fsecret`.
+    fn resource(&self, method: &str, uri: &str) -> Requirement {
+        let raw = self.resource_as_written(method, uri);
+        if !uri.contains('%') {
+            return raw;
+        }
+        match percent_decoded(uri) {
+            Some(decoded) => raw.and_bounded(self.resource_as_written(method, &decoded)),
+            None => raw.and_bounded(self.with_method(method, self.0.otherwise.clone())),
+        }
+    }
+
+    fn resource_as_written(&self, method: &str, uri: &str) -> Requirement {
+        if let Some(requirement) = self.0.resources.get(uri) {
+            return requirement.clone();
+        }
+        // The server may choose any template that matches.
+        let matching = self.0.templates.iter().filter(|template| template.uri.matches(uri));
+        let all = matching.map(|template| template.requirement(uri)).reduce(Requirement::and_bounded);
+        all.unwrap_or_else(|| self.with_method(method, self.0.otherwise.clone()))
+    }
+
+    /// Returns what completing the arguments of a template requires. MCP names the template by its text.
+    fn template(&self, text: &str) -> Requirement {
+        match self.0.templates.iter().find(|template| template.uri.as_str() == text) {
+            Some(Template { rule: TemplateRule::Fixed(requirement), .. }) => requirement.clone(),
+            Some(Template { rule: TemplateRule::By(..), .. }) => self.0.strictest.clone(),
+            None => self.resource("resources/read", text),
+        }
+    }
+
+    /// Returns what a tool requires.
+    #[cfg(feature = "rmcp")]
+    pub(crate) fn of_tool(&self, name: &str) -> Requirement {
+        self.of_message("tools/call", &Target::Name(name))
+    }
+
+    /// Returns what a prompt requires.
+    #[cfg(feature = "rmcp")]
+    pub(crate) fn of_prompt(&self, name: &str) -> Requirement {
+        self.of_message("prompts/get", &Target::Name(name))
+    }
+
+    /// Returns what a resource requires.
+    #[cfg(feature = "rmcp")]
+    pub(crate) fn of_resource(&self, uri: &str) -> Requirement {
+        self.of_message("resources/read", &Target::Uri(uri))
+    }
+
+    /// Returns what a resource template requires, or `None` if that depends on the URI.
+    #[cfg(feature = "rmcp")]
+    pub(crate) fn of_template(&self, text: &str) -> Option<Requirement> {
+        match self.0.templates.iter().find(|template| template.uri.as_str() == text) {
+            Some(Template { rule: TemplateRule::Fixed(requirement), .. }) => Some(requirement.clone()),
+            Some(Template { rule: TemplateRule::By(..), .. }) => None,
+            None => Some(self.with_method("resources/read", self.0.otherwise.clone())),
+        }
+    }
+}
+
+impl RequirementPolicy for McpOperations {
+    fn requirement(&self, request: &RequestHead<'_>) -> Requirement {
+        if !self.accepts_origin(request.headers()) {
+            return Requirement::deny("origin not in the list of allowed origins");
+        }
+        match *request.method() {
+            Method::POST => {}
+            Method::GET | Method::HEAD | Method::DELETE => return self.0.connecting.clone(),
+            _ => return self.0.strictest.clone(),
+        }
+        match request.extensions().get::<Peeked>() {
+            Some(Peeked::Operations(operations)) => self.of_operations(operations),
+            Some(Peeked::Unknown) => self.0.strictest.clone(),
+            None => self.of_headers(request.headers()),
+        }
+    }
+
+    fn scopes(&self) -> Vec<Scope> {
+        let Rules { tools, prompts, resources, templates, methods, connecting, otherwise, .. } = &*self.0;
+        let names = [methods, tools, prompts, resources].into_iter().flat_map(HashMap::values);
+        let templates = templates.iter().filter_map(|template| match &template.rule {
+            TemplateRule::Fixed(requirement) => Some(requirement),
+            TemplateRule::By(method, _) => method.as_ref(),
+        });
+        let all = names.chain(templates).chain([connecting, otherwise]);
+        let mut scopes: Vec<_> = all.flat_map(Requirement::all_scopes).cloned().collect();
+        scopes.sort();
+        scopes.dedup();
+        scopes
+    }
+}
+
+impl Template {
+    fn requirement(&self, uri: &str) -> Requirement {
+        match &self.rule {
+            TemplateRule::Fixed(requirement) => requirement.clone(),
+            TemplateRule::By(None, rule) => rule(uri),
+            TemplateRule::By(Some(method), rule) => method.clone().and_bounded(rule(uri)),
+        }
+    }
+}
+
+impl fmt::Debug for McpOperations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Rules { tools, prompts, resources, templates, methods, connecting, otherwise, .. } = &*self.0;
+        let templates: Vec<_> = templates.iter().map(|template| template.uri.as_str()).collect();
+        f.debug_struct("McpOperations")
+            .field("tools", tools)
+            .field("prompts", prompts)
+            .field("resources", resources)
+            .field("templates", &templates)
+            .field("methods", methods)
+            .field("connecting", connecting)
+            .field("otherwise", otherwise)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Decodes `%` escapes. Returns `None` if one is invalid or the result is not UTF-8.
+fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => hex(bytes.next()?)? << 4 | hex(bytes.next()?)?,
+            byte => byte,
+        });
+    }
+    String::from_utf8(decoded).ok().map(Cow::Owned)
+}
+
+fn hex(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
