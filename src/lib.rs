@@ -73,6 +73,7 @@
 //! | `axum` | no | `integration::axum`: extractors, refusals as responses, `metadata_router` | axum without its default features |
 //! | `tonic` | no | `integration::tonic`: refusals of handlers as `tonic::Status` | tonic without its default features |
 //! | `mcp` | no | `mcp`: scopes for each tool, resource and prompt of an MCP server | |
+//! | `rmcp` | no | `mcp`, and `integration::rmcp`: the token as an argument of tools, filtered lists | rmcp with the feature `server` |
 //! | `testing` | no | `testing`: an in-memory authorization server, tokens, a manual clock | |
 //!
 //! Features are additive. None of them changes which tokens are accepted.
@@ -150,7 +151,7 @@ mod request_head;
 mod heap_size;
 
 // Frameworks and tests
-#[cfg(any(feature = "axum", feature = "tonic"))]
+#[cfg(any(feature = "axum", feature = "rmcp", feature = "tonic"))]
 pub mod integration;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -185,9 +186,9 @@ pub use self::{
 #[cfg(feature = "reqwest")]
 #[doc(inline)]
 pub use http_client::ReqwestClient;
-#[cfg(feature = "axum")]
+#[cfg(any(feature = "axum", feature = "rmcp"))]
 #[doc(inline)]
-pub use integration::axum::Claims;
+pub use integration::Claims;
 #[cfg(feature = "introspection")]
 #[doc(inline)]
 pub use introspection::{IntrospectionValidator, IntrospectionValidatorBuilder, ResourceServerCredential};

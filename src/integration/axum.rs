@@ -59,16 +59,8 @@ use axum::{
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
+pub use super::Claims;
 use crate::{Refusal, ValidatedToken, ValidationError, refusal::RequestSummary, token::AnonymousRequest};
-
-/// Extracts the claims of the validated token as a type that implements `Deserialize`.
-///
-/// If the claims are not a `T`, the response is 403, because the token is valid and a new one would have the same
-/// claims. The reason is [`ValidationError::ClaimsDoNotFit`], which names the claim. The other responses are those of
-/// the extractor [`ValidatedToken`].
-// The bound is here so that the compiler reports a missing `Deserialize`, not only that the function is not a handler.
-#[derive(Clone, Copy, Debug)]
-pub struct Claims<T: DeserializeOwned>(pub T);
 
 /// Converts into the response that the layer sends: status, challenge and body. Logs the refusal.
 impl IntoResponse for Refusal {
@@ -117,12 +109,6 @@ impl<S: Sync, T: DeserializeOwned> OptionalFromRequestParts<S> for Claims<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Refusal> {
         parts.extensions.get::<ValidatedToken>().map(Self::of).transpose()
-    }
-}
-
-impl<T: DeserializeOwned> Claims<T> {
-    fn of(token: &ValidatedToken) -> Result<Self, Refusal> {
-        token.deserialize().map(Self).map_err(|error| token.refuse(ValidationError::ClaimsDoNotFit(error)))
     }
 }
 

@@ -2,7 +2,14 @@
 
 #[cfg(feature = "axum")]
 pub mod axum;
+#[cfg(any(feature = "axum", feature = "rmcp"))]
+mod claims;
 #[cfg(feature = "axum")]
 mod metadata_router;
+#[cfg(feature = "rmcp")]
+pub mod rmcp;
 #[cfg(feature = "tonic")]
 pub mod tonic;
+
+#[cfg(any(feature = "axum", feature = "rmcp"))]
+pub use self::claims::Claims;

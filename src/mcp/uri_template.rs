@@ -219,9 +219,7 @@ mod tests {
     fn long_uri_with_many_variables_takes_no_exponential_time() {
         let template = UriTemplate::parse(&"{+a}x".repeat(50)).unwrap();
 
-        assert!(
-            !template.matches(&"x".repeat(MAX_URI_LEN - 1).replacen('x', "y", 1).replace("xy", "y")[..99])
-        );
+        assert!(!template.matches(&format!("{}y", "x".repeat(MAX_URI_LEN - 1))));
         assert!(template.matches(&"x".repeat(MAX_URI_LEN)));
         assert!(!template.matches(&"x".repeat(MAX_URI_LEN + 1)));
     }

@@ -223,6 +223,12 @@ impl ValidatedToken {
         self.check(requirement.into()).map_err(|error| self.refuse(error))
     }
 
+    /// Returns whether the token meets a requirement.
+    #[cfg(feature = "rmcp")]
+    pub(crate) fn meets(&self, requirement: Requirement) -> bool {
+        self.check(requirement).is_ok()
+    }
+
     fn check(&self, requirement: Requirement) -> Result<(), ValidationError> {
         let requirement = match requirement.into_kind() {
             RequirementKind::Public | RequirementKind::Token(None) => return Ok(()),

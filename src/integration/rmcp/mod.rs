@@ -1,0 +1,34 @@
+//! For MCP servers with rmcp: the token as an argument of tools and prompts, and lists filtered by what it may call.
+//!
+//! ```
+//! use rmcp::{ErrorData, tool, tool_router};
+//! use tower_bearer::{ValidatedToken, integration::rmcp::OptionalToken};
+//!
+//! struct Jobs;
+//!
+//! #[tool_router(server_handler)]
+//! impl Jobs {
+//!     #[tool(description = "Lists the jobs")]
+//!     async fn list_jobs(&self, token: ValidatedToken) -> Result<String, ErrorData> {
+//!         Ok(format!("jobs of {}", token.subject().unwrap_or("nobody")))
+//!     }
+//!
+//!     #[tool(description = "Greets")]
+//!     async fn greet(&self, OptionalToken(token): OptionalToken) -> String {
+//!         if token.is_some() { "hello again".into() } else { "hello".into() }
+//!     }
+//! }
+//! ```
+//!
+//! The token is that of the HTTP request that carried the call, also within a session. The layer can be around the
+//! `StreamableHttpService` of rmcp, or around a router that contains it.
+//!
+//! # Where to check scopes
+//! Let the layer check them: see [`mcp`](crate::mcp). Its refusal is the HTTP 403 with a challenge that MCP requires. A tool runs
+//! too late for that: `token.require(scopes)?` in it returns a JSON-RPC error with the scopes in `data`, from which most clients
+//! do not ask for more scopes.
+
+mod extractors;
+mod filtered_lists;
+
+pub use self::{extractors::OptionalToken, filtered_lists::FilteredLists};
