@@ -174,11 +174,6 @@ impl<'a> Message<'a> {
             Some(params) => target(&method, params)?,
             None => Target::None,
         };
-        // Without parameters, there are no subscriptions.
-        let target = match target {
-            Target::None if method == "subscriptions/listen" => Target::Uris(Vec::new()),
-            target => target,
-        };
         Ok(Some(Self { method: Some(method), id, is_notification, target, version }))
     }
 

@@ -4,6 +4,9 @@
 #[allow(dead_code, reason = "`main` is used only by the example")]
 mod example;
 
+mod bodies;
+mod operations;
+
 use std::{
     error::Error,
     sync::{Arc, Mutex},
