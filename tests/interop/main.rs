@@ -1,6 +1,7 @@
 //! The crate against servers, clients and libraries of others. See README.md in this directory.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+#![allow(clippy::needless_pass_by_value, reason = "tests are easier to read without a borrow")]
 
 mod support;
 
@@ -8,4 +9,5 @@ mod conformance;
 mod corpus;
 mod django_oauth_toolkit;
 mod grpc;
+mod mcp_clients;
 mod oidc_provider;

@@ -1,0 +1,78 @@
+//! The MCP server of `examples/mcp_jenkins` with the embedded authorization server, for clients of others.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::Request,
+    response::Response,
+    routing::any,
+};
+use tokio::net::TcpListener;
+use tower::{Layer as _, ServiceExt as _};
+use tower_bearer::Scope;
+
+use super::example::{
+    authorization_server::{AuthorizationServer, Browser, Decision, Minting, TokenFormat},
+    embedded_jenkins,
+    jenkins_imitation::JenkinsImitation,
+    mcp_service, resource_server,
+};
+
+pub(super) const READ: Scope = Scope::from_static("mcp:read");
+pub(super) const WRITE: Scope = Scope::from_static("mcp:write");
+
+/// A running MCP server whose tools that write need `mcp:write`.
+pub(super) struct Server {
+    pub(super) resource: String,
+    pub(super) authority: AuthorizationServer,
+    browser: Browser,
+    _jenkins: JenkinsImitation,
+}
+
+impl Server {
+    /// Starts a server. If `advertised` is not empty, its 401 names these scopes, and not only `mcp:read`.
+    pub(super) async fn start(advertised: &[Scope]) -> Self {
+        let (jenkins, client) = embedded_jenkins().await.unwrap();
+        let authority = AuthorizationServer::start().await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let resource = format!("http://{}/mcp", listener.local_addr().unwrap());
+        authority.add_resource(&resource, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);
+        let resource_server = resource_server(authority.issuer(), &resource).unwrap();
+        let (read, write) = (
+            resource_server.require_scopes(READ).advertise(advertised.to_vec()),
+            resource_server.require_scopes(WRITE),
+        );
+        let mcp = mcp_service(Arc::new(client));
+        let guarded = move |request: Request| {
+            let (read, write, mcp) = (read.clone(), write.clone(), mcp.clone());
+            async move {
+                let (parts, body) = request.into_parts();
+                let body = to_bytes(body, 64 * 1024).await.unwrap();
+                let writes = [&b"\"trigger_build\""[..], b"\"abort_build\""];
+                let writes = writes.iter().any(|name| body.windows(name.len()).any(|part| part == *name));
+                let layer = if writes { write } else { read };
+                let request = Request::from_parts(parts, Body::from(body));
+                let response = layer.layer(mcp).oneshot(request).await.unwrap_or_else(|never| match never {});
+                let (parts, body) = response.into_parts();
+                Response::from_parts(parts, Body::new(body))
+            }
+        };
+        let router =
+            Router::new().route("/mcp", any(guarded)).merge(resource_server.metadata_router().unwrap());
+        tokio::spawn(axum::serve(listener, router).into_future());
+        Self { resource, authority, browser: Browser::new().unwrap(), _jenkins: jenkins }
+    }
+
+    /// Opens an authorization URL as the user, who signs in and approves. Returns the URL of the callback.
+    pub(super) async fn authorize(&self, url: &str) -> String {
+        let response = self.browser.authorize(url, Decision::Approve).await.unwrap();
+        let callback = response.headers().get("location").expect("the user approved").to_str().unwrap();
+        callback.to_owned()
+    }
+
+    pub(super) fn token(&self, scope: &str) -> String {
+        self.authority.mint(Minting { resource: &self.resource, scope, ..Minting::default() })
+    }
+}
