@@ -182,7 +182,7 @@ fn read_port(driver: &mut Child) -> u16 {
 const CHROMIUM: &str = "/usr/bin/chromium";
 const DRIVER: &str = "/usr/bin/chromedriver";
 
-const ARGUMENTS: [&str; 9] = [
+const ARGUMENTS: [&str; 10] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -192,6 +192,7 @@ const ARGUMENTS: [&str; 9] = [
     "--disable-component-update",
     "--disable-sync",
     "--no-proxy-server",
+    "--disable-dev-shm-usage", // small in containers
 ];
 
 /// How long a test waits for the page before it fails.
