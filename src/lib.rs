@@ -171,8 +171,8 @@ pub use self::{
     },
     request_head::RequestHead,
     requirement::{
-        EmptyRequirement, PathRules, PathRulesBuilder, Requirement, RequirementPolicy, ScopeHierarchy,
-        ScopeRequirement,
+        EmptyRequirement, GrpcMethods, GrpcMethodsBuilder, PathRules, PathRulesBuilder, Requirement,
+        RequirementPolicy, ScopeHierarchy, ScopeRequirement,
     },
     resource_server::{ResourceServer, ResourceServerBuilder},
     scope::{InvalidScope, Scope, Scopes},

@@ -14,13 +14,17 @@ mod cache_memory;
 
 use allocation_counter::AllocationInfo;
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::{Method, Request, Response, Uri};
 use http_body_util::Full;
 use tower::{Layer as _, Service, service_fn};
-use tower_bearer::{ResourceServer, RoutingValidator, Scope, testing::TestAuthorizationServer};
+use tower_bearer::{
+    GrpcMethods, PathRules, RequestHead, RequirementPolicy, ResourceServer, RoutingValidator, Scope,
+    testing::TestAuthorizationServer,
+};
 
 const RESOURCE: &str = "https://orders.example.com";
 const READ: Scope = Scope::from_static("orders:read");
+const WRITE: Scope = Scope::from_static("orders:write");
 
 fn inner(_: Request<()>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
     ready(Ok(Response::new(Full::default())))
@@ -115,4 +119,53 @@ async fn malformed_token_allocates_at_most_24_times() {
     let fewest = (0..10).map(|_| allocations(&resource_server, request(&"x".repeat(900)))).min().unwrap();
 
     assert!(fewest <= 24, "{fewest}");
+}
+
+/// Counts the allocations of the decision about one request.
+fn decision(policy: &impl RequirementPolicy, method: Method, uri: Uri) -> u64 {
+    let mut request = Request::new(());
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    let measured = allocation_counter::measure(|| {
+        let _ = std::hint::black_box(policy.requirement(&RequestHead::from(&request)));
+    });
+    measured.count_total
+}
+
+#[test]
+fn decision_by_path_does_not_allocate() {
+    let rules = PathRules::builder()
+        .rule([Method::GET], "/", READ)
+        .rule([Method::GET], "/job/{name}/lastBuild/consoleText", [READ, WRITE])
+        .any_method("/job/{folder}/job/{name}/{*rest}", READ)
+        .build()
+        .unwrap();
+
+    for path in [
+        "/",
+        "/job/nightly/lastBuild/consoleText",
+        "/job/Nightly/lastBuild/consoleText",
+        "/job/a/job/b/api/json?x=y",
+        "/unknown",
+        "/JOB/x",
+        "/job/../x",
+        "/job;x",
+        "*",
+    ] {
+        assert_eq!(decision(&rules, Method::GET, path.parse().unwrap()), 0, "{path}");
+    }
+    assert_eq!(decision(&rules, Method::PUT, Uri::from_static("/")), 0);
+}
+
+#[test]
+fn decision_by_grpc_method_does_not_allocate() {
+    let methods = GrpcMethods::builder()
+        .service("orders.v1.Orders", READ)
+        .method("/orders.v1.Orders/Cancel", [READ, WRITE])
+        .build()
+        .unwrap();
+
+    for path in ["/orders.v1.Orders/Cancel", "/orders.v1.Orders/List", "/orders.v1.Unknown/List", "/"] {
+        assert_eq!(decision(&methods, Method::POST, path.parse().unwrap()), 0, "{path}");
+    }
 }

@@ -27,6 +27,7 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 
+mod grpc_methods;
 mod hierarchy;
 mod operation;
 mod path_rules;
@@ -34,6 +35,7 @@ mod policy;
 mod scopes;
 
 pub use self::{
+    grpc_methods::{GrpcMethods, GrpcMethodsBuilder},
     hierarchy::ScopeHierarchy,
     operation::Requirement,
     path_rules::{PathRules, PathRulesBuilder},

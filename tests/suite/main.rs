@@ -16,6 +16,7 @@ mod claim_rules;
 mod config_errors;
 mod custom_validators;
 mod grpc;
+mod grpc_methods;
 mod introspection_outages;
 mod key_rotation;
 mod mcp;
