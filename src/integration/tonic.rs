@@ -24,14 +24,15 @@ use crate::Refusal;
 
 /// Converts into the status that a layer with [`grpc()`](crate::ValidateTokenLayer::grpc) sends, and logs the refusal.
 ///
-/// The metadata has `www-authenticate` and `grpc-retry-pushback-ms`. The source is the
-/// [`ValidationError`](crate::ValidationError).
+/// The metadata has `www-authenticate` and `grpc-retry-pushback-ms`. The details have a `google.rpc.ErrorInfo`. The source is
+/// the [`ValidationError`](crate::ValidationError).
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         refusal.log();
         let code = Code::from_i32(refusal.grpc_status().into());
         let metadata = MetadataMap::from_headers(refusal.grpc_metadata());
-        let mut status = Self::with_metadata(code, refusal.rejection().description(), metadata);
+        let (message, details) = (refusal.rejection().description(), refusal.grpc_details());
+        let mut status = Self::with_details_and_metadata(code, message, details.into(), metadata);
         status.set_source(Arc::new(refusal.error().clone()));
         status
     }

@@ -79,6 +79,11 @@ impl Publication {
         })))
     }
 
+    /// Returns the identifier of the resource.
+    pub(crate) fn resource(&self) -> &str {
+        self.0.members.get("resource").and_then(Value::as_str).unwrap_or_default()
+    }
+
     /// Returns the URL of the document, for challenges.
     pub(crate) fn url(&self) -> &str {
         &self.0.url

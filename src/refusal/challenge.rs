@@ -15,12 +15,14 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ChallengeSettings {
     pub(crate) realm: Option<Box<str>>,
+    /// The identifier of the resource, for the details of gRPC statuses.
+    pub(crate) resource: Option<Box<str>>,
     pub(crate) resource_metadata: Option<Box<str>>,
     pub(crate) error_uri: Option<Box<str>>,
 }
 
 /// Used if a challenge would have no other parameter, because it needs one (RFC 6750 section 3).
-const DEFAULT_REALM: &str = "api";
+pub(super) const DEFAULT_REALM: &str = "api";
 
 /// Builds a `Bearer` challenge, for handlers that refuse requests themselves.
 ///
@@ -116,7 +118,7 @@ impl Challenge {
 
     /// Returns the challenge as a header value.
     pub fn to_header_value(&self) -> HeaderValue {
-        let ChallengeSettings { realm, resource_metadata, error_uri } = &self.settings.challenge;
+        let ChallengeSettings { realm, resource_metadata, error_uri, .. } = &self.settings.challenge;
         let mut params = Params(String::with_capacity(256));
         let is_bare = resource_metadata.is_none() && self.scopes.is_empty();
         if let Some(realm) = realm.as_deref().or(is_bare.then_some(DEFAULT_REALM)) {
@@ -208,6 +210,7 @@ mod tests {
     fn parameters_have_a_fixed_order() {
         let settings = ChallengeSettings {
             realm: Some("orders".into()),
+            resource: Some("https://h".into()),
             resource_metadata: Some("https://h/.well-known/oauth-protected-resource".into()),
             error_uri: Some("https://h/errors".into()),
         };

@@ -1,6 +1,9 @@
 //! Creates a gRPC refusal: HTTP 200 and a trailers-only status (gRPC over HTTP2).
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
+};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response,
@@ -11,6 +14,7 @@ use super::{DEFAULT_RETRY_AFTER, Refusal, Rejection, http::retry_after, jitter, 
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 const GRPC_RETRY_PUSHBACK_MS: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 
 /// Maximum length of a challenge in bytes. Clients may refuse trailers of more than 8 KiB in total.
@@ -27,7 +31,8 @@ pub(super) fn write(refusal: &Refusal) -> Response<Bytes> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.extend(refusal.grpc_trailers());
     if refusal.0.kind.has_origin {
-        let exposed = "WWW-Authenticate, grpc-status, grpc-message, grpc-retry-pushback-ms";
+        let exposed =
+            "WWW-Authenticate, grpc-status, grpc-message, grpc-status-details-bin, grpc-retry-pushback-ms";
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(exposed));
     }
     response
@@ -70,12 +75,15 @@ impl Refusal {
         }
     }
 
-    /// Returns status, message and metadata.
+    /// Returns status, message, details and metadata.
     fn grpc_trailers(&self) -> HeaderMap {
         let mut trailers = self.grpc_metadata();
         trailers.insert(GRPC_STATUS, u16::from(self.grpc_status()).into());
         // The descriptions contain no character that gRPC percent-encodes.
         trailers.insert(GRPC_MESSAGE, HeaderValue::from_static(self.rejection().description()));
+        // Binary metadata is Base64 without padding (gRPC over HTTP2).
+        let details = HeaderValue::try_from(STANDARD_NO_PAD.encode(self.grpc_details()));
+        trailers.insert(GRPC_STATUS_DETAILS, details.expect("Base64 is visible ASCII"));
         trailers
     }
 

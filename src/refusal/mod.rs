@@ -14,6 +14,7 @@
 mod body;
 mod challenge;
 mod claim_error;
+mod error_info;
 mod excerpt;
 mod grpc;
 mod http;

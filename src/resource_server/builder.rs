@@ -307,6 +307,7 @@ impl ResourceServerBuilder {
         }
         let challenge = ChallengeSettings {
             realm: self.realm,
+            resource: publication.as_ref().map(|publication| publication.resource().into()),
             resource_metadata: publication.as_ref().map(|publication| publication.url().into()),
             error_uri: self.error_uri,
         };

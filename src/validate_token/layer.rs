@@ -61,6 +61,11 @@ impl ValidateTokenLayer {
     /// `application/grpc`, `application/grpc-web` or `application/grpc-web-text`. Other requests are refused with an
     /// HTTP status.
     ///
+    /// The metadata has the challenge (`www-authenticate`), and 14 `UNAVAILABLE` has `grpc-retry-pushback-ms`. The details of
+    /// the status (`grpc-status-details-bin`) have a `google.rpc.ErrorInfo`: its `reason` is for example `INSUFFICIENT_SCOPE`,
+    /// its `domain` the resource identifier or the realm, and its `metadata` has the parameters of the challenge: `scope`,
+    /// `acr_values`, `max_age`, `resource_metadata`. All that together stays below 8 KiB.
+    ///
     /// Default: every refusal has an HTTP status of 400 or above, for all content types. gRPC clients map 401, 403 and
     /// 503 to the right codes. Such a refusal has no body, because gRPC clients would read it as a broken message.
     ///
@@ -72,8 +77,7 @@ impl ValidateTokenLayer {
     ///
     /// To protect all services of a server, use `tonic::transport::Server::builder().layer(layer)`. To protect one service,
     /// use `tonic::service::LayerExt`, which keeps the name of the service: `layer.named_layer(OrdersServer::new(orders))`.
-    /// If the methods of a service need different scopes, call
-    /// [`ValidatedToken::require`](crate::ValidatedToken::require) in them.
+    /// If the methods of a service need different scopes, use [`GrpcMethods`](crate::GrpcMethods).
     ///
     /// The inner service is called with a [`GrpcRequestBody`](super::GrpcRequestBody). Services that tonic generates
     /// and `tonic::service::Routes` accept any body. For a service that accepts only one type, add a conversion:
