@@ -110,6 +110,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// Serves until the process is stopped.
 async fn serve(jenkins: JenkinsClient) -> Result<(), Box<dyn Error>> {
     let authority = AuthorizationServer::start().await?;
+    // So that a client on this machine can identify itself with the URL of a document.
+    authority.allow_client_ids_on_loopback();
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let resource = format!("http://{}/mcp", listener.local_addr()?);
     authority.add_resource(&resource, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);

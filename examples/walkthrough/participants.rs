@@ -46,6 +46,8 @@ impl Participants {
 
     async fn start_with(opaque_ttl: Duration, observer: Option<&Observer>) -> Result<Self, Failure> {
         let server = AuthorizationServer::start().await?;
+        // So that a client on this machine can identify itself with the URL of a document.
+        server.allow_client_ids_on_loopback();
         let jwt = start_with_jwts(&server, observer).await?;
         let opaque = start_with_introspection("opaque API", &server, opaque_ttl, observer).await?;
         let cached = start_with_introspection("cached API", &server, ONE_MINUTE, observer).await?;

@@ -21,9 +21,6 @@ async fn invariant_1_client_id_is_an_https_url_or_http_on_loopback() {
         "http://127.0.0.1:PORT/x/../client.json",
         "http://127.0.0.1:PORT/x/%2e%2e/client.json",
         "http://127.0.0.1:PORT/./client.json",
-        "http://127.0.0.1:PORT/client.json#fragment",
-        "http://user@127.0.0.1:PORT/client.json",
-        "http://user:password@127.0.0.1:PORT/client.json",
         "HTTP://127.0.0.1:PORT/client.json",
         "http://LOCALHOST:PORT/client.json",
         "http://2130706433:PORT/client.json",
@@ -35,8 +32,17 @@ async fn invariant_1_client_id_is_an_https_url_or_http_on_loopback() {
         "file:///etc/passwd",
     ] {
         let client_id = on_port(client_id);
-        kit.assert_refused(&client_id).await;
+        let page = kit.assert_refused(&client_id).await;
+        assert!(page.contains("client_id is not"), "{client_id}: {page}");
         assert_eq!(host.connections(), 0, "{client_id}");
+    }
+    for client_id in [
+        "http://127.0.0.1:PORT/client.json#fragment",
+        "http://user@127.0.0.1:PORT/client.json",
+        "http://user:password@127.0.0.1:PORT/client.json",
+    ] {
+        let page = kit.assert_refused(&on_port(client_id)).await;
+        assert!(page.contains("client_id has a fragment"), "{client_id}: {page}");
     }
     // One that this server serves itself would make it send requests to itself.
     kit.assert_refused(&kit.url("/jwks")).await;

@@ -137,12 +137,13 @@ impl Kit {
         self.browser.open(&url).await.unwrap()
     }
 
-    /// Checks that the server shows an error to the user, and sends nobody to the redirect URI.
-    pub(super) async fn assert_refused(&self, client_id: &str) {
+    /// Checks that the server shows an error to the user, and sends nobody to the redirect URI. Returns the page.
+    pub(super) async fn assert_refused(&self, client_id: &str) -> String {
         let response = self.open_raw(client_id).await;
 
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{client_id}");
         assert!(!response.headers().contains_key(header::LOCATION), "{client_id}");
+        response.text().await.unwrap()
     }
 
     /// Opens an authorization request of a user who is signed in, and returns the consent page.

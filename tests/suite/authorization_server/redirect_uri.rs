@@ -38,6 +38,7 @@ async fn everything_else_in_a_redirect_uri_is_compared_exactly() {
         ("http://127.0.0.1/callback", "http://127.0.0.1:99999/callback"),
         ("http://127.0.0.1/callback", "http://127.0.0.1:/callback"),
         ("http://127.0.0.1/callback", "http://127.0.0.1:80@attacker.example/callback"),
+        ("http://127.0.0.1@localhost/callback", "http://127.0.0.1:80@localhost/callback"),
         ("http://127.0.0.1/callback", "http://user@127.0.0.1:51004/callback"),
         ("http://127.0.0.1/callback", "http://127.0.0.1.attacker.example/callback"),
         ("http://127.0.0.1/callback", "http://127.0.0.1:51004\\@attacker.example/callback"),
