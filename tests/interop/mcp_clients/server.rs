@@ -2,16 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    body::{Body, to_bytes},
-    extract::Request,
-    response::Response,
-    routing::any,
-};
+use axum::Router;
 use tokio::net::TcpListener;
-use tower::{Layer as _, ServiceExt as _};
-use tower_bearer::Scope;
+use tower::Layer as _;
+use tower_bearer::{Scope, mcp::McpOperations};
 
 use super::example::{
     authorization_server::{AuthorizationServer, Browser, Decision, Minting, TokenFormat},
@@ -40,27 +34,18 @@ impl Server {
         let resource = format!("http://{}/mcp", listener.local_addr().unwrap());
         authority.add_resource(&resource, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);
         let resource_server = resource_server(authority.issuer(), &resource).unwrap();
-        let (read, write) = (
-            resource_server.require_scopes(READ).advertise(advertised.to_vec()),
-            resource_server.require_scopes(WRITE),
-        );
-        let mcp = mcp_service(Arc::new(client));
-        let guarded = move |request: Request| {
-            let (read, write, mcp) = (read.clone(), write.clone(), mcp.clone());
-            async move {
-                let (parts, body) = request.into_parts();
-                let body = to_bytes(body, 64 * 1024).await.unwrap();
-                let writes = [&b"\"trigger_build\""[..], b"\"abort_build\""];
-                let writes = writes.iter().any(|name| body.windows(name.len()).any(|part| part == *name));
-                let layer = if writes { write } else { read };
-                let request = Request::from_parts(parts, Body::from(body));
-                let response = layer.layer(mcp).oneshot(request).await.unwrap_or_else(|never| match never {});
-                let (parts, body) = response.into_parts();
-                Response::from_parts(parts, Body::new(body))
-            }
-        };
-        let router =
-            Router::new().route("/mcp", any(guarded)).merge(resource_server.metadata_router().unwrap());
+        let operations = McpOperations::builder()
+            .connecting(READ)
+            .tool("list_jobs", READ)
+            .tool("show_build", READ)
+            .tool("trigger_build", WRITE)
+            .tool("abort_build", WRITE)
+            .build()
+            .unwrap();
+        let layer = resource_server.require_mcp(operations).advertise(advertised.to_vec());
+        let router = Router::new()
+            .nest_service("/mcp", layer.layer(mcp_service(Arc::new(client))))
+            .merge(resource_server.metadata_router().unwrap());
         tokio::spawn(axum::serve(listener, router).into_future());
         Self { resource, authority, browser: Browser::new().unwrap(), _jenkins: jenkins }
     }
