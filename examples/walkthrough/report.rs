@@ -189,5 +189,5 @@ pub fn or_absent(value: Option<&str>) -> &str {
     value.unwrap_or("(absent)")
 }
 
-const MORE: &str = "More: `-- --verbose` prints all checks and durations; `-- --serve` keeps everything running, to try \
-                    with curl.";
+const MORE: &str = "More: `-- --verbose` prints all checks and durations; `-- --serve` also serves a page, to do all \
+                    of this in a browser.";
