@@ -1,0 +1,195 @@
+//! Protects a server that is not written in Rust: a gateway that validates access tokens and forwards requests.
+//!
+//! `cargo run --features axum --example gateway` starts an imitation of Jenkins, an authorization server and the gateway on
+//! this machine. It prints what clients get, and fails if something is not as expected.
+//!
+//! With `-- --serve`, it prints the address and a token, and serves until it is stopped. The environment variable
+//! `BACKEND_URL` selects another backend, and `GATEWAY_CONFIG` a file like `gateway.toml` next to this one.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `settings` | the configuration |
+//! | `listener` | connections of clients; heads of requests that can be read in two ways |
+//! | `proxy` | forwards requests |
+//! | `header_rules` | which headers pass; `Forwarded` |
+//! | `claim_headers` | claims of the token, as headers for the backend |
+//! | `body` | bodies, passed on part by part |
+//! | `decision` | decides for nginx, Traefik, Caddy and HAProxy, which ask `GET /auth` |
+//! | `ext_authz` | decides for Envoy, over gRPC |
+//! | `websocket` | upgrades, tokens of browsers, tunnels |
+//! | `walk` | what clients get |
+//!
+//! The HTTP client is that of hyper-util. Ready-made reverse proxies were compared: `axum-reverse-proxy` keeps
+//! `X-Forwarded-Host` and `X-Forwarded-Proto` of the client, passes trailers of requests on unchanged, and does not wait for the
+//! backend's `100 Continue`; `hyper-reverse-proxy` needs hyper 0.14.
+
+#![allow(clippy::print_stdout, reason = "an example prints")]
+
+#[path = "../authorization_server/mod.rs"]
+pub(crate) mod authorization_server;
+#[path = "../jenkins_imitation/mod.rs"]
+pub(crate) mod jenkins_imitation;
+
+pub(crate) mod body;
+pub(crate) mod claim_headers;
+pub(crate) mod decision;
+pub(crate) mod ext_authz;
+pub(crate) mod header_rules;
+pub(crate) mod listener;
+pub(crate) mod proxy;
+pub(crate) mod settings;
+pub(crate) mod walk;
+pub(crate) mod websocket;
+
+use std::{convert::Infallible, env, error::Error, sync::Arc};
+
+use http::{HeaderValue, Request, Response};
+use http_body_util::Either;
+use hyper::body::Incoming;
+use tokio::net::TcpListener;
+use tower::{Layer as _, Service, ServiceExt as _, service_fn};
+use tower_bearer::{
+    ConfigError, JwtValidator, ProtectedResourceMetadata, ResourceServer, Scope, ScopeHierarchy,
+    ValidateTokenLayer,
+};
+
+use self::{
+    authorization_server::{AuthorizationServer, Minting, TokenFormat},
+    body::BoxError,
+    decision::DecisionService,
+    ext_authz::ExtAuthz,
+    jenkins_imitation::{API_TOKEN, JenkinsImitation, USER},
+    proxy::Proxy,
+    settings::{ProxySettings, Settings},
+    walk::demonstrate,
+};
+
+const READ: Scope = Scope::from_static("mcp:read");
+const WRITE: Scope = Scope::from_static("mcp:write");
+
+/// Defines which tokens are valid. The scopes in the metadata are those of the rules.
+pub(crate) fn resource_server(issuer: &str, resource: &str) -> Result<ResourceServer, ConfigError> {
+    // A real service leaves out `allow_http_on_loopback`, so that only https is accepted.
+    let issuer = tower_bearer::AuthorizationServer::discover(issuer).allow_http_on_loopback();
+    let metadata =
+        ProtectedResourceMetadata::new(resource).allow_http_on_loopback().scopes_supported([READ, WRITE]);
+    ResourceServer::builder(JwtValidator::builder(issuer, resource).build()?)
+        .resource_metadata(metadata)
+        .scope_hierarchy(ScopeHierarchy::default().implies(WRITE, [READ]))
+        .build()
+}
+
+/// The gateway: the metadata is public, everything else needs what the layer requires.
+pub(crate) fn app(
+    resource_server: &ResourceServer,
+    layer: &ValidateTokenLayer,
+    settings: ProxySettings,
+    websocket_token_prefix: Option<String>,
+) -> Result<
+    impl Service<
+        Request<Incoming>,
+        Response = Response<impl http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + use<>>,
+        Error = Infallible,
+        Future: Send,
+    >
+    + Clone
+    + Send
+    + 'static
+    + use<>,
+    ConfigError,
+> {
+    let guarded = layer.layer(Proxy::new(settings));
+    let metadata = resource_server.metadata_service()?;
+    let metadata_paths: Arc<[String]> =
+        resource_server.metadata_paths().into_iter().map(str::to_owned).collect();
+    Ok(service_fn(move |mut request: Request<Incoming>| {
+        let (guarded, metadata) = (guarded.clone(), metadata.clone());
+        let is_metadata = metadata_paths.iter().any(|path| path == request.uri().path());
+        if let Some(prefix) = &websocket_token_prefix {
+            websocket::move_token(&mut request, prefix);
+        }
+        async move {
+            if is_metadata {
+                return Ok::<_, Infallible>(metadata.oneshot(request).await?.map(Either::Left));
+            }
+            Ok(guarded.oneshot(request).await?.map(Either::Right))
+        }
+    }))
+}
+
+/// Answers the questions of other proxies: `GET /auth`, and those of Envoy over gRPC.
+pub(crate) fn decisions(
+    service: DecisionService,
+) -> impl Service<
+    Request<Incoming>,
+    Response = Response<impl http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + use<>>,
+    Error = Infallible,
+    Future: Send,
+> + Clone
++ Send
++ 'static {
+    let ext_authz = ExtAuthz::new(service.clone());
+    service_fn(move |request: Request<Incoming>| {
+        let (service, ext_authz) = (service.clone(), ext_authz.clone());
+        async move {
+            match request.uri().path() {
+                "/auth" => Ok::<_, Infallible>(service.oneshot(request).await?.map(Either::Left)),
+                ext_authz::CHECK => Ok(ext_authz.oneshot(request).await?.map(Either::Right)),
+                _ => Ok(decision::undescribed().map(Either::Left)),
+            }
+        }
+    })
+}
+
+/// Jenkins's own credential for the gateway.
+pub(crate) fn jenkins_authorization() -> HeaderValue {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let credentials = STANDARD.encode(format!("{USER}:{API_TOKEN}"));
+    HeaderValue::try_from(format!("Basic {credentials}")).expect("base64 is ASCII")
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    if let Ok(path) = env::var("GATEWAY_CONFIG") {
+        return serve_configured(toml::from_str(&std::fs::read_to_string(path)?)?).await;
+    }
+    if env::args().any(|argument| argument == "--serve") { serve().await } else { demonstrate().await }
+}
+
+/// Serves as configured.
+async fn serve_configured(settings: Settings) -> Result<(), Box<dyn Error>> {
+    let proxy = settings.proxy()?;
+    let listener = TcpListener::bind(&settings.listen).await?;
+    let resource_server = resource_server(&settings.issuer, &settings.public_url)?;
+    let layer = resource_server.require_by(settings.rules);
+    println!("gateway: {}", settings.public_url);
+    if let Some(decision) = &settings.decision {
+        let listener = TcpListener::bind(&decision.listen).await?;
+        let service = DecisionService::new(&layer, decision.described_by()?, proxy.claim_headers.clone());
+        println!("decisions: http://{}/auth", decision.listen);
+        tokio::spawn(listener::serve(listener, decisions(service)));
+    }
+    listener::serve(listener, app(&resource_server, &layer, proxy, settings.websocket_token_prefix)?).await;
+    Ok(())
+}
+
+/// Serves in front of Jenkins or `BACKEND_URL`, with tokens of an embedded authorization server.
+async fn serve() -> Result<(), Box<dyn Error>> {
+    let jenkins = JenkinsImitation::start().await?;
+    let backend = env::var("BACKEND_URL").ok();
+    let authority = AuthorizationServer::start().await?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let public_url = format!("http://{}", listener.local_addr()?);
+    authority.add_resource(&public_url, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);
+    let token = authority.mint(Minting { resource: &public_url, scope: "mcp:write", ..Minting::default() });
+
+    let settings = Settings::embedded(&public_url, backend.as_deref().unwrap_or(jenkins.url()))?;
+    let mut proxy = settings.proxy()?;
+    proxy.backend.authorization = backend.is_none().then(jenkins_authorization);
+    let resource_server = resource_server(authority.issuer(), &public_url)?;
+    println!("authorization server: {}\ngateway: {public_url}", authority.issuer());
+    println!("token with mcp:write, for one hour: {token}");
+    let layer = resource_server.require_by(settings.rules);
+    listener::serve(listener, app(&resource_server, &layer, proxy, settings.websocket_token_prefix)?).await;
+    Ok(())
+}

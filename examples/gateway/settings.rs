@@ -1,0 +1,176 @@
+//! The configuration: [`Settings`].
+
+use std::{collections::BTreeMap, error::Error, time::Duration};
+
+use http::{
+    HeaderName, HeaderValue, Uri,
+    header::InvalidHeaderName,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+use serde::Deserialize;
+use tower_bearer::PathRules;
+
+use super::{claim_headers::ClaimHeaders, decision::DescribedBy, header_rules::HeaderRules};
+
+/// The configuration, as written in TOML.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// The URL that clients use, without a path. It is the resource identifier, and the backend builds links from it.
+    pub(crate) public_url: String,
+    /// The address to listen on.
+    pub(crate) listen: String,
+    /// The issuer of the tokens.
+    pub(crate) issuer: String,
+    pub(crate) backend: BackendSettings,
+    /// Claims that the backend gets, as header name to claim name. Default: none.
+    #[serde(default)]
+    pub(crate) claim_headers: BTreeMap<String, String>,
+    /// More headers that the backend believes, and that clients must not send. Default: none.
+    #[serde(default)]
+    pub(crate) remove_headers: Vec<String>,
+    /// The prefix of the subprotocol that carries the token of a browser's WebSocket. Default: browsers cannot send one.
+    pub(crate) websocket_token_prefix: Option<String>,
+    /// What each method and path needs. What matches no rule is refused.
+    pub(crate) rules: PathRules,
+    /// Decides for other proxies, on an address of its own. Default: it does not.
+    pub(crate) decision: Option<DecisionSettings>,
+    /// How long a WebSocket may outlive its token. Default: 30 seconds.
+    #[serde(default = "default_clock_skew_seconds")]
+    pub(crate) clock_skew_seconds: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BackendSettings {
+    /// An http URL. Its path is put before the path of each request. The connection is not encrypted, so the backend must
+    /// be on the same machine or on a network that is.
+    pub(crate) url: String,
+    /// Whether to use HTTP/2, as gRPC backends need. WebSockets need HTTP/1.1. Default: false.
+    #[serde(default)]
+    pub(crate) http2: bool,
+    /// Maximum time to connect. Default: 5 seconds.
+    #[serde(default = "default_connect_seconds")]
+    pub(crate) connect_seconds: u64,
+    /// Maximum time without progress until the head of the response arrives. Each part of the request's body is progress.
+    /// Default: 30 seconds.
+    #[serde(default = "default_response_seconds")]
+    pub(crate) response_seconds: u64,
+    /// The name of an environment variable with the `Authorization` that the backend itself requires. Default: none.
+    pub(crate) authorization_from: Option<String>,
+}
+
+/// The decision service. Its address must be reachable for the proxies only.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DecisionSettings {
+    pub(crate) listen: String,
+    /// The header in which the proxy sends the original method. The proxy must replace the one of the client.
+    pub(crate) method_header: String,
+    /// The header in which the proxy sends the original path and query.
+    pub(crate) uri_header: String,
+}
+
+/// The checked configuration of a proxy.
+#[derive(Debug)]
+pub(crate) struct ProxySettings {
+    pub(crate) backend: Backend,
+    pub(crate) public_scheme: Scheme,
+    pub(crate) public_host: HeaderValue,
+    pub(crate) claim_headers: ClaimHeaders,
+    pub(crate) header_rules: HeaderRules,
+    pub(crate) clock_skew: Duration,
+}
+
+#[derive(Debug)]
+pub(crate) struct Backend {
+    pub(crate) authority: Authority,
+    /// Without a slash at the end.
+    base_path: String,
+    pub(crate) http2: bool,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) response_timeout: Duration,
+    pub(crate) authorization: Option<HeaderValue>,
+}
+
+impl Settings {
+    /// The settings of `gateway.toml` for servers of this process.
+    pub(crate) fn embedded(public_url: &str, backend: &str) -> Result<Self, toml::de::Error> {
+        let mut settings: Self = toml::from_str(include_str!("gateway.toml"))?;
+        public_url.clone_into(&mut settings.public_url);
+        backend.clone_into(&mut settings.backend.url);
+        settings.backend.authorization_from = None;
+        Ok(settings)
+    }
+
+    /// Reads the configuration of the proxy.
+    pub(crate) fn proxy(&self) -> Result<ProxySettings, Box<dyn Error>> {
+        let public: Uri = self.public_url.parse()?;
+        let (Some(public_scheme), Some(host)) = (public.scheme(), public.authority()) else {
+            return Err("public_url must be an absolute URL".into());
+        };
+        let claim_headers = ClaimHeaders::new(&self.claim_headers)?;
+        let more: Vec<_> = self.remove_headers.iter().map(HeaderName::try_from).collect::<Result<_, _>>()?;
+        let header_rules = HeaderRules::new(claim_headers.names().chain(&more));
+        Ok(ProxySettings {
+            backend: Backend::new(&self.backend)?,
+            public_scheme: public_scheme.clone(),
+            public_host: HeaderValue::try_from(host.as_str())?,
+            claim_headers,
+            header_rules,
+            clock_skew: Duration::from_secs(self.clock_skew_seconds),
+        })
+    }
+}
+
+impl DecisionSettings {
+    pub(crate) fn described_by(&self) -> Result<DescribedBy, InvalidHeaderName> {
+        Ok(DescribedBy { method: self.method_header.parse()?, uri: self.uri_header.parse()? })
+    }
+}
+
+impl Backend {
+    fn new(settings: &BackendSettings) -> Result<Self, Box<dyn Error>> {
+        let url: Uri = settings.url.parse()?;
+        let authority = url.authority().filter(|authority| !authority.as_str().contains('@'));
+        let (Some("http"), Some(authority), None) = (url.scheme_str(), authority, url.query()) else {
+            return Err("backend.url must be an http URL without a user and a query".into());
+        };
+        let authorization = match &settings.authorization_from {
+            None => None,
+            Some(variable) => {
+                let value = std::env::var(variable).map_err(|error| format!("{variable}: {error}"))?;
+                let mut value = HeaderValue::try_from(value)?;
+                value.set_sensitive(true);
+                Some(value)
+            }
+        };
+        Ok(Self {
+            authority: authority.clone(),
+            base_path: url.path().trim_end_matches('/').to_owned(),
+            http2: settings.http2,
+            connect_timeout: Duration::from_secs(settings.connect_seconds),
+            response_timeout: Duration::from_secs(settings.response_seconds),
+            authorization,
+        })
+    }
+
+    /// Returns the URL at the backend for a request. The path and the query stay as they were checked.
+    pub(crate) fn url_for(&self, request: &Uri) -> Result<Uri, http::Error> {
+        let path = request.path_and_query().map_or("/", PathAndQuery::as_str);
+        let path = format!("{}{path}", self.base_path);
+        Uri::builder().scheme("http").authority(self.authority.clone()).path_and_query(path).build()
+    }
+}
+
+fn default_clock_skew_seconds() -> u64 {
+    30
+}
+
+fn default_connect_seconds() -> u64 {
+    5
+}
+
+fn default_response_seconds() -> u64 {
+    30
+}
