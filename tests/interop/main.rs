@@ -8,6 +8,7 @@ mod support;
 mod conformance;
 mod corpus;
 mod django_oauth_toolkit;
+mod gateway;
 mod grpc;
 mod mcp_clients;
 mod oidc_provider;

@@ -7,8 +7,8 @@ mod tools;
 
 pub(crate) use api::Api;
 pub(crate) use browser::{Browser, parameter};
-pub(crate) use process::{Script, run};
-pub(crate) use tools::Tools;
+pub(crate) use process::{Script, run, serve_with};
+pub(crate) use tools::{Tools, system_program};
 
 use std::{future::Future, panic::Location, time::Duration};
 

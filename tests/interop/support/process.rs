@@ -1,13 +1,30 @@
 //! Programs that the tests start.
 
-use std::{path::Path, process::Stdio};
+use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};
 
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    net::TcpStream,
     process::{Child, ChildStdin, ChildStdout, Command},
 };
 
 use super::{Tools, soon};
+
+/// Starts a server that was told to listen on this address, and waits until it does. It ends when the child is dropped.
+pub(crate) async fn serve_with(command: &mut Command, address: SocketAddr) -> Child {
+    let mut child =
+        command.stdin(Stdio::null()).kill_on_drop(true).spawn().expect("the program is installed");
+    soon(async {
+        // Nothing but the port shows that it is ready.
+        while TcpStream::connect(address).await.is_err() {
+            let ended = child.try_wait().expect("the child can be observed");
+            assert!(ended.is_none(), "the server ended early; its error is above");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    child
+}
 
 /// A running script. It ends when this is dropped, or when the test process ends and closes its input.
 #[derive(Debug)]

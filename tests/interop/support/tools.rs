@@ -16,6 +16,32 @@ const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/server
 /// What `setup` must have installed last.
 const WANTED: &str = concat!(include_str!("../package-lock.json"), include_str!("../requirements.txt"));
 
+/// Prints that a test is skipped, why, and what to do about it.
+///
+/// # Panics
+/// If the environment variable `CI` is set: CI must never skip a test.
+fn skip(reason: &str, remedy: &str) {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    let is_ci = std::env::var_os("CI").is_some();
+    assert!(!is_ci, "{reason}: {remedy} first. {test} is not skipped because CI is set");
+    // Not eprintln: the test runner hides its output when a test passes.
+    let line = format!("SKIPPED {test}: {reason}. To install it, {remedy}.\n");
+    std::io::stderr().write_all(line.as_bytes()).expect("stderr is open");
+}
+
+/// Returns the path of a program of the system. Without it, skips the test like [`Tools::find`].
+pub(crate) fn system_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Debian installs servers into a directory that is not in the path of every user.
+    let directories = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    let found = directories.map(|directory| directory.join(name)).find(|path| path.is_file());
+    if found.is_none() {
+        skip(&format!("{name} is not installed"), &format!("run apt-get install {name}"));
+    }
+    found
+}
+
 /// The pinned programs of other projects.
 #[derive(Clone, Debug)]
 pub(crate) struct Tools {
@@ -32,15 +58,7 @@ impl Tools {
         match FOUND.get_or_init(Self::prepare) {
             Ok(tools) => Some(tools.clone()),
             Err(reason) => {
-                let thread = std::thread::current();
-                let test = thread.name().unwrap_or("a test");
-                assert!(
-                    std::env::var_os("CI").is_none(),
-                    "{reason}: run tests/interop/setup first. {test} is not skipped because CI is set"
-                );
-                // Not eprintln: the test runner hides its output when a test passes.
-                let line = format!("SKIPPED {test}: {reason}. Run tests/interop/setup to install it.\n");
-                std::io::stderr().write_all(line.as_bytes()).expect("stderr is open");
+                skip(reason, "run tests/interop/setup");
                 None
             }
         }

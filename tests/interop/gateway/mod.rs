@@ -1,0 +1,26 @@
+//! The gateway of `examples/gateway` with software of others: proxies that ask it for decisions, and clients behind it.
+
+#[path = "../../../examples/gateway/main.rs"]
+#[allow(dead_code, unused_imports, reason = "`main` is used only by the example")]
+mod example;
+
+mod clients;
+mod proxies;
+
+use tokio::net::TcpListener;
+
+use self::example::{
+    app,
+    authorization_server::{AuthorizationServer, Minting, TokenFormat},
+    claim_headers::ClaimHeaders,
+    decision::{DecisionService, DescribedBy},
+    decisions,
+    jenkins_imitation::JenkinsImitation,
+    listener::serve,
+    resource_server,
+    settings::Settings,
+};
+
+async fn bind() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
