@@ -63,7 +63,7 @@ struct Report<'a> {
 }
 
 impl Report<'_> {
-    fn new(&mut self, key: &str, found: &str, expected: impl Into<String>) {
+    fn add(&mut self, key: &str, found: &str, expected: impl Into<String>) {
         self.problems.push(Problem::new(format!("{}: {key}", self.rule), found, expected.into()));
     }
 
@@ -77,7 +77,7 @@ impl Report<'_> {
             match Method::from_bytes(name.as_bytes()) {
                 // Methods are case-sensitive (RFC 9110 section 9.1), and no registered one has lower case.
                 Ok(method) if !name.bytes().any(|byte| byte.is_ascii_lowercase()) => methods.push(method),
-                _ => self.new("methods", name, "expected a method in upper case, such as GET"),
+                _ => self.add("methods", name, "expected a method in upper case, such as GET"),
             }
         }
         if names.is_empty() {
@@ -101,7 +101,7 @@ impl Report<'_> {
             (None, None, Some("token")) => Some(Requirement::token()),
             (None, None, Some("deny")) => Some(Requirement::deny("denied by rule")),
             (None, None, Some(access)) => {
-                self.new("access", access, r#"expected "public", "token" or "deny""#);
+                self.add("access", access, r#"expected "public", "token" or "deny""#);
                 None
             }
             _ => {
@@ -121,7 +121,7 @@ impl Report<'_> {
         if let Some(values) = &rule.acr_values {
             let invalid: Vec<_> = values.iter().filter(|value| !is_acr(value)).collect();
             for value in &invalid {
-                self.new(
+                self.add(
                     "acr_values",
                     value,
                     "expected one or more of the characters %x21 / %x23-5B / %x5D-7E",
@@ -146,7 +146,7 @@ impl Report<'_> {
             match Scope::new(name) {
                 Ok(scope) => scopes.push(scope),
                 Err(_) => {
-                    self.new(key, name, "expected one or more of the characters %x21 / %x23-5B / %x5D-7E");
+                    self.add(key, name, "expected one or more of the characters %x21 / %x23-5B / %x5D-7E");
                 }
             }
         }
