@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use axum::http::{
-    HeaderMap, Method,
+    HeaderMap, HeaderValue, Method,
     header::{AUTHORIZATION, COOKIE},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -63,7 +63,7 @@ impl Sessions {
         if method == Method::GET || method == Method::HEAD {
             return Ok(());
         }
-        let crumb = headers.get(CRUMB_FIELD).map(|value| value.as_bytes());
+        let crumb = headers.get(CRUMB_FIELD).map(HeaderValue::as_bytes);
         match self.find(headers, user) {
             Some(session) if crumb == Some(session.crumb.as_bytes()) => Ok(()),
             _ => Err(Denial::NoValidCrumb),

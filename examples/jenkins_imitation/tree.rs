@@ -1,10 +1,21 @@
 //! Selects a part of a document: the parameters `tree` and `depth` of Jenkins's remote access API.
 
+use std::ops::Range;
+
 use serde_json::{Map, Value};
 
 /// The members that a client asks for, for example `jobs[name,url]`.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Tree(Vec<(String, Tree, Option<(usize, usize)>)>);
+pub(super) struct Tree(Vec<Member>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Member {
+    name: String,
+    /// What to keep of its value. Empty for everything of a number or a text.
+    inner: Tree,
+    /// Which items of its value to keep.
+    range: Option<Range<usize>>,
+}
 
 impl Tree {
     /// Parses the parameter `tree`. Returns `None` if it is malformed.
@@ -35,7 +46,7 @@ impl Tree {
                 range = Some(parse_range(text)?);
                 *rest = after;
             }
-            members.push((name.trim().to_owned(), inner, range));
+            members.push(Member { name: name.trim().to_owned(), inner, range });
             match rest.strip_prefix(',') {
                 Some(after) => *rest = after,
                 None => return Some(Self(members)),
@@ -51,12 +62,12 @@ impl Tree {
                 if let Some(class) = object.get("_class") {
                     selected.insert("_class".to_owned(), class.clone());
                 }
-                for (name, inner, range) in &self.0 {
+                for Member { name, inner, range } in &self.0 {
                     if name == "*" {
                         selected
                             .extend(object.iter().map(|(name, value)| (name.clone(), at_depth(value, 0))));
                     } else if let Some(value) = object.get(name) {
-                        selected.insert(name.clone(), in_range(inner.select(value), *range));
+                        selected.insert(name.clone(), in_range(inner.select(value), range.as_ref()));
                     }
                 }
                 selected.into()
@@ -93,21 +104,19 @@ fn has_own_page(object: &Map<String, Value>) -> bool {
     object.contains_key("url")
 }
 
-fn in_range(value: Value, range: Option<(usize, usize)>) -> Value {
+fn in_range(value: Value, range: Option<&Range<usize>>) -> Value {
     match (value, range) {
-        (Value::Array(items), Some((from, to))) => {
-            items.into_iter().skip(from).take(to.saturating_sub(from)).collect()
-        }
+        (Value::Array(items), Some(range)) => items.into_iter().skip(range.start).take(range.len()).collect(),
         (value, _) => value,
     }
 }
 
 /// Parses `from,to`, `,to`, `from,` or `index`.
-fn parse_range(text: &str) -> Option<(usize, usize)> {
+fn parse_range(text: &str) -> Option<Range<usize>> {
     let number = |text: &str, otherwise| if text.is_empty() { Some(otherwise) } else { text.parse().ok() };
     match text.split_once(',') {
-        Some((from, to)) => Some((number(from, 0)?, number(to, usize::MAX)?)),
-        None => text.parse().ok().map(|index: usize| (index, index.saturating_add(1))),
+        Some((from, to)) => Some(number(from, 0)?..number(to, usize::MAX)?),
+        None => text.parse().ok().map(|index: usize| index..index.saturating_add(1)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The crate against servers, clients and libraries of others. See README.md in this directory.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+#![allow(clippy::duplicate_mod, reason = "each example includes the authorization server as its own module")]
 #![allow(clippy::needless_pass_by_value, reason = "tests are easier to read without a borrow")]
 
 mod support;

@@ -215,7 +215,7 @@ impl Proxy {
         assert_eq!(soon(response.text()).await.unwrap(), PAGE);
         let seen = self.seen.lock().unwrap().pop().expect("the page was called");
         assert_eq!(seen.get_all("x-forwarded-user").iter().collect::<Vec<_>>(), ["alice"]);
-        assert!(seen.get(header::AUTHORIZATION).is_none_or(|value| value.is_empty()), "{seen:?}");
+        assert!(seen.get(header::AUTHORIZATION).is_none_or(http::HeaderValue::is_empty), "{seen:?}");
     }
 
     async fn assert_closed(&self, request: RequestBuilder, status: u16, challenge: &str) {
