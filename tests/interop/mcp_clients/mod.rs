@@ -3,7 +3,7 @@
 
 #[path = "../../../examples/mcp_jenkins/main.rs"]
 #[allow(dead_code, reason = "`main` is used only by the example")]
-mod example;
+pub(crate) mod example;
 mod rmcp_client;
 mod server;
 

@@ -57,6 +57,11 @@ impl Script {
         line.expect("the script ended early; its error is above")
     }
 
+    /// Waits until the script ends, and ignores what it prints.
+    pub(crate) async fn finish(mut self) {
+        while soon(self.stdout.next_line()).await.expect("the output is UTF-8").is_some() {}
+    }
+
     /// Sends a line.
     pub(crate) async fn send(&mut self, line: &str) {
         self.stdin.write_all(format!("{line}\n").as_bytes()).await.expect("the script reads");
