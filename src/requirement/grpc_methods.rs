@@ -1,6 +1,10 @@
 //! Decides by gRPC method: [`GrpcMethods`].
 
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasherDefault, Hasher},
+};
 
 use super::{Requirement, RequirementPolicy};
 use crate::{ConfigError, RequestHead, Scope, config_error::Problem};
@@ -36,12 +40,12 @@ use crate::{ConfigError, RequestHead, Scope, config_error::Problem};
 /// with a query, with escapes or with a slash at its end.
 ///
 /// # Cost
-/// A decision takes about 50 ns and does not allocate.
+/// A decision takes about 50 ns, or about 100 ns for a method that is not listed at all. It does not allocate.
 pub struct GrpcMethods {
     /// By path.
-    methods: HashMap<Box<str>, Requirement>,
+    methods: Lines,
     /// By the name of the service.
-    services: HashMap<Box<str>, Requirement>,
+    services: Lines,
     otherwise: Requirement,
 }
 
@@ -68,10 +72,38 @@ impl GrpcMethods {
         if let Some(requirement) = self.methods.get(path) {
             return Some(requirement);
         }
-        let service = service_of(path)?;
-        let is_exempt_only_if_listed = service == HEALTH || REFLECTION.contains(&service);
-        let otherwise = (!is_exempt_only_if_listed).then_some(&self.otherwise);
-        self.services.get(service).or(otherwise)
+        let (service, method) = split(path)?;
+        if !is_identifier(method) {
+            return None;
+        }
+        self.services.get(service).or_else(|| {
+            let is_exempt_only_if_listed = service == HEALTH || REFLECTION.contains(&service);
+            (is_service(service) && !is_exempt_only_if_listed).then_some(&self.otherwise)
+        })
+    }
+}
+
+/// Requirements by name.
+type Lines = HashMap<Box<str>, Requirement, BuildHasherDefault<NameHasher>>;
+
+/// A fast hash. Nobody can cause collisions, because all keys are from the configuration.
+#[derive(Default)]
+struct NameHasher(u64);
+
+impl Hasher for NameHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        // An odd number with about as many ones as zeros: the golden ratio in 64 bits.
+        const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.0 = (self.0.rotate_left(23) ^ u64::from_le_bytes(word)).wrapping_mul(FACTOR);
+        }
+    }
+
+    /// The upper half depends on all bits, the lower half does not.
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 32)
     }
 }
 
@@ -144,7 +176,7 @@ impl GrpcMethodsBuilder {
         let mut problems = Vec::new();
         let mut collect =
             |setting: &'static str, lines: Vec<(String, Requirement)>, is_valid: fn(&str) -> bool| {
-                let mut listed = HashMap::new();
+                let mut listed = Lines::default();
                 for (name, requirement) in lines {
                     if !is_valid(&name) {
                         let expected = match setting {
@@ -160,16 +192,19 @@ impl GrpcMethodsBuilder {
                 }
                 listed
             };
-        let methods = collect("method", self.methods, |path| service_of(path).is_some());
+        let methods = collect("method", self.methods, is_method);
         let services = collect("service", self.services, is_service);
         ConfigError::unless_none(problems, GrpcMethods { methods, services, otherwise: self.otherwise })
     }
 }
 
-/// Returns the service in a path such as `/package.Service/Method` (gRPC over HTTP2). `None` for other paths.
-fn service_of(path: &str) -> Option<&str> {
-    let (service, method) = path.strip_prefix('/')?.split_once('/')?;
-    (is_service(service) && is_identifier(method)).then_some(service)
+/// Splits a path such as `/package.Service/Method` (gRPC over HTTP2).
+fn split(path: &str) -> Option<(&str, &str)> {
+    path.strip_prefix('/')?.split_once('/')
+}
+
+fn is_method(path: &str) -> bool {
+    split(path).is_some_and(|(service, method)| is_service(service) && is_identifier(method))
 }
 
 /// Returns whether a text is a full name of Protocol Buffers: identifiers, separated by dots.

@@ -117,8 +117,8 @@ pub use self::builder::PathRulesBuilder;
 /// variables, as far as possible.
 ///
 /// # Cost
-/// A decision takes about 50 ns and does not allocate, unless the path has escapes or more than three variables, or is longer
-/// than 256 bytes with letters in upper case.
+/// A decision takes about 50 ns, or about 100 ns for a path with letters in upper case. It does not allocate, unless the path
+/// has escapes or more than three variables, or is longer than 256 bytes with letters in upper case.
 pub struct PathRules {
     /// Matches paths in lower case. Values are indexes of `paths`.
     router: Router<usize>,

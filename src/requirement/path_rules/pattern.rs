@@ -92,12 +92,19 @@ impl Pattern {
 
     /// Returns whether a path that matches if case is ignored also matches exactly.
     pub(super) fn has_case_of(&self, path: &str) -> bool {
-        let path = path.strip_prefix('/').unwrap_or(path);
-        self.segments.iter().zip(path.split('/')).all(|(segment, text)| match segment {
-            Segment::Literal(literal) => literal == text,
-            Segment::Variable(prefix) => text.starts_with(&**prefix),
-            Segment::Rest => true,
-        })
+        let mut rest = path;
+        for segment in &self.segments {
+            let (literal, is_variable) = match segment {
+                Segment::Literal(text) => (text, false),
+                Segment::Variable(prefix) => (prefix, true),
+                Segment::Rest => return true,
+            };
+            let text = rest.strip_prefix('/').and_then(|rest| rest.strip_prefix(&**literal));
+            let Some(text) = text else { return false };
+            let end = if is_variable { text.bytes().position(|byte| byte == b'/') } else { Some(0) };
+            rest = end.map_or("", |end| &text[end..]);
+        }
+        true
     }
 }
 

@@ -56,18 +56,21 @@ pub(super) enum NonAscii {
 
 /// Returns the classes of all characters, and [`SEGMENT`] if a segment is ambiguous.
 fn scan(path: &[u8]) -> u8 {
-    let (mut all, mut pairs, mut previous) = (0, 0, CLASSES[usize::from(b'/')]);
+    let (mut all, mut twice, mut previous) = (0, 0, SLASH);
     for byte in path.iter().skip(1) {
         let class = CLASSES[usize::from(*byte)];
         all |= class;
-        // Either a segment ends now with `class`, or one begins with it.
-        pairs |= (class >> 1) & previous & NO_LAST;
-        pairs |= (previous >> 1) & class & BLANK;
+        twice |= class & previous;
         previous = class;
     }
-    // The path ends like a segment, except that it may end with a slash.
-    let ends_badly = previous & (NO_LAST | SLASH) == NO_LAST;
-    if pairs != 0 || ends_badly { (all & !SEGMENT) | SEGMENT } else { all & !SEGMENT }
+    let is_ambiguous = twice & SLASH != 0 || all & (DOT | BLANK) != 0 && has_bad_ends(path);
+    if is_ambiguous { all | SEGMENT } else { all }
+}
+
+/// Returns whether a segment ends with a dot or space, or begins with a space.
+fn has_bad_ends(path: &[u8]) -> bool {
+    let at_slash = |pair: &[u8]| matches!(pair, [b'.' | b' ', b'/'] | [b'/', b' ']);
+    path.windows(2).any(at_slash) || matches!(path.last(), Some(b'.' | b' '))
 }
 
 /// `A` to `Z`.
@@ -76,10 +79,8 @@ const UPPER: u8 = 1 << 0;
 const ESCAPE: u8 = 1 << 1;
 const FORBIDDEN: u8 = 1 << 2;
 const NON_ASCII: u8 = 1 << 3;
-/// A space.
 const BLANK: u8 = 1 << 4;
-/// What a segment may not end with: a dot or a space. Also a slash, because then the segment is empty.
-const NO_LAST: u8 = 1 << 5;
+const DOT: u8 = 1 << 5;
 const SLASH: u8 = 1 << 6;
 /// Not a class of a character: an empty segment, or one with a dot or space at its end or a space at its beginning.
 const SEGMENT: u8 = 1 << 7;
@@ -91,9 +92,9 @@ const CLASSES: [u8; 256] = {
         classes[byte] = match byte as u8 {
             b'A'..=b'Z' => UPPER,
             b'%' => ESCAPE,
-            b'/' => SLASH | NO_LAST,
-            b'.' => NO_LAST,
-            b' ' => NO_LAST | BLANK,
+            b'/' => SLASH,
+            b'.' => DOT,
+            b' ' => BLANK,
             b'\\' | b';' | b'?' | b'#' | 0x00..=0x1f | 0x7f => FORBIDDEN,
             0x80..=0xff => NON_ASCII,
             _ => 0,
