@@ -25,11 +25,10 @@ use std::{error::Error, time::Duration};
 use tokio::net::TcpListener;
 use tonic::{
     Code, Request, Response, Status,
-    service::LayerExt as _,
     transport::{self, Endpoint, Server, server::TcpIncoming},
 };
 use tower_bearer::{
-    ConfigError, IntrospectionValidator, JwtValidator, ResourceServer, ResourceServerCredential,
+    ConfigError, GrpcMethods, IntrospectionValidator, JwtValidator, ResourceServer, ResourceServerCredential,
     RoutingValidator, Scope, ScopeHierarchy, ValidatedToken,
 };
 
@@ -61,14 +60,24 @@ pub(crate) fn resource_server(
         .build()
 }
 
-/// Requires `mcp:read` for `Jobs` and `mcp:write` for `Builds`.
+/// Requires `mcp:read` for `Jobs`, and `mcp:write` for the only method of `Builds` that is offered.
+pub(crate) fn methods() -> Result<GrpcMethods, ConfigError> {
+    GrpcMethods::builder()
+        .service("jenkins.v1.Jobs", READ) // all of its methods
+        .method("/jenkins.v1.Builds/Start", WRITE)
+        .build()
+}
+
+/// Serves both services behind one layer. Methods that are not listed are refused.
 pub(crate) async fn serve(
     listener: TcpListener,
     resource_server: ResourceServer,
+    methods: GrpcMethods,
 ) -> Result<(), transport::Error> {
     Server::builder()
-        .add_service(resource_server.require_scopes(READ).grpc().named_layer(JobsServer::new(Jenkins)))
-        .add_service(resource_server.require_scopes(WRITE).grpc().named_layer(BuildsServer::new(Jenkins)))
+        .layer(resource_server.require_by(methods).grpc())
+        .add_service(JobsServer::new(Jenkins))
+        .add_service(BuildsServer::new(Jenkins))
         .serve_with_incoming(TcpIncoming::from(listener))
         .await
 }
@@ -118,7 +127,8 @@ pub(crate) async fn demonstrate() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let resource = format!("http://{}", listener.local_addr()?);
     let credential = authority.add_resource(&resource, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);
-    tokio::spawn(serve(listener, resource_server(authority.issuer(), &credential, &resource)?));
+    let resource_server = resource_server(authority.issuer(), &credential, &resource)?;
+    tokio::spawn(serve(listener, resource_server, methods()?));
     let jenkins = JenkinsClient::new(Endpoint::from_shared(resource.clone())?.connect().await?);
     println!("authorization server: {}\nservices: {resource}\n", authority.issuer());
 

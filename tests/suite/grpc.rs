@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "`main` is used only by the example")]
 mod example;
 
+mod error_details;
 mod trailers;
 
 use std::{
@@ -26,8 +27,8 @@ use tonic::{
     transport::{Endpoint, Server, server::TcpIncoming},
 };
 use tower_bearer::{
-    IntrospectionValidator, JwtValidator, ProtectedResourceMetadata, Rejection, ResourceServer,
-    ResourceServerCredential, Scope, ScopeRequirement, ValidatedToken,
+    GrpcMethods, IntrospectionValidator, JwtValidator, ProtectedResourceMetadata, Rejection, Requirement,
+    ResourceServer, ResourceServerCredential, Scope, ScopeRequirement, ValidatedToken,
 };
 
 use crate::support::{http_client, serve};
@@ -689,7 +690,7 @@ impl Kit {
         let resource_server = prepared.resource_server();
         let Prepared { authority, resource, listener, .. } = prepared;
         let address = listener.local_addr().unwrap();
-        tokio::spawn(example::serve(listener, resource_server));
+        tokio::spawn(example::serve(listener, resource_server, example::methods().unwrap()));
         let channel = Endpoint::from_shared(resource.clone()).unwrap().connect().await.unwrap();
         Self { authority, resource, address, client: JenkinsClient::new(channel) }
     }

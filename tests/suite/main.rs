@@ -33,4 +33,5 @@ mod refusals;
 mod rfc;
 mod routing;
 mod step_up;
+mod streams;
 mod testing_kit;

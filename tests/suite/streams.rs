@@ -1,0 +1,668 @@
+//! Proves that streams end when the token of their request expires, and that other responses do not.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt as _, Full};
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
+use tower::{Layer as _, Service, ServiceBuilder, ServiceExt as _, service_fn};
+use tower_bearer::{
+    AccessToken, ClaimsSet, GrpcRequestBody, ResourceServer, ResourceServerBuilder, ResponseBody,
+    TokenValidator, UnixTime, ValidatedToken, ValidationError,
+    testing::{ManualClock, TestAuthorizationServer},
+};
+
+use crate::support::{ISSUER, RESOURCE, poll_once};
+
+const LIFETIME: Duration = Duration::from_secs(60);
+const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
+
+/// A body that a test feeds. It counts as open until it is dropped.
+struct Fed {
+    frames: mpsc::UnboundedReceiver<Frame<Bytes>>,
+    open: Arc<AtomicUsize>,
+}
+
+/// Feeds a body. The body ends when this is dropped.
+type Feeder = mpsc::UnboundedSender<Frame<Bytes>>;
+
+impl Fed {
+    fn new(open: &Arc<AtomicUsize>) -> (Feeder, Self) {
+        let (feeder, frames) = mpsc::unbounded_channel();
+        open.fetch_add(1, Ordering::SeqCst);
+        (feeder, Self { frames, open: Arc::clone(open) })
+    }
+}
+
+impl Body for Fed {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.frames.poll_recv(cx).map(|frame| frame.map(Ok))
+    }
+}
+
+impl Drop for Fed {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A service whose responses a test feeds, behind a resource server without clock skew.
+struct Kit {
+    server: ResourceServer,
+    clock: ManualClock,
+    token: String,
+    open: Arc<AtomicUsize>,
+}
+
+impl Kit {
+    fn new() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    fn with(configure: impl FnOnce(ResourceServerBuilder) -> ResourceServerBuilder) -> Self {
+        let authority = TestAuthorizationServer::new(ISSUER);
+        let validator = authority.jwt_validator(RESOURCE).clock_skew(Duration::ZERO).build().unwrap();
+        let server = configure(authority.resource_server_with(validator)).build().unwrap();
+        let token = authority.token().expires_in(LIFETIME).sign();
+        Self { server, clock: authority.clock().clone(), token, open: Arc::default() }
+    }
+
+    /// Lets the token expire, and waits until the timers have fired.
+    async fn expire(&self) {
+        sleep(LIFETIME / 2).await;
+        self.clock.advance(LIFETIME);
+        sleep(LIFETIME).await;
+    }
+
+    fn request<B>(&self, content_type: &str, body: B) -> Request<B> {
+        Request::post("/orders.v1.Orders/Watch")
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("content-type", content_type)
+            .body(body)
+            .unwrap()
+    }
+
+    /// Calls a service that answers at once. Returns the response and what feeds its body.
+    async fn call(&self, content_type: &str) -> (Feeder, Response<ResponseBody<Fed>>) {
+        let (feeder, body) = Fed::new(&self.open);
+        let body = Arc::new(Mutex::new(Some(body)));
+        let service = self.server.require_token().grpc().layer(service_fn(move |request: Request<_>| {
+            let content_type = request.headers()["content-type"].clone();
+            let body = body.lock().unwrap().take().unwrap();
+            ready(Ok::<_, Infallible>(
+                Response::builder().header("content-type", content_type).body(body).unwrap(),
+            ))
+        }));
+        let response = service.oneshot(self.request(content_type, Full::<Bytes>::default())).await.unwrap();
+        (feeder, response)
+    }
+
+    /// Calls a service that answers with the status 0 when it has read the request and then worked for this time.
+    async fn call_working<B>(&self, body: B, work: Duration) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+    {
+        let running = Arc::clone(&self.open);
+        let service = self.server.require_token().grpc().layer(service_fn(
+            move |request: Request<GrpcRequestBody<B>>| {
+                let running = Running::new(&running);
+                async move {
+                    let _running = running;
+                    request.into_body().collect().await.unwrap();
+                    sleep(work).await;
+                    Ok::<_, Infallible>(
+                        Response::builder()
+                            .header("grpc-status", "0")
+                            .body(Full::<Bytes>::default())
+                            .unwrap(),
+                    )
+                }
+            },
+        ));
+        let response = service.oneshot(self.request("application/grpc", body)).await.unwrap();
+        let (head, body): (_, ResponseBody<Full<Bytes>>) = response.into_parts();
+        Response::from_parts(head, Full::new(body.collect().await.unwrap().to_bytes()))
+    }
+}
+
+/// Counts as open until it is dropped.
+struct Running(Arc<AtomicUsize>);
+
+impl Running {
+    fn new(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(open))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn data(text: &str) -> Frame<Bytes> {
+    Frame::data(Bytes::copy_from_slice(text.as_bytes()))
+}
+
+/// Returns the next frame as text: data, trailers, or `None` at the end.
+async fn next(body: &mut ResponseBody<Fed>) -> Option<Result<String, HeaderMap>> {
+    // In paused time, which passes while all tasks wait.
+    let frame = timeout(LIFETIME * 60, body.frame()).await.expect("a frame or the end")?.unwrap();
+    Some(match frame.into_data() {
+        Ok(data) => Ok(String::from_utf8_lossy(&data).into_owned()),
+        Err(frame) => Err(frame.into_trailers().unwrap()),
+    })
+}
+
+/// Asserts trailers with status 16 and the challenge for an expired token.
+#[track_caller]
+fn assert_expired(trailers: &HeaderMap) {
+    assert_eq!(trailers["grpc-status"], "16");
+    let message = "The access token is malformed, expired, withdrawn or not for this resource";
+    assert_eq!(trailers["grpc-message"], message);
+    let challenge = trailers["www-authenticate"].to_str().unwrap();
+    assert!(challenge.contains("error=\"invalid_token\""), "{challenge}");
+    assert!(trailers.contains_key("grpc-status-details-bin"));
+}
+
+mod grpc {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a51_rgrpc_06_idle_stream_ends_with_16_when_the_token_expires() {
+        let kit = Kit::new();
+        let (feeder, response) = kit.call("application/grpc").await;
+        let mut body = response.into_body();
+        feeder.send(data("one")).unwrap();
+        assert_eq!(next(&mut body).await, Some(Ok("one".to_owned())));
+
+        let (end, ()) = tokio::join!(next(&mut body), kit.expire());
+
+        assert_expired(&end.unwrap().unwrap_err());
+        assert!(body.is_end_stream());
+        assert_eq!(next(&mut body).await, None);
+        feeder.send(data("two")).unwrap();
+        assert_eq!(next(&mut body).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rgrpc_06_stream_without_any_message_ends_too() {
+        let kit = Kit::new();
+        let (_feeder, response) = kit.call("application/grpc").await;
+        let mut body = response.into_body();
+
+        let (end, ()) = tokio::join!(next(&mut body), kit.expire());
+
+        assert_expired(&end.unwrap().unwrap_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rgrpc_06_clock_of_the_resource_server_decides_and_not_the_timer() {
+        let kit = Kit::new();
+        let (feeder, response) = kit.call("application/grpc").await;
+        let mut body = response.into_body();
+
+        // Two timers fire before the clock reaches `exp`.
+        let late = async {
+            sleep(LIFETIME * 2 + LIFETIME / 2).await;
+            feeder.send(data("in time")).unwrap();
+            sleep(LIFETIME / 4).await;
+            kit.clock.advance(LIFETIME);
+        };
+        let ((first, end), ()) = tokio::join!(async { (next(&mut body).await, next(&mut body).await) }, late);
+
+        assert_eq!(first, Some(Ok("in time".to_owned())));
+        assert_expired(&end.unwrap().unwrap_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a51_rgrpc_06_busy_stream_ends_although_there_is_always_more() {
+        let kit = Kit::new();
+        let (feeder, response) = kit.call("application/grpc").await;
+        let mut body = response.into_body();
+        for index in 0..10 {
+            feeder.send(data(&index.to_string())).unwrap();
+        }
+        for index in 0..3 {
+            assert_eq!(next(&mut body).await, Some(Ok(index.to_string())));
+        }
+
+        kit.clock.advance(LIFETIME);
+
+        assert_expired(&next(&mut body).await.unwrap().unwrap_err());
+        assert_eq!(next(&mut body).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rgrpc_06_stream_continues_until_the_last_moment() {
+        let kit = Kit::new();
+        let (feeder, response) = kit.call("application/grpc").await;
+        let mut body = response.into_body();
+        kit.clock.advance(LIFETIME - Duration::from_secs(1));
+        for text in ["one", "two"] {
+            feeder.send(data(text)).unwrap();
+            assert_eq!(next(&mut body).await, Some(Ok(text.to_owned())));
+        }
+
+        kit.clock.advance(Duration::from_secs(1));
+        feeder.send(data("three")).unwrap();
+
+        assert_expired(&next(&mut body).await.unwrap().unwrap_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn status_of_the_service_is_passed_on_after_the_token_has_expired() {
+        let kit = Kit::new();
+        let (feeder, response) = kit.call("application/grpc").await;
+        let mut body = response.into_body();
+        let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), "5".parse().unwrap())]);
+        feeder.send(Frame::trailers(trailers.clone())).unwrap();
+        kit.clock.advance(LIFETIME);
+
+        assert_eq!(next(&mut body).await, Some(Err(trailers)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unary_call_that_runs_longer_than_the_token_is_completed() {
+        let kit = Kit::new();
+        let message = Full::new(Bytes::from_static(&[0; 5]));
+
+        let (response, ()) = tokio::join!(kit.call_working(message, LIFETIME * 3), kit.expire());
+
+        assert_eq!(response.headers()["grpc-status"], "0");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn response_of_a_unary_call_is_complete_although_the_token_has_expired() {
+        let kit = Kit::new();
+        let (feeder, response) = kit.call("application/grpc").await;
+        let mut body = response.into_body();
+        let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), "0".parse().unwrap())]);
+        kit.clock.advance(LIFETIME);
+        feeder.send(data("all")).unwrap();
+        feeder.send(Frame::trailers(trailers.clone())).unwrap();
+
+        assert_eq!(next(&mut body).await, Some(Ok("all".to_owned())));
+        assert_eq!(next(&mut body).await, Some(Err(trailers)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a51_rgrpc_06_idle_client_stream_is_refused_with_16_and_its_handler_dropped() {
+        let kit = Kit::new();
+        let (feeder, upload) = Fed::new(&kit.open);
+        feeder.send(data("one")).unwrap();
+
+        let (response, ()) = tokio::join!(kit.call_working(upload, Duration::ZERO), kit.expire());
+
+        assert_expired(response.headers());
+        assert_eq!(response.status(), 200);
+        assert_eq!(kit.open.load(Ordering::SeqCst), 0, "the handler or its request body is still there");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn client_stream_that_ends_in_time_is_completed() {
+        let kit = Kit::new();
+        let (feeder, upload) = Fed::new(&kit.open);
+        let finish = async {
+            sleep(LIFETIME / 4).await;
+            feeder.send(data("last")).unwrap();
+            drop(feeder);
+        };
+
+        let (response, (), ()) = tokio::join!(kit.call_working(upload, LIFETIME), finish, kit.expire());
+
+        assert_eq!(response.headers()["grpc-status"], "0");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rgrpc_06_bidirectional_stream_ends_while_both_sides_are_open() {
+        let kit = Kit::new();
+        let (upload_feeder, upload) = Fed::new(&kit.open);
+        let (feeder, body) = Fed::new(&kit.open);
+        let body = Arc::new(Mutex::new(Some(body)));
+        let service = kit.server.require_token().grpc().layer(service_fn(move |request: Request<_>| {
+            let body = Both { upload: request.into_body(), body: body.lock().unwrap().take().unwrap() };
+            ready(Ok::<_, Infallible>(Response::new(body)))
+        }));
+        let response = service.oneshot(kit.request("application/grpc", upload)).await.unwrap();
+        let mut body = response.into_body();
+        feeder.send(data("one")).unwrap();
+        assert!(body.frame().await.unwrap().unwrap().is_data());
+
+        let (end, ()) = tokio::join!(body.frame(), kit.expire());
+
+        assert_expired(end.unwrap().unwrap().trailers_ref().unwrap());
+        drop(body);
+        assert_eq!(kit.open.load(Ordering::SeqCst), 0);
+        assert!(upload_feeder.is_closed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rgrpc_06_client_that_leaves_ends_the_stream() {
+        let kit = Kit::new();
+        let (feeder, response) = kit.call("application/grpc").await;
+        let mut body = response.into_body();
+        assert!(poll_once(&mut body.frame()).await.is_pending());
+
+        drop(body);
+
+        assert_eq!(kit.open.load(Ordering::SeqCst), 0);
+        assert!(feeder.is_closed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stream_may_outlive_its_token_if_told_so() {
+        let kit = Kit::with(ResourceServerBuilder::dangerously_let_streams_outlive_tokens);
+        let (feeder, response) = kit.call("application/grpc").await;
+        let mut body = response.into_body();
+        kit.expire().await;
+
+        for text in ["one", "two", "three"] {
+            feeder.send(data(text)).unwrap();
+            assert_eq!(next(&mut body).await, Some(Ok(text.to_owned())));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clock_skew_is_added_to_exp() {
+        let authority = TestAuthorizationServer::new(ISSUER);
+        let kit = Kit {
+            server: authority.resource_server(RESOURCE),
+            clock: authority.clock().clone(),
+            token: authority.token().audience(RESOURCE).expires_in(LIFETIME).sign(),
+            open: Arc::default(),
+        };
+        let (feeder, response) = kit.call("application/grpc").await;
+        let mut body = response.into_body();
+        kit.clock.advance(LIFETIME + Duration::from_secs(29));
+        for text in ["one", "two"] {
+            feeder.send(data(text)).unwrap();
+            assert_eq!(next(&mut body).await, Some(Ok(text.to_owned())));
+        }
+
+        kit.clock.advance(Duration::from_secs(1));
+        feeder.send(data("three")).unwrap();
+
+        assert_expired(&next(&mut body).await.unwrap().unwrap_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rgrpc_06_rgrpc_08_grpc_web_stream_ends_with_a_frame_of_trailers() {
+        for content_type in ["application/grpc-web+proto", "application/grpc-web-text"] {
+            let kit = Kit::new();
+            let (feeder, response) = kit.call(content_type).await;
+            let mut body = response.into_body();
+            feeder.send(data("one")).unwrap();
+            assert_eq!(next(&mut body).await, Some(Ok("one".to_owned())));
+
+            let (end, ()) = tokio::join!(body.frame(), kit.expire());
+
+            let end = end.unwrap().unwrap().into_data().expect("data");
+            let end =
+                if content_type.contains("text") { STANDARD.decode(&end).unwrap() } else { end.to_vec() };
+            let (head, fields) = end.split_at(5);
+            assert_eq!(head[0], 0x80);
+            assert_eq!(u32::from_be_bytes(head[1..].try_into().unwrap()) as usize, fields.len());
+            let fields = str::from_utf8(fields).unwrap();
+            assert!(fields.lines().any(|line| line == "grpc-status:16"), "{fields}");
+            assert!(fields.contains("www-authenticate:Bearer "), "{fields}");
+            assert!(fields.ends_with("\r\n"), "{fields}");
+            assert!(body.frame().await.is_none());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rgrpc_08_stream_ends_with_16_inside_and_outside_of_tonic_web() {
+        for ours_is_inside in [true, false] {
+            let kit = Kit::new();
+            let (feeder, body) = Fed::new(&kit.open);
+            feeder.send(data("\0\0\0\0\0")).unwrap();
+            let body = Arc::new(Mutex::new(Some(body)));
+            let layer = kit.server.require_token().grpc();
+            let request = kit.request("application/grpc-web+proto", Full::<Bytes>::default());
+
+            let body = if ours_is_inside {
+                let service = ServiceBuilder::new().layer(tonic_web::GrpcWebLayer::new()).layer(layer);
+                let service = service.service(Once(body));
+                tonic::body::Body::new(service.oneshot(request).await.unwrap().into_body())
+            } else {
+                let service = ServiceBuilder::new().layer(layer).layer(tonic_web::GrpcWebLayer::new());
+                let service = service.service(Once(body));
+                tonic::body::Body::new(service.oneshot(request).await.unwrap().into_body())
+            };
+            let (whole, ()) = tokio::join!(body.collect(), kit.expire());
+
+            let whole = whole.unwrap();
+            assert!(whole.trailers().is_none(), "inside: {ours_is_inside}");
+            let whole = whole.to_bytes();
+            let (message, end) = whole.split_at(5);
+            assert_eq!(message, [0; 5], "inside: {ours_is_inside}");
+            assert_eq!(end[0], 0x80, "inside: {ours_is_inside}");
+            let fields = String::from_utf8_lossy(&end[5..]).replace(": ", ":");
+            assert!(fields.contains("grpc-status:16\r\n"), "inside: {ours_is_inside}: {fields}");
+            assert_eq!(fields.matches("grpc-status:").count(), 1, "inside: {ours_is_inside}: {fields}");
+        }
+    }
+
+    #[tokio::test]
+    async fn rgrpc_08_refusal_is_readable_inside_and_outside_of_tonic_web() {
+        let kit = Kit::new();
+        let layer = kit.server.require_token().grpc();
+        let request = || {
+            let mut request = kit.request("application/grpc-web+proto", Full::<Bytes>::default());
+            request.headers_mut().remove("authorization");
+            request
+        };
+
+        let inside = ServiceBuilder::new().layer(tonic_web::GrpcWebLayer::new()).layer(layer.clone());
+        let inside = inside.service(Once(Arc::default())).oneshot(request()).await.unwrap();
+        let outside = ServiceBuilder::new().layer(layer).layer(tonic_web::GrpcWebLayer::new());
+        let outside = outside.service(Once(Arc::default())).oneshot(request()).await.unwrap();
+
+        for headers in [inside.headers(), outside.headers()] {
+            assert_eq!(headers["grpc-status"], "16");
+            assert!(headers["content-type"].to_str().unwrap().starts_with("application/grpc-web"));
+            assert!(headers["www-authenticate"].to_str().unwrap().starts_with("Bearer"));
+        }
+    }
+
+    /// Answers one call with this body, whatever the type of the request body.
+    #[derive(Clone)]
+    struct Once(Arc<Mutex<Option<Fed>>>);
+
+    impl<B> Service<Request<B>> for Once {
+        type Response = Response<Fed>;
+        type Error = Infallible;
+        type Future = Ready<Result<Response<Fed>, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<B>) -> Self::Future {
+            let body = self.0.lock().unwrap().take().expect("one call");
+            ready(Ok(Response::builder().header("content-type", "application/grpc").body(body).unwrap()))
+        }
+    }
+
+    /// A response body that holds its request body, as a bidirectional handler does.
+    struct Both<U> {
+        upload: U,
+        body: Fed,
+    }
+
+    impl<U: Body + Unpin> Body for Both<U> {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            let _ = Pin::new(&mut self.upload).poll_frame(cx);
+            Pin::new(&mut self.body).poll_frame(cx)
+        }
+    }
+}
+
+mod event_streams {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_event_stream_ends_when_the_token_expires() {
+        let kit = Kit::new();
+        let (feeder, response) = kit.call(EVENT_STREAM).await;
+        let mut body = response.into_body();
+        feeder.send(data("data: 1\n\n")).unwrap();
+        assert_eq!(next(&mut body).await, Some(Ok("data: 1\n\n".to_owned())));
+
+        let (end, ()) = tokio::join!(next(&mut body), kit.expire());
+
+        assert_eq!(end, None);
+        assert!(body.is_end_stream());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn busy_event_stream_ends_when_the_token_expires() {
+        let kit = Kit::new();
+        let (feeder, response) = kit.call("Text/Event-Stream").await;
+        let mut body = response.into_body();
+        for _ in 0..5 {
+            feeder.send(data("data: 1\n\n")).unwrap();
+        }
+        assert!(next(&mut body).await.is_some());
+
+        kit.clock.advance(LIFETIME);
+
+        assert_eq!(next(&mut body).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_responses_are_not_cut() {
+        let kit = Kit::new();
+        let (feeder, response) = kit.call("application/octet-stream").await;
+        let mut body = response.into_body();
+        kit.expire().await;
+
+        for text in ["one", "two", "three"] {
+            feeder.send(data(text)).unwrap();
+            assert_eq!(next(&mut body).await, Some(Ok(text.to_owned())));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn event_stream_of_a_token_without_exp_does_not_end() {
+        struct Forever;
+
+        impl TokenValidator for Forever {
+            async fn validate(&self, _: &AccessToken) -> Result<ValidatedToken, ValidationError> {
+                Ok(ValidatedToken::from_trusted_claims(ClaimsSet::new()))
+            }
+        }
+
+        let clock = ManualClock::new(UnixTime::from_secs(1_800_000_000));
+        let kit = Kit {
+            server: ResourceServer::builder(Forever).clock(clock.clone()).build().unwrap(),
+            clock,
+            token: "opaque".to_owned(),
+            open: Arc::default(),
+        };
+        let (feeder, response) = kit.call(EVENT_STREAM).await;
+        let mut body = response.into_body();
+        kit.expire().await;
+
+        for _ in 0..3 {
+            feeder.send(data("data: 1\n\n")).unwrap();
+            assert!(next(&mut body).await.is_some());
+        }
+    }
+}
+
+/// Streams over sockets, with the clock of the system. The token expires one or two seconds after it was signed.
+mod real_time {
+    use axum::{
+        Router,
+        body::Body as AxumBody,
+        response::{Sse, sse::Event},
+        routing::get,
+    };
+    use tower_bearer::SystemClock;
+
+    use super::*;
+    use crate::support::{http_client, serve, soon};
+
+    #[tokio::test]
+    async fn event_streams_of_axum_end_idle_and_busy() {
+        let authority = TestAuthorizationServer::new(ISSUER).with_clock(ManualClock::starting_now());
+        let validator =
+            authority.jwt_validator(RESOURCE).clock(SystemClock).clock_skew(Duration::ZERO).build();
+        let server = ResourceServer::builder(validator).build().unwrap();
+        let idle = || async {
+            let first = tonic::codegen::tokio_stream::once(Ok::<_, Infallible>(Event::default().data("one")));
+            Sse::new(tonic::codegen::tokio_stream::StreamExt::chain(
+                first,
+                tonic::codegen::tokio_stream::pending(),
+            ))
+        };
+        let busy = || async {
+            let ticks = tokio::time::interval(Duration::from_millis(10));
+            let body = AxumBody::new(Ticks(ticks));
+            ([("content-type", "text/event-stream")], body)
+        };
+        let routes = get(idle).route_layer(server.require_token());
+        let router = Router::new()
+            .route("/idle", routes)
+            .route("/busy", get(busy).route_layer(server.require_token()));
+        let address = serve(router).await;
+
+        let read = async |path: &str| {
+            let token = authority.token().expires_in(Duration::from_secs(2)).sign();
+            let request = http_client().get(format!("http://{address}{path}")).bearer_auth(token);
+            let response = request.send().await.unwrap();
+            assert_eq!(response.status(), 200, "{path}");
+            response.text().await.unwrap()
+        };
+        let (idle, busy) = soon(async { tokio::join!(read("/idle"), read("/busy")) }).await;
+
+        assert_eq!(idle, "data: one\n\n");
+        assert!(busy.starts_with("data: tick\n\n"), "{busy}");
+    }
+
+    /// A body that never ends.
+    struct Ticks(tokio::time::Interval);
+
+    impl Body for Ticks {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            self.0.poll_tick(cx).map(|_| Some(Ok(data("data: tick\n\n"))))
+        }
+    }
+}
