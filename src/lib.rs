@@ -52,7 +52,9 @@
 //!    [`IntrospectionValidator`](introspection) calls the authorization server, [`RoutingValidator`] chooses one of
 //!    several validators, or you write your own.
 //! 4. A token that is bound to a key (`cnf`) is refused, because this crate does not verify proofs of possession yet.
-//! 5. The scopes of the token are checked against the [`ScopeRequirement`] of the layer.
+//! 5. The scopes of the token are checked against the [`Requirement`] of the operation. A [`RequirementPolicy`] has stated it
+//!    before step 2: one for the whole layer, [`PathRules`], [`GrpcMethods`] or a closure. After that, an [`Authorizer`]
+//!    decides, if there is one.
 //! 6. The token is added to the request's extensions as a [`ValidatedToken`], and the `Authorization` header is
 //!    removed.
 //! 7. A refused request is answered with a [`Rejection`]: over HTTP a status, a challenge and a JSON body; on a layer

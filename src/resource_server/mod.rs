@@ -109,10 +109,39 @@ impl ResourceServer {
 
     /// Creates a layer that decides for each request what it requires.
     ///
-    /// For services with one route and many operations. The policy is a closure or your own [`RequirementPolicy`].
+    /// For services with one route and many operations. Policies are:
+    ///
+    /// * [`PathRules`](crate::PathRules): by method and path, for gateways;
+    /// * [`GrpcMethods`](crate::GrpcMethods): by gRPC method;
+    /// * a closure, or your own [`RequirementPolicy`].
     ///
     /// The policy is called before the token is validated, so that the 401 names the scopes of the operation. The metadata lists
     /// [its scopes](RequirementPolicy::scopes) in `scopes_supported`, unless that was configured.
+    ///
+    /// ```
+    /// use http::Method;
+    /// use tower_bearer::{ConfigError, GrpcMethods, PathRules, Requirement, ResourceServer, Scope};
+    ///
+    /// const READ: Scope = Scope::from_static("orders:read");
+    /// const WRITE: Scope = Scope::from_static("orders:write");
+    ///
+    /// fn layers(resource_server: &ResourceServer) -> Result<(), ConfigError> {
+    ///     let paths = PathRules::builder()
+    ///         .rule([Method::GET], "/orders/{id}", READ)
+    ///         .rule([Method::PUT], "/orders/{id}", [READ, WRITE])
+    ///         .any_method("/health", Requirement::public())
+    ///         .build()?;
+    ///     let gateway = resource_server.require_by(paths);
+    ///     let methods = GrpcMethods::builder()
+    ///         .method("/orders.v1.Orders/List", READ)
+    ///         .method("/orders.v1.Orders/Cancel", [READ, WRITE])
+    ///         .build()?;
+    ///     let grpc = resource_server.require_by(methods).grpc();
+    /// #   let _ = (gateway, grpc);
+    ///     Ok(())
+    /// }
+    /// # let _ = layers;
+    /// ```
     pub fn require_by(&self, policy: impl RequirementPolicy) -> ValidateTokenLayer {
         if let Some(publication) = &self.0.publication {
             publication.add_scopes(&policy.scopes());
