@@ -65,6 +65,13 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// Writes scheme and host of a URL in lower case (RFC 3986 section 6.2.2.1). The rest is not changed.
+pub(crate) fn with_lower_case_origin(url: &str) -> String {
+    let authority = url.find("://").map_or(0, |end| end + 3);
+    let end = url[authority..].find(['/', '?', '#']).map_or(url.len(), |end| authority + end);
+    url[..end].to_ascii_lowercase() + &url[end..]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

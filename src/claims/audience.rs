@@ -16,15 +16,16 @@
 
 use url::Url;
 
-use crate::config_error::Problem;
+use crate::{config_error::Problem, url_policy::with_lower_case_origin};
 
 /// The identifiers of this resource server. A token must have one of them in `aud` (RFC 9068 section 4).
 ///
 /// Made from a URI, an array, a slice, a `Vec` or an iterator of URIs, or with [`opaque`](Self::opaque). An empty list, or text
 /// that is not a URI or has a fragment, fails when the validator is built.
 ///
-/// Identifiers are compared as strings. One exception: an `http` or `https` URL without a path matches with and without the
-/// slash after the host (RFC 3986 section 6.2.3), because clients that send `resource` through a URL type add one.
+/// Identifiers are compared as strings. Two exceptions: an `http` or `https` URL without a path matches with and without the
+/// slash after the host (RFC 3986 section 6.2.3), because clients that send `resource` through a URL type add one. A URI that is
+/// configured with an upper-case scheme or host is also accepted in lower case, which clients send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Audience {
@@ -89,8 +90,13 @@ impl Audience {
             match identifier {
                 Identifier::Opaque(text) => spellings.push(text.clone()),
                 Identifier::Uri(text) => {
-                    spellings.push(text.clone());
-                    spellings.extend(other_spelling(text));
+                    let canonical: Box<str> = with_lower_case_origin(text).into();
+                    let is_canonical = canonical == *text;
+                    for text in [Some(canonical), (!is_canonical).then(|| text.clone())].into_iter().flatten()
+                    {
+                        spellings.extend(other_spelling(&text));
+                        spellings.push(text);
+                    }
                 }
             }
         }

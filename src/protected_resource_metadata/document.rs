@@ -6,7 +6,12 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::ProtectedResourceMetadata;
-use crate::{Issuer, Scope, config_error::Problem, scope::OFFLINE_ACCESS, url_policy::check_url};
+use crate::{
+    Issuer, Scope,
+    config_error::Problem,
+    scope::OFFLINE_ACCESS,
+    url_policy::{check_url, with_lower_case_origin},
+};
 
 /// The path of the document, for a resource without a path.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
@@ -21,7 +26,7 @@ struct Published {
     members: Map<String, Value>,
     url: Box<str>,
     path: Box<str>,
-    other_path: Option<Box<str>>,
+    other_paths: Vec<Box<str>>,
     /// The configured scopes, or the baseline scopes plus those of each guard created so far.
     scopes: Mutex<Vec<Scope>>,
     grows: bool,
@@ -41,6 +46,7 @@ impl Publication {
             mut members,
             urls,
             loopback,
+            also_at_root,
             mut problems,
         } = metadata;
         for (name, url) in urls {
@@ -60,8 +66,17 @@ impl Publication {
                 "resource identifier has a query, which RFC 9728 section 1.2 advises against"
             );
         }
+        if with_lower_case_origin(&resource) != *resource {
+            tracing::warn!(
+                %resource,
+                "resource identifier with an upper-case scheme or host: clients compare it as text with a URL in lower case"
+            );
+        }
         let path = well_known_path(&url);
-        let other_path = path.strip_suffix('/').map(Into::into);
+        let mut other_paths: Vec<Box<str>> = path.strip_suffix('/').map(Into::into).into_iter().collect();
+        if also_at_root && path != WELL_KNOWN {
+            other_paths.push(WELL_KNOWN.into());
+        }
         members.insert("resource".into(), (*resource).into());
         members.insert("bearer_methods_supported".into(), json!(["header"]));
         if !issuers.is_empty() {
@@ -73,7 +88,7 @@ impl Publication {
             members,
             url: document_url(&url, &path).into(),
             path: path.into(),
-            other_path,
+            other_paths,
             scopes: Mutex::new(scopes_supported.unwrap_or_else(|| baseline.to_vec())),
             grows,
         })))
@@ -92,7 +107,7 @@ impl Publication {
     /// Returns every path at which the document is served. RFC 9728 and the MCP SDK for Python remove a trailing slash
     /// only if it directly follows the host. The MCP SDK for TypeScript removes it from any path.
     pub(crate) fn paths(&self) -> Vec<&str> {
-        std::iter::once(&*self.0.path).chain(self.0.other_path.as_deref()).collect()
+        std::iter::once(&self.0.path).chain(&self.0.other_paths).map(|path| &**path).collect()
     }
 
     /// Adds the scopes of a guard to the published ones, unless the scopes were configured.
@@ -162,6 +177,23 @@ mod tests {
             ),
         ] {
             assert_eq!(publication(resource).paths(), paths, "{resource}");
+        }
+    }
+
+    #[test]
+    fn rmcp_02_root_path_is_added_by_a_call() {
+        for (resource, paths) in [
+            (
+                "https://h/mcp",
+                &["/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-protected-resource"][..],
+            ),
+            ("https://h", &["/.well-known/oauth-protected-resource"]),
+        ] {
+            let metadata = ProtectedResourceMetadata::new(resource).also_at_root();
+            let publication = Publication::new(metadata, &[], &[]).unwrap();
+
+            assert_eq!(publication.paths(), paths);
+            assert!(publication.url().ends_with(paths[0]));
         }
     }
 

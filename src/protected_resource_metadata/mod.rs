@@ -41,6 +41,7 @@ pub struct ProtectedResourceMetadata {
     /// Members that must be URLs, checked when the resource server is built.
     urls: Vec<(&'static str, Box<str>)>,
     loopback: Loopback,
+    also_at_root: bool,
     problems: Vec<Problem>,
 }
 
@@ -50,7 +51,7 @@ impl ProtectedResourceMetadata {
     /// It must be an `https` URL without fragment, user name or password (RFC 9728 section 1.2); `build()` checks this.
     ///
     /// # Deployment
-    /// Clients compare it with the URL of their request. Behind a proxy, use the public URL. The `Host` header is never
+    /// Clients compare it with the URL of their request, so write scheme and host in lower case; otherwise there is a warning. Behind a proxy, use the public URL. The `Host` header is never
     /// used.
     pub fn new(resource: impl Into<String>) -> Self {
         Self {
@@ -59,6 +60,7 @@ impl ProtectedResourceMetadata {
             members: Map::new(),
             urls: Vec::new(),
             loopback: Loopback::Refuse,
+            also_at_root: false,
             problems: Vec::new(),
         }
     }
@@ -68,6 +70,15 @@ impl ProtectedResourceMetadata {
     /// The hosts `127.0.0.0/8`, `[::1]` and `localhost` are accepted. Default: every URL must be `https`.
     pub fn allow_http_on_loopback(mut self) -> Self {
         self.loopback = Loopback::Accept;
+        self
+    }
+
+    /// Also serves the document at the root: `/.well-known/oauth-protected-resource`. Default: only at the path of the resource.
+    ///
+    /// Some MCP clients only look there if they cannot read the URL in the challenge. RFC 9728 section 3.3 gives this URL to the
+    /// resource without a path, so call this only if the host has no other protected resource.
+    pub fn also_at_root(mut self) -> Self {
+        self.also_at_root = true;
         self
     }
 

@@ -174,7 +174,8 @@ impl ResourceServer {
     /// there is no metadata.
     ///
     /// If the path of the resource ends with a slash, there is a second path, because clients build the path in
-    /// different ways. The first one is the path in challenges.
+    /// different ways. [`also_at_root`](crate::ProtectedResourceMetadata::also_at_root) adds another. The first one is the path
+    /// in challenges.
     pub fn metadata_paths(&self) -> Vec<&str> {
         self.0.publication.as_ref().map_or_else(Vec::new, Publication::paths)
     }
