@@ -10,6 +10,9 @@
 //! It is `error` for a bug in the service: a handler without a layer, or a validator that panicked. Outages of an
 //! authorization server and a refused introspection credential are logged at `warn` or `error` where they are detected.
 //! Log lines never contain a token or a subject.
+//!
+//! The target `tower_bearer::audit` has an `info` line for each 403 that asks a client to get more scopes, and a `debug` line
+//! for each request that is admitted with scopes. Both have the required scopes as `rule`.
 
 mod body;
 mod challenge;
@@ -45,6 +48,9 @@ pub(crate) use self::{
     validation_error::DEFAULT_RETRY_AFTER,
 };
 use crate::Scope;
+
+/// The target of log lines about more scopes: asked for, and used.
+pub(crate) const AUDIT: &str = "tower_bearer::audit";
 
 /// A refused request, with everything that its response contains.
 ///
@@ -163,6 +169,9 @@ impl Refusal {
     /// Logs the cause. Failures of other services are logged at a higher level where they are detected.
     pub(crate) fn log(&self) {
         let status = self.rejection().status().as_u16();
+        if let ValidationError::InsufficientScope { required, .. } = self.error() {
+            tracing::info!(target: AUDIT, rule = ?required.to_string(), "token lacks scopes, client asked to get more");
+        }
         match self.error() {
             error @ (ValidationError::Internal { .. } | ValidationError::NoLayer) => {
                 tracing::error!(status, path = ?self.uri().map(Uri::path), %error, "request refused");

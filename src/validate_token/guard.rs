@@ -14,7 +14,7 @@ use super::authorizer::ErasedAuthorizer;
 use crate::{
     AccessToken, RequestHead, RequirementPolicy, ResourceServer, Scope, ValidatedToken, ValidationError,
     credentials::{Credentials, extract},
-    refusal::RequestSummary,
+    refusal::{AUDIT, RequestSummary},
     requirement::{RequirementKind, TokenRequirement, deduplicated},
     token::{Passed, PassedGuards},
     validator::TokenHash,
@@ -140,6 +140,11 @@ impl Guard {
         requirement: Need,
         request: &Request<B>,
     ) -> ValidatedToken {
+        if let Some(requirement) =
+            requirement.as_ref().filter(|requirement| !requirement.scopes.named().is_empty())
+        {
+            tracing::debug!(target: AUDIT, rule = ?requirement.scopes.to_string(), "scopes accepted");
+        }
         token.having_passed(Passed { guards, requirement, request: RequestSummary::of(request, self.grpc) })
     }
 
