@@ -1,13 +1,13 @@
 //! Protects an MCP server in front of Jenkins with access tokens, and shows what its tools and its clients get.
 //!
-//! `cargo run --features axum --example mcp_jenkins` starts an imitation of Jenkins, an authorization server, the MCP server
+//! `cargo run --features axum,rmcp --example mcp_jenkins` starts an imitation of Jenkins, an authorization server, the MCP server
 //! and its clients on this machine. It prints what each client gets, and fails if something is not as expected:
 //!
 //! | the client has | it gets |
 //! |---|---|
 //! | no token, or an invalid one | 401; the challenge says where to get a token |
 //! | a token without `mcp:read` | 403; the challenge names the scope |
-//! | a token with `mcp:read` | the tools that read; those that write return an error |
+//! | a token with `mcp:read` | the tools that read; a call of another is a 403 that names the scopes |
 //! | a token with `mcp:write` | all tools |
 //!
 //! With `-- --serve`, it prints the addresses and a token of each kind, and serves until it is stopped. With the environment
@@ -42,6 +42,7 @@ use tokio::net::TcpListener;
 use tower::Layer as _;
 use tower_bearer::{
     ConfigError, JwtValidator, ProtectedResourceMetadata, ResourceServer, Scope, ScopeHierarchy,
+    mcp::McpOperations,
 };
 
 use self::{
@@ -69,19 +70,34 @@ pub(crate) fn resource_server(issuer: &str, resource: &str) -> Result<ResourceSe
         .build()
 }
 
-/// Requires `mcp:read` for the MCP server. The metadata is public.
+/// The scopes of each tool. Connecting and listing need `mcp:read`, and other tools are refused.
+pub(crate) fn operations() -> Result<McpOperations, ConfigError> {
+    McpOperations::builder()
+        .connecting(READ)
+        .tool("list_jobs", READ)
+        .tool("show_build", READ)
+        .tool("trigger_build", [READ, WRITE])
+        .tool("abort_build", [READ, WRITE])
+        .build()
+}
+
+/// The MCP server behind its layer. Its lists have only the tools that the token may call. The metadata is public.
 pub(crate) fn app(resource_server: &ResourceServer, jenkins: JenkinsClient) -> Result<Router, ConfigError> {
-    let mcp = mcp_service(Arc::new(jenkins));
-    Ok(Router::new()
-        .nest_service("/mcp", resource_server.require_scopes(READ).layer(mcp))
-        .merge(resource_server.metadata_router()?))
+    let operations = operations()?;
+    let layer = resource_server.require_mcp(operations.clone());
+    let jenkins = JenkinsTools::new(Arc::new(jenkins));
+    let new_server = move || Ok(operations.filter_lists(jenkins.clone()));
+    let sessions = Arc::new(LocalSessionManager::default());
+    // By default it accepts only requests to loopback addresses. A public server sets its host names here.
+    let mcp = StreamableHttpService::new(new_server, sessions, StreamableHttpServerConfig::default());
+    Ok(Router::new().nest_service("/mcp", layer.layer(mcp)).merge(resource_server.metadata_router()?))
 }
 
 /// The MCP server without a layer.
+#[allow(dead_code, reason = "used by tests with layers of their own")]
 pub(crate) fn mcp_service(
     jenkins: Arc<JenkinsClient>,
 ) -> StreamableHttpService<JenkinsTools, LocalSessionManager> {
-    // By default it accepts only requests to loopback addresses. A public server sets its host names here.
     let config = StreamableHttpServerConfig::default();
     StreamableHttpService::new(move || Ok(JenkinsTools::new(Arc::clone(&jenkins))), Arc::default(), config)
 }

@@ -2,24 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use http::request::Parts;
-use rmcp::{
-    ErrorData, Json,
-    handler::server::{common::Extension, wrapper::Parameters},
-    model::ErrorCode,
-    schemars::JsonSchema,
-    tool, tool_router,
-};
+use rmcp::{ErrorData, Json, handler::server::wrapper::Parameters, schemars::JsonSchema, tool, tool_router};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use tower_bearer::{Refusal, Scope, ValidatedToken};
+use tower_bearer::ValidatedToken;
 
-use super::{
-    WRITE,
-    jenkins_client::{JenkinsClient, JenkinsError},
-};
+use super::jenkins_client::{JenkinsClient, JenkinsError};
 
-/// Lists jobs, shows builds, starts and aborts them.
+/// Lists jobs, shows builds, starts and aborts them. The layer has checked the scopes: see [`operations`](super::operations).
 #[derive(Clone, Debug)]
 pub(crate) struct JenkinsTools {
     jenkins: Arc<JenkinsClient>,
@@ -119,12 +108,11 @@ impl JenkinsTools {
     async fn list_jobs(
         &self,
         Parameters(ListJobs { folder }): Parameters<ListJobs>,
-        Extension(parts): Extension<Parts>,
+        token: ValidatedToken,
     ) -> Result<Json<JobList>, ErrorData> {
-        let token = token(&parts)?;
         let jobs = self.jenkins.jobs(folder.as_deref()).await.map_err(|error| tool_error(&error))?;
         let jobs = jobs.into_iter().map(|job| JobSummary { name: job.name, color: job.color }).collect();
-        Ok(Json(JobList { jobs, listed_for: user(token) }))
+        Ok(Json(JobList { jobs, listed_for: user(&token) }))
     }
 
     #[tool(description = "Shows a build and a part of its log", annotations(read_only_hint = true))]
@@ -151,26 +139,21 @@ impl JenkinsTools {
     async fn trigger_build(
         &self,
         Parameters(TriggerBuild { job, parameters }): Parameters<TriggerBuild>,
-        Extension(parts): Extension<Parts>,
+        token: ValidatedToken,
     ) -> Result<Json<StartedBuild>, ErrorData> {
-        let token = token(&parts)?;
-        // The layer checks the scope that all tools need. A tool checks the scopes that only it needs.
-        token.require(WRITE).map_err(|refusal| insufficient_scope(&refusal))?;
         let queue_item = self.jenkins.trigger(&job, &parameters).await.map_err(|error| tool_error(&error))?;
         let build = self.wait_for_start(queue_item).await.map_err(|error| tool_error(&error))?;
-        Ok(Json(StartedBuild { job, queue_item, build, started_by: user(token) }))
+        Ok(Json(StartedBuild { job, queue_item, build, started_by: user(&token) }))
     }
 
     #[tool(description = "Aborts a running build", annotations(destructive_hint = true))]
     async fn abort_build(
         &self,
         Parameters(AbortBuild { job, number }): Parameters<AbortBuild>,
-        Extension(parts): Extension<Parts>,
+        token: ValidatedToken,
     ) -> Result<Json<AbortedBuild>, ErrorData> {
-        let token = token(&parts)?;
-        token.require(WRITE).map_err(|refusal| insufficient_scope(&refusal))?;
         self.jenkins.abort(&job, number).await.map_err(|error| tool_error(&error))?;
-        Ok(Json(AbortedBuild { job, number, aborted_by: user(token) }))
+        Ok(Json(AbortedBuild { job, number, aborted_by: user(&token) }))
     }
 
     /// Returns the number of the build, or `None` if it is still in the queue after a few seconds.
@@ -187,21 +170,8 @@ impl JenkinsTools {
     }
 }
 
-/// Returns the token of the HTTP request that carried this message.
-fn token(parts: &Parts) -> Result<&ValidatedToken, ErrorData> {
-    let token = parts.extensions.get::<ValidatedToken>();
-    token.ok_or_else(|| ErrorData::internal_error("the server has no layer that validates tokens", None))
-}
-
 fn user(token: &ValidatedToken) -> String {
     token.subject().unwrap_or("nobody").to_owned()
-}
-
-/// The refusal of a tool call, as a JSON-RPC error that names the scopes to ask for.
-fn insufficient_scope(refusal: &Refusal) -> ErrorData {
-    let scopes: Vec<_> = refusal.scopes().iter().map(Scope::as_str).collect();
-    let data = json!({ "scope": scopes.join(" ") });
-    ErrorData::new(ErrorCode::INVALID_REQUEST, "insufficient_scope", Some(data))
 }
 
 /// What the caller learns about a failure. The log has the rest.

@@ -6,6 +6,8 @@ mod example;
 
 mod bodies;
 mod operations;
+mod rmcp_server;
+mod scope_challenges;
 
 use std::{
     error::Error,
@@ -364,7 +366,7 @@ mod passing {
     }
 
     #[tokio::test]
-    async fn tool_that_requires_another_scope_returns_an_error() {
+    async fn rmcp_08_tool_that_requires_another_scope_is_a_403_with_its_scopes() {
         let kit = Kit::start().await;
         let client = connect(&kit.resource, Some(&kit.mint(kit.reading()))).await.unwrap();
 
@@ -373,7 +375,7 @@ mod passing {
         let aborting = call(&client, tool("abort_build", build)).await.unwrap();
         let listed = call(&client, list_jobs()).await.unwrap();
 
-        assert_eq!(refused, r#"-32600 insufficient_scope {"scope":"mcp:read mcp:write"}"#);
+        assert_eq!(refused, format!("403 {}", kit.insufficient_scope("mcp:read mcp:write")));
         assert_eq!(aborting, refused);
         assert!(kit.jenkins_posts().is_empty());
         assert!(listed.contains(r#""listed_for":"alice""#), "{listed}");

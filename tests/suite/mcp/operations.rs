@@ -5,12 +5,13 @@ use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use serde_json::{Value, json};
 use tower_bearer::{
-    ProtectedResourceMetadata, Requirement, ResourceServer, Scope, ScopeHierarchy, ScopeRequirement,
+    Algorithm, ProtectedResourceMetadata, RequestHead, Requirement, ResourceServer, Scope, ScopeHierarchy,
+    ScopeRequirement,
     mcp::{McpOperations, McpOperationsBuilder, json_rpc_body},
     testing::TestAuthorizationServer,
 };
 
-use crate::support::{Answer, App, ISSUER, RESOURCE};
+use crate::support::{Answer, App, ISSUER, Log, RESOURCE};
 
 const READ: Scope = Scope::from_static("mcp:read");
 const WRITE: Scope = Scope::from_static("mcp:write");
@@ -630,30 +631,31 @@ mod credentials {
 
     #[tokio::test]
     async fn rmcp_17_rmcp_22_refusal_can_be_a_json_rpc_error_without_id() {
-        let authority = TestAuthorizationServer::new(ISSUER);
-        let server = authority
-            .resource_server_with(authority.jwt_validator(RESOURCE).build().unwrap())
-            .rejection_body(json_rpc_body)
-            .build()
-            .unwrap();
-        let app =
-            App::new(server.require_mcp(builder().allowed_origins(["https://a.example"]).build().unwrap()));
+        let app = |authority: &TestAuthorizationServer| {
+            let server = authority.resource_server_with(authority.jwt_validator(RESOURCE).build().unwrap());
+            let server = server.rejection_body(json_rpc_body).build().unwrap();
+            let operations = builder().allowed_origins(["https://a.example"]).build().unwrap();
+            App::new(server.require_mcp(operations))
+        };
+        let (authority, unreachable) =
+            (TestAuthorizationServer::new(ISSUER), TestAuthorizationServer::new(ISSUER));
+        let (app, app_without_keys) = (app(&authority), app(&unreachable));
+        unreachable.go_down();
         let call = Call::new("tools/call", Some("read_file"));
-        let low = authority.token().scope("other").sign();
-        authority.go_down();
-        let down = TestAuthorizationServer::new(ISSUER);
-        let unknown_key = down.token().audience(RESOURCE).sign();
+        let foreign = call.clone().header("origin", "https://evil.example");
+        let token = authority.token().scope("other").sign();
 
         for (answer, status, code, message) in [
             (call.to(&app, None).await, 401, -32600, "An access token is required"),
             (
-                call.clone().header("origin", "https://evil.example").to(&app, None).await,
+                call.to(&app, Some(&token)).await,
                 403,
                 -32600,
-                "This operation is not allowed",
+                "The access token does not allow this operation",
             ),
+            (foreign.to(&app, None).await, 403, -32600, "This operation is not allowed"),
             (
-                call.to(&app, Some(&unknown_key)).await,
+                call.to(&app_without_keys, Some(&token)).await,
                 503,
                 -32603,
                 "Access tokens cannot be checked at the moment",
@@ -664,12 +666,6 @@ mod credentials {
             let body: Value = serde_json::from_slice(&answer.body).unwrap();
             assert_eq!(body, json!({ "jsonrpc": "2.0", "error": { "code": code, "message": message } }));
         }
-        authority.come_back();
-        let answer = call.to(&app, Some(&low)).await;
-        answer.assert_insufficient_scope("mcp:read");
-        let body: Value = serde_json::from_slice(&answer.body).unwrap();
-        assert_eq!(body["error"]["message"], "The access token does not allow this operation");
-        assert!(body.get("id").is_none());
     }
 }
 
@@ -713,6 +709,114 @@ mod configuration {
             server.metadata().unwrap()["scopes_supported"],
             json!(["mcp:admin", "mcp:read", "mcp:write"])
         );
+    }
+
+    #[tokio::test]
+    async fn rmcp_11_offline_access_of_a_policy_or_handler_is_not_named() {
+        let authority = TestAuthorizationServer::new(ISSUER);
+        let offline = [READ, Scope::from_static("offline_access")];
+        let requirement = Requirement::scopes(offline.clone());
+        let server = authority.resource_server(RESOURCE);
+        let app = App::new(server.require_by(move |_: &RequestHead<'_>| requirement.clone()));
+
+        let unauthorized = Call::new("ping", None).to(&app, None).await;
+        let token = authority.token().scope("").sign();
+        let forbidden = Call::new("ping", None).to(&app, Some(&token)).await;
+        let plain = App::new(server.require_token());
+        Call::new("ping", None).to(&plain, Some(&token)).await.assert_pass();
+        let refusal = plain.last_seen().token.unwrap().require(offline).unwrap_err();
+
+        assert_requires(&unauthorized, "mcp:read");
+        forbidden.assert_insufficient_scope("mcp:read");
+        assert_eq!(refusal.scopes(), [READ]);
+    }
+
+    #[tokio::test]
+    async fn rmcp_15_published_scopes_can_be_fewer_than_those_of_all_operations() {
+        let authority = TestAuthorizationServer::new(ISSUER);
+        let metadata = ProtectedResourceMetadata::new(RESOURCE).scopes_supported([READ]);
+        let server = authority
+            .resource_server_with(authority.jwt_validator(RESOURCE).build().unwrap())
+            .resource_metadata(metadata)
+            .build()
+            .unwrap();
+        let app = App::new(server.require_mcp(builder().build().unwrap()));
+        let token = authority.token().scope("mcp:read").sign();
+
+        let answer = Call::new("tools/call", Some("delete_all")).to(&app, Some(&token)).await;
+
+        assert_eq!(server.metadata().unwrap()["scopes_supported"], json!(["mcp:read"]));
+        answer.assert_insufficient_scope("mcp:read mcp:write");
+    }
+
+    #[tokio::test]
+    async fn rmcp_16_audit_log_has_the_rule_and_no_identity() {
+        let kit = Kit::new();
+        let call = Call::new("tools/call", Some("delete_all"));
+        let token = |scope: &str| kit.authority.token().subject("canary-subject").scope(scope).sign();
+        let (low, full) = (token("mcp:read"), token("mcp:read mcp:write"));
+        let (log, guard) = Log::record();
+
+        call.to(&kit.reading, Some(&low)).await.assert_insufficient_scope("mcp:read mcp:write");
+        call.to(&kit.reading, Some(&full)).await.assert_pass();
+        drop(guard);
+
+        let text = log.text();
+        let audit: Vec<_> = text.lines().filter(|line| line.contains("tower_bearer::audit")).collect();
+        let [asked, used] = &audit[..] else { panic!("{audit:#?}") };
+        assert!(asked.contains(" INFO ") && asked.contains("rule=\"mcp:read mcp:write\""), "{asked}");
+        assert!(used.contains("DEBUG") && used.contains("rule=\"mcp:read mcp:write\""), "{used}");
+        for secret in ["canary-subject", &low, &full] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn rmcp_14_audience_is_compared_in_lower_case_and_without_the_slash_of_a_bare_host() {
+        for (configured, accepted, refused) in [
+            (
+                "https://h.example",
+                &["https://h.example", "https://h.example/"][..],
+                &["https://H.example", "https://h.example/a"][..],
+            ),
+            (
+                "HTTPS://H.example/Mcp",
+                &["https://h.example/Mcp"],
+                &["https://h.example/mcp", "https://h.example/Mcp/"],
+            ),
+        ] {
+            let authority = TestAuthorizationServer::new(ISSUER);
+            let app = App::new(authority.resource_server(configured).require_token());
+            for audience in accepted {
+                app.present(&authority.token().audience(audience).sign()).await.assert_pass();
+            }
+            for audience in refused {
+                app.present(&authority.token().audience(audience).sign()).await.assert_invalid_token();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn rmcp_25_token_of_the_audience_scenario_is_accepted_only_for_this_server() {
+        let (issuer, resource) = ("http://127.0.0.1:9797", "http://localhost:3000/mcp");
+        let authority = TestAuthorizationServer::new(issuer).with_algorithms([Algorithm::RS256]);
+        let validator = authority.jwt_validator(resource).build().unwrap();
+        let server = authority.resource_server_with(validator).build().unwrap();
+        let app = App::new(
+            server.require_mcp(McpOperations::builder().tool("t", Requirement::token()).build().unwrap()),
+        );
+        let token = |audience: &str| {
+            let token = authority.token().subject("user").audience(audience).claim("jti", "1");
+            token.header("typ", "at+jwt").without_claim("scope").sign()
+        };
+        let call = Call::old("tools/call", Some("t"));
+
+        assert_eq!(authority.key_fetches(), 0, "keys are fetched with the first token");
+        call.to(&app, Some(&token(resource))).await.assert_pass();
+        for audience in ["http://localhost:3000", "http://localhost:3000/other", issuer] {
+            call.to(&app, Some(&token(audience))).await.assert_invalid_token();
+        }
+        call.to(&app, None).await.assert_unauthorized();
     }
 
     #[tokio::test]
