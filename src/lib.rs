@@ -205,6 +205,6 @@ pub use jwt::{AccessTokenRule, JwtValidator, JwtValidatorBuilder};
 pub use validate_token::{McpRequestBody, McpResponseFuture, ValidateMcpToken, ValidateMcpTokenLayer};
 
 /// The examples of the README, compiled.
-#[cfg(all(doctest, feature = "axum", feature = "jwt", feature = "reqwest"))]
+#[cfg(all(doctest, feature = "axum", feature = "jwt", feature = "reqwest", feature = "rmcp"))]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
