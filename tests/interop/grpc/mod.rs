@@ -92,7 +92,7 @@ async fn grpcio_gets_the_answers_of_all_kinds_of_methods() {
 }
 
 #[tokio::test]
-async fn grpcio_reads_status_and_challenge_of_refusals_for_all_kinds_of_methods() {
+async fn rgrpc_02_grpcio_reads_status_and_challenge_of_refusals_for_all_kinds_of_methods() {
     let Some(tools) = Tools::find() else { return };
     let service = Service::start().await;
     let mut client = Script::start(&tools, "grpc_client.py", &[]);
@@ -124,7 +124,7 @@ async fn grpcio_reads_status_and_challenge_of_refusals_for_all_kinds_of_methods(
 }
 
 #[tokio::test]
-async fn grpcio_reads_unavailable_with_a_pushback_while_the_authorization_server_is_down() {
+async fn rgrpc_04_grpcio_reads_unavailable_with_a_pushback_while_the_authorization_server_is_down() {
     let Some(tools) = Tools::find() else { return };
     let service = Service::start().await;
     let mut client = Script::start(&tools, "grpc_client.py", &[]);
@@ -140,7 +140,7 @@ async fn grpcio_reads_unavailable_with_a_pushback_while_the_authorization_server
 }
 
 #[tokio::test]
-async fn stream_of_grpcio_ends_with_unauthenticated_when_its_token_expires() {
+async fn rgrpc_06_stream_of_grpcio_ends_with_unauthenticated_when_its_token_expires() {
     let Some(tools) = Tools::find() else { return };
     let service = Service::start().await;
     let mut client = Script::start(&tools, "grpc_client.py", &[]);
