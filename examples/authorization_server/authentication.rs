@@ -1,4 +1,4 @@
-//! How users sign in, for how long they stay signed in, and what a client may ask of it (RFC 9470).
+//! How users sign in, how long they stay signed in, and what a client may require of the sign-in (RFC 9470).
 
 use std::{
     collections::HashMap,
@@ -45,7 +45,7 @@ pub(super) struct Authentication {
     pub(super) time: u64,
 }
 
-/// What an authorization request asks of the sign-in (RFC 9470 section 4).
+/// What an authorization request requires of the sign-in (RFC 9470 section 4).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RequiredAuthentication {
     level: Option<Level>,
@@ -73,7 +73,7 @@ impl RequiredAuthentication {
         self.level.unwrap_or(Level::Password)
     }
 
-    /// Returns whether the user need not sign in again.
+    /// Returns whether the session meets the requirement. If not, the user must sign in again.
     pub(super) fn is_met_by(self, session: &Session, now: u64) -> bool {
         let age = now.saturating_sub(session.authentication.time);
         // With 0, the user signs in for each request, even within the same second.
@@ -81,8 +81,8 @@ impl RequiredAuthentication {
         recent && self.level() <= session.authentication.level
     }
 
-    /// Returns what the token says: the level that was asked for, even if the user reached a higher one. A resource server
-    /// compares `acr` with the values that it asked for.
+    /// Returns the authentication for the token. Its level is the one that the client asked for, even if the user reached a
+    /// higher one, because a resource server compares `acr` with the values that it asked for.
     pub(super) fn answer(self, session: &Session) -> Authentication {
         Authentication {
             level: self.level.unwrap_or(session.authentication.level),
@@ -96,7 +96,7 @@ fn parse_seconds(text: &str) -> Result<u64, OAuthError> {
     seconds.ok_or_else(|| OAuthError::invalid_request("max_age is not a number of seconds"))
 }
 
-/// Checks what the user typed.
+/// Checks what the user typed. Returns the level that the user reached, or `None` if that is not enough.
 pub(super) fn check_credentials(form: &Parameters, required: Level) -> Result<Option<Level>, OAuthError> {
     let matches = |name, expected: &str| -> Result<bool, OAuthError> {
         let typed = form.optional(name)?.unwrap_or_default();
@@ -130,7 +130,7 @@ impl Sessions {
         session
     }
 
-    /// Returns the session that a browser is in.
+    /// Returns the session of the browser that sent these headers.
     pub(super) fn find(&self, headers: &HeaderMap, now: u64) -> Option<Session> {
         let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
         let mut pairs =
@@ -159,7 +159,7 @@ const SESSION_LIFETIME: u64 = 8 * 3_600;
 /// The password of [`USER`]. The login page shows it.
 pub const PASSWORD: &str = "wonderland";
 
-/// The second factor of [`USER`], always the same. The login page shows it if it is needed.
+/// The one-time code of [`USER`], always the same. The login page shows it if it is needed.
 pub const ONE_TIME_CODE: &str = "314159";
 
 /// `acr` of a user who signed in with a password.

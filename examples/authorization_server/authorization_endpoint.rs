@@ -41,8 +41,8 @@ pub(super) async fn authorize(
     RawQuery(query): RawQuery,
 ) -> Response {
     let parameters = Parameters::parse(query.unwrap_or_default().as_bytes());
-    // RFC 6749 section 4.1.2.1: an error is sent to the redirect URI only if that belongs to the client. Until then, it is
-    // shown to the user.
+    // RFC 6749 section 4.1.2.1: an error is sent to the redirect URI only if that belongs to the client. Until that is known,
+    // errors are shown to the user.
     let target = match RedirectTarget::find(&state, &parameters).await {
         Ok(target) => target,
         Err(error) => return pages::failure(StatusCode::BAD_REQUEST, &error),
@@ -121,7 +121,7 @@ impl AuthorizationRequest {
         target: &RedirectTarget,
         parameters: &Parameters,
     ) -> Result<Self, OAuthError> {
-        // Refused here because the answer can contain only one.
+        // A repeated `state` is an error, because the response can contain only one.
         parameters.optional("state")?;
         if parameters.required("response_type")? != "code" {
             let code = ErrorCode::UnsupportedResponseType;

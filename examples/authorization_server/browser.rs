@@ -1,4 +1,4 @@
-//! A user with a browser, for examples and tests: fills in the forms of the pages, through the same HTTP requests.
+//! A simulated user with a browser, for examples and tests. It fills in the forms and sends the same HTTP requests as a browser.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -45,8 +45,7 @@ impl Browser {
 
     /// Opens the URL of an authorization request, signs in if asked, and decides.
     ///
-    /// Returns the first response that is not a page to fill in: usually the redirection to the client, which is not
-    /// followed.
+    /// Returns the first response that is not a form: usually the redirect to the client, which is not followed.
     pub async fn authorize(&self, url: &str, decision: Decision<'_>) -> reqwest::Result<Response> {
         let mut response = self.open(url).await?;
         // A login page and a consent page.

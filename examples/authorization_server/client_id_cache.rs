@@ -32,7 +32,7 @@ impl ClientDocuments {
         }
         let parsed = parse_client_id(url, issuer, self.fetcher.loopback())?;
         let (json, lifetime) = self.fetcher.fetch(parsed).await?;
-        // Only valid documents get into the cache (CIMD section 4.4).
+        // Only valid documents are cached (CIMD section 4.4).
         let client = Arc::new(parse_document(url, &json)?);
         if lifetime > 0 {
             self.store(Arc::clone(&client), now, now + lifetime);
@@ -68,5 +68,5 @@ impl ClientDocuments {
     }
 }
 
-/// Documents. Anyone can publish any number of them.
+/// Maximum number of cached documents. Anyone can publish any number of them.
 const MAX_CACHED: usize = 64;

@@ -28,27 +28,27 @@ pub(super) fn is_url(client_id: &str) -> bool {
 /// Checks a client identifier (section 3).
 pub(super) fn parse_client_id(client_id: &str, issuer: &str, loopback: Loopback) -> Result<Url, OAuthError> {
     let url = Url::parse(client_id).map_err(|_| invalid_client("client_id is not a URL"))?;
-    // Without this, two texts could mean the same document, and the user could see another host than the one that is asked. It
-    // also excludes a missing path and the path segments "." and "..".
+    // Otherwise two spellings could name the same document, and the consent page could show another host than the one that was
+    // contacted. This also excludes a missing path and the path segments "." and "..".
     if url.as_str() != client_id || client_id.len() > MAX_URL_LEN {
         return Err(invalid_client("client_id is not a URL in its normal form"));
     }
     if url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
         return Err(invalid_client("client_id has a fragment, a user or a password"));
     }
-    let loopback_is_fine = loopback == Loopback::Accept && is_loopback(&url);
-    if url.scheme() != "https" && !loopback_is_fine {
+    let is_accepted_loopback = loopback == Loopback::Accept && is_loopback(&url);
+    if url.scheme() != "https" && !is_accepted_loopback {
         return Err(invalid_client("client_id is not an https URL"));
     }
-    // This server has no documents, and must not send requests to itself.
+    // This server hosts no client documents, and must not send requests to itself.
     if Url::parse(issuer).is_ok_and(|issuer| issuer.origin() == url.origin()) {
         return Err(invalid_client("client_id is a URL of the authorization server"));
     }
     Ok(url)
 }
 
-/// The members that this server reads (section 4.1). The document is for all authorization servers, so it may contain anything
-/// else. A repeated member is an error.
+/// The members that this server reads (section 4.1). The document is for all authorization servers, so it may contain others.
+/// A repeated member is an error.
 #[derive(Deserialize)]
 struct Document {
     client_id: String,
@@ -73,7 +73,7 @@ pub(super) fn parse_document(client_id: &str, json: &[u8]) -> Result<Client, OAu
     if !grant_types.iter().any(|grant_type| grant_type == AUTHORIZATION_CODE) {
         return Err(invalid_client("grant_types of the client does not contain authorization_code"));
     }
-    // Those that this server does not support, such as private schemes, may be for other servers.
+    // Skip redirect URIs that this server does not support, such as private schemes. They may be for other servers.
     let redirect_uris: Vec<_> =
         document.redirect_uris.into_iter().filter(|uri| check_redirect_uri(uri).is_ok()).collect();
     if redirect_uris.is_empty() {
@@ -87,7 +87,7 @@ pub(super) fn parse_document(client_id: &str, json: &[u8]) -> Result<Client, OAu
     })
 }
 
-// Section 4.1: a public document cannot contain a shared secret, and no method may need one. Section 6.2 allows
+// Section 4.1: a public document cannot contain a shared secret, so methods that need one are excluded. Section 6.2 allows
 // `private_key_jwt`, but then the client must authenticate, and this server cannot check that.
 fn check_authentication(document: &Document) -> Result<(), OAuthError> {
     if document.client_secret.is_some() || document.client_secret_expires_at.is_some() {

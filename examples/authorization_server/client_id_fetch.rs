@@ -26,7 +26,7 @@ use super::{
     oauth_error::OAuthError,
 };
 
-/// Sends the requests. It accepts only addresses of the public internet, and of this machine if that was allowed.
+/// Sends the requests. It connects only to the public internet, and to loopback if that was allowed.
 pub(super) struct DocumentFetcher {
     guard: AddressGuard,
     http: OnceLock<reqwest::Client>,
@@ -51,16 +51,15 @@ impl DocumentFetcher {
 
     /// Fetches a document. Returns its text, and for how many seconds it is fresh.
     pub(super) async fn fetch(&self, url: Url) -> Result<(Vec<u8>, u64), OAuthError> {
-        // The same answer for all of them: whoever chose the URL learns nothing about our network.
-        let failed = || invalid_client("the document of the client could not be fetched");
         match timeout(DEADLINE, self.try_fetch(url)).await {
             Ok(Ok(document)) => Ok(document),
-            Ok(Err(_)) | Err(_) => Err(failed()),
+            // The same error for all failures, so that a client learns nothing about our network from the URL that it chose.
+            Ok(Err(_)) | Err(_) => Err(invalid_client("the document of the client could not be fetched")),
         }
     }
 
     async fn try_fetch(&self, url: Url) -> Result<(Vec<u8>, u64), Box<dyn Error + Send + Sync>> {
-        // The resolver below is not asked about an address.
+        // The HTTP client resolves only names, so addresses are checked here.
         let literal = match url.host() {
             Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
             Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
@@ -72,7 +71,7 @@ impl DocumentFetcher {
         let _permit = self.permits.acquire().await?;
         let request = self.http()?.get(url).header(header::ACCEPT, "application/json");
         let response = request.send().await?;
-        // Section 4: all others, redirects among them, are errors.
+        // Section 4: any other status is an error, including redirects.
         if response.status() != StatusCode::OK || !is_json(response.headers()) {
             return Err("not a successful response with JSON".into());
         }
@@ -89,7 +88,7 @@ impl DocumentFetcher {
             // A proxy would resolve the name itself.
             .no_proxy()
             .dns_resolver(Arc::new(self.guard.clone()))
-            // Each request connects, so each request is checked.
+            // Each request opens a new connection, so the address is checked each time.
             .pool_max_idle_per_host(0)
             .build()?;
         Ok(self.http.get_or_init(|| http))
@@ -116,7 +115,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     subtype.is_some_and(|subtype| subtype == "json" || subtype.ends_with("+json"))
 }
 
-/// Returns for how many seconds a response is fresh (RFC 9111 section 4.2), within our limits (section 4.4).
+/// Returns how many seconds a response is fresh (RFC 9111 section 4.2), within our limits (section 4.4).
 fn lifetime(headers: &HeaderMap) -> u64 {
     let values = headers.get_all(header::CACHE_CONTROL).into_iter();
     let text = values.map(|value| value.to_str().unwrap_or("no-store")).collect::<Vec<_>>().join(",");
@@ -124,7 +123,7 @@ fn lifetime(headers: &HeaderMap) -> u64 {
     for directive in text.to_ascii_lowercase().split(',').map(str::trim) {
         match directive.split_once('=') {
             Some(("max-age", seconds)) if max_age.is_none() => {
-                // RFC 9111 section 4.2.1: a value that cannot be read means stale.
+                // RFC 9111 section 4.2.1: a response with an invalid value is stale.
                 max_age = Some(seconds.trim_matches('"').parse::<u64>().unwrap_or_default());
             }
             None if directive == "no-store" || directive == "no-cache" => return 0,
@@ -137,8 +136,8 @@ fn lifetime(headers: &HeaderMap) -> u64 {
 
 /// Decides which addresses may be connected to.
 ///
-/// As the resolver of the HTTP client, it returns only those, and the client connects to what it returns. A name that changes
-/// its address after a check would otherwise lead into our network.
+/// It is also the resolver of the HTTP client, which connects only to the addresses that it returns. A check before the request
+/// would not be enough: the name could have another address by the time of the connection.
 #[derive(Clone, Default)]
 struct AddressGuard {
     loopback_allowed: Arc<AtomicBool>,
@@ -167,7 +166,7 @@ impl Resolve for AddressGuard {
     }
 }
 
-/// Returns whether an address does not belong to one host of the public internet (RFC 6890, section 6.5).
+/// Returns whether an address is anything but that of a host on the public internet (RFC 6890, section 6.5).
 pub fn is_special_use(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => SPECIAL_V4.iter().any(|(network, bits)| is_in_v4(address, *network, *bits)),
@@ -216,17 +215,17 @@ const SPECIAL_V6: [(Ipv6Addr, u32); 4] = [
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
-/// For everything from the resolution of the name to the end of the document.
+/// Maximum time of a fetch, from the lookup of the name to the end of the document.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// In bytes. Section 6.6 recommends 5 kilobytes.
+/// Maximum length of a document, in bytes. Section 6.6 recommends 5 kilobytes.
 const MAX_DOCUMENT_LEN: usize = 5 * 1024;
 
-/// Requests at a time. Further ones wait within their deadline.
+/// Maximum number of concurrent requests. Further ones wait within their deadline.
 const MAX_CONCURRENT: usize = 16;
 
-/// For documents without `Cache-Control`, in seconds.
+/// How long a document without `max-age` is fresh, in seconds.
 const DEFAULT_LIFETIME: u64 = 300;
 
-/// In seconds. A client that changes its document must not wait longer than this.
+/// How long a document is fresh at most, in seconds. Changes to it take effect within this time.
 const MAX_LIFETIME: u64 = 3_600;

@@ -29,7 +29,7 @@ pub(super) struct PendingDecision {
     session: Session,
 }
 
-/// Returns the page. Its ticket works only in the browser that is in this session.
+/// Returns the page. Its ticket works only in this session.
 pub(super) fn page(state: &ServerState, request: &Arc<AuthorizationRequest>, session: Session) -> Response {
     let client = &request.target.client;
     let title = format!("Allow {} to act for you?", client.display_name());
@@ -43,8 +43,8 @@ pub(super) fn page(state: &ServerState, request: &Arc<AuthorizationRequest>, ses
             )
         })
         .collect();
-    // Anyone can claim any name, so the user also sees what the app cannot choose: where its identifier is hosted, and where
-    // the answer goes.
+    // Anyone can claim any name, so the user also sees what an app cannot fake: where its identifier is hosted, and where the
+    // answer goes.
     let identifier = match client.identifier_host() {
         Some(host) => format!("<strong>{}</strong>", escape(&host)),
         None => "not verified; the app registered itself".to_owned(),

@@ -56,17 +56,17 @@ pub(super) fn router(state: Arc<ServerState>) -> Router {
     public
         .merge(for_clients)
         .route_layer(count.clone())
-        // Outside of `count`, so that preflights are not counted.
+        // Outside `count`, so that preflights are not counted.
         .route_layer(cors())
         .merge(others.route_layer(count))
         .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
         .with_state(state)
 }
 
-/// Lets clients in a browser, on any origin, use these endpoints. They authenticate with what they send, not with cookies, so
-/// `*` gives no origin more than a program outside of the browser has.
+/// Lets clients in a browser, on any origin, use these endpoints. The endpoints ignore cookies, so `*` gives a website no more
+/// access than any other program has.
 ///
-/// The pages for the user are not among them: another origin must not read the tickets in them.
+/// The pages for the user are excluded, because other origins must not read the tickets in them.
 fn cors() -> CorsLayer {
     CorsLayer::new().allow_origin(Any).allow_methods([Method::GET, Method::POST]).allow_headers(Any)
 }

@@ -20,7 +20,7 @@ use super::{
     state::{PAGE_LIFETIME, ServerState, USER, Usage},
 };
 
-/// Returns the page. `rejected` says that the user has tried before.
+/// Returns the page. `rejected` is true after a failed attempt.
 pub(super) fn page(state: &ServerState, request: Arc<AuthorizationRequest>, rejected: bool) -> Response {
     let app = escape(request.target.client.display_name()).into_owned();
     let (code, hint) = match request.authentication.level() {
@@ -32,8 +32,11 @@ pub(super) fn page(state: &ServerState, request: Arc<AuthorizationRequest>, reje
             format!(", one-time code <code>{ONE_TIME_CODE}</code>"),
         ),
     };
-    let error =
-        if rejected { "<p class=\"error\" role=\"alert\">That is not right. Try again.</p>\n" } else { "" };
+    let error = if rejected {
+        "<p class=\"error\" role=\"alert\">Wrong user, password or code. Try again.</p>\n"
+    } else {
+        ""
+    };
     let ticket = state.sign_ins.issue(request, state.now() + PAGE_LIFETIME);
     let body = format!(
         "<p>To continue to <strong>{app}</strong>.</p>\n{error}\
@@ -72,7 +75,7 @@ fn sign_in(state: &ServerState, form: Result<Parameters, OAuthError>) -> Result<
     match check_credentials(&form, request.authentication.level())? {
         None => Ok(page(state, request, true)),
         Some(level) => {
-            // Always a new session, so that nobody can have prepared it.
+            // Always a new session, against session fixation.
             let session = state.sessions.start(level, state.now());
             let cookie = cookie(&session);
             let mut response = consent::page(state, &request, session);

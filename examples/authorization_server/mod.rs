@@ -5,8 +5,8 @@
 //! anywhere, and tests use real sockets. **It is the only code in this repository that knows about clients.**
 //!
 //! It is not fit for production: it speaks plain HTTP, shows the password of its only user, lets everyone register,
-//! keeps everything in memory without limit, and mints any token for the tests. What OAuth requires of it is checked,
-//! with the section beside each check.
+//! keeps everything in memory without limit, and mints any token for the tests. It enforces what OAuth requires, and each
+//! check names its section.
 //!
 //! | file | contents | document |
 //! |---|---|---|
@@ -15,7 +15,7 @@
 //! | `client_id_document`, `client_id_fetch`, `client_id_cache` | clients whose identifier is a URL | CIMD |
 //! | `redirect_uri` | which redirect URIs are accepted | RFC 6749 section 3.1.2, RFC 8252 section 7.3 |
 //! | `authorization_endpoint` | authorization requests, PKCE | RFC 6749 section 4.1, RFC 7636, RFC 9207 |
-//! | `authentication`, `login` | sign-in, and what clients may ask of it | RFC 9470 |
+//! | `authentication`, `login` | sign-in, and what clients may require of it | RFC 9470 |
 //! | `consent` | the user's decision | RFC 6749 section 4.1.1 |
 //! | `pages`, `same_origin` | HTML, and protection against other sites | RFC 9700 section 4.16 |
 //! | `token_endpoint` | tokens for a code or a refresh token | RFC 6749 sections 4.1.3 and 6 |
@@ -127,18 +127,18 @@ impl AuthorizationServer {
         }
     }
 
-    /// Accepts client identifiers that are URLs of this machine, also with `http`. By default, they are refused.
+    /// Accepts client identifiers that are URLs on loopback, including `http` URLs. By default, they are refused.
     ///
-    /// A client identifier that is a URL makes this server send a request to that URL. Without this, it never sends one to an
-    /// address of a private network.
+    /// A client identifier that is a URL makes this server send a request to that URL. Addresses of private networks are always
+    /// refused.
     pub fn allow_client_ids_on_loopback(&self) {
         self.state.clients.documents.fetcher.allow_loopback();
     }
 
     /// Refuses a client from now on, and revokes everything that users granted to it.
     ///
-    /// Its refresh tokens and codes stop working, and introspection calls its access tokens inactive. A JWT that is validated
-    /// locally stays valid until it expires.
+    /// Its refresh tokens and codes stop working, and introspection reports its access tokens as inactive. A JWT that is
+    /// validated locally stays valid until it expires.
     pub fn block_client(&self, client_id: &str) {
         self.state.clients.block(client_id);
         self.state.revoke_grants_of(client_id);
@@ -149,8 +149,8 @@ impl AuthorizationServer {
         self.state.clients.unblock(client_id);
     }
 
-    /// Forgets a client, and revokes everything that users granted to it. If its identifier is a URL, it may come again, and
-    /// its document is fetched again.
+    /// Removes a client, and revokes everything that users granted to it. A client whose identifier is a URL may return; its
+    /// document is then fetched again.
     pub fn drop_client(&self, client_id: &str) {
         self.state.clients.forget(client_id);
         self.state.revoke_grants_of(client_id);

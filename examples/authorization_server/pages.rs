@@ -1,4 +1,4 @@
-//! The HTML pages for the user: what all of them share.
+//! What all HTML pages share: layout, response headers, escaping.
 
 use std::{borrow::Cow, sync::LazyLock};
 

@@ -48,7 +48,7 @@ fn split_loopback_port(uri: &str) -> Option<(&str, &str)> {
         }
         None => after_host,
     };
-    // Otherwise the host goes on, as in `http://127.0.0.1:80@attacker.example/`.
+    // Otherwise the authority continues, as in `http://127.0.0.1:80@attacker.example/`.
     (rest.is_empty() || rest.starts_with(['/', '?'])).then_some((host, rest))
 }
 
@@ -62,5 +62,5 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// RFC 8252 section 7.3 names the two addresses, RFC 9700 section 4.1.3 also `localhost`.
+/// RFC 8252 section 7.3 names the two addresses, and RFC 9700 section 4.1.3 adds `localhost`.
 const LOOPBACK_HOSTS: [&str; 3] = ["127.0.0.1", "[::1]", "localhost"];

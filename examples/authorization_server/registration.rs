@@ -45,7 +45,8 @@ impl Client {
     }
 }
 
-/// Returns a name that can be shown: one line, of a limited length, and in the direction in which it is written.
+/// Removes control characters and those that change the direction of text, and limits the length. Returns `None` if nothing is
+/// left.
 pub(super) fn displayable(name: &str) -> Option<String> {
     let invisible = |character: char| {
         character.is_control()
@@ -80,8 +81,7 @@ impl Clients {
 
     /// Returns the identifier in a form of the token or revocation endpoint.
     ///
-    /// Documents are not fetched for these: anyone could make this server do so, and what a code or token may be used for was
-    /// settled when the user agreed.
+    /// No document is fetched for these requests: anyone could trigger that, and the document was checked before the user agreed.
     pub(super) fn identify<'a>(&self, form: &'a Parameters) -> Result<&'a str, OAuthError> {
         let id =
             form.optional("client_id")?.filter(|id| is_url(id) || read(&self.registered).contains_key(*id));
@@ -197,5 +197,5 @@ fn invalid_redirect_uri(description: &'static str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidRedirectUri, description)
 }
 
-/// In characters.
+/// Maximum length of a name, in characters.
 const MAX_NAME_LEN: usize = 60;

@@ -10,7 +10,7 @@ use axum::{
 
 use super::{oauth_error::OAuthError, pages, state::ServerState};
 
-/// The form comes from one of our pages, or not from a browser.
+/// An extractor that proves that a form comes from one of our pages, or not from a browser.
 ///
 /// Browsers send `Origin` with each `POST`, and a page cannot change it. `SameSite` cookies are not enough: all ports of
 /// `127.0.0.1` are the same site.

@@ -86,13 +86,13 @@ impl ServerState {
     }
 }
 
-/// What a user agreed to (RFC 6749 section 1.3). Codes and tokens come from it; revoking it revokes them all.
+/// What a user agreed to (RFC 6749 section 1.3). Revoking it revokes all of its codes and tokens.
 pub(super) struct Grant {
     pub(super) client_id: String,
     pub(super) subject: String,
     pub(super) resource: Arc<Resource>,
     pub(super) scope: ScopeSet,
-    /// `None` if no user signed in for it.
+    /// `None` if the token was minted without a sign-in.
     pub(super) authentication: Option<Authentication>,
     revoked: AtomicBool,
 }
@@ -121,7 +121,7 @@ impl Grant {
 
 /// Codes, refresh tokens or pages, each of which works once (RFC 6749 section 4.1.2, RFC 9700 section 4.14.2).
 ///
-/// Used ones are kept: a second use means that one was stolen.
+/// Used ones are kept, because a second use may mean that one was stolen.
 pub(super) struct SingleUse<V>(Mutex<HashMap<String, Entry<V>>>);
 
 struct Entry<V> {
@@ -189,5 +189,5 @@ pub(super) fn random_text() -> String {
 /// The one user of this server: `sub` of all tokens that come from a code.
 pub const USER: &str = "alice";
 
-/// For how long a user may look at a login or consent page, in seconds.
+/// How long a login or consent page can be submitted, in seconds.
 pub(super) const PAGE_LIFETIME: u64 = 600;
