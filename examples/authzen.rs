@@ -1,7 +1,7 @@
 //! Asks a policy decision point about each request, over the OpenID Authorization API 1.0 (AuthZEN).
 //!
-//! Scopes say what a client may do for the user. The decision point says what the user may do with this order. It is asked after
-//! the scopes were checked, so it never sees a request that is refused anyway.
+//! Scopes say what a client may do for the user. The decision point says what the user may do with a particular order. It is
+//! asked after the scopes were checked, so it never sees a request that lacks a scope.
 //!
 //! Run it with `cargo run --features axum,testing --example authzen`.
 
@@ -32,10 +32,10 @@ use tower_bearer::{
 const READ: Scope = Scope::from_static("orders:read");
 const WRITE: Scope = Scope::from_static("orders:write");
 
-/// A decision point at this base URL.
+/// A client of a decision point.
 #[derive(Clone)]
 struct DecisionPoint {
-    evaluation: String,
+    evaluation_url: String,
     client: reqwest::Client,
     /// Decisions, and until when each may be reused. Bounded, because callers choose the keys.
     decisions: Cache<Question, (bool, Instant)>,
@@ -50,31 +50,33 @@ struct Question {
     resource: String,
 }
 
-/// The request waits for the decision.
+/// Maximum time for a decision. The request waits for it.
 const DEADLINE: Duration = Duration::from_secs(2);
 
 /// Maximum time for which a decision is reused, whatever the decision point allows.
 const MAX_REUSE: Duration = Duration::from_secs(60);
 
+/// Maximum number of cached decisions.
 const MAX_DECISIONS: u64 = 10_000;
 
 impl DecisionPoint {
+    /// Creates a client of the decision point at this base URL.
     fn new(base_url: &str) -> reqwest::Result<Self> {
         Ok(Self {
-            evaluation: format!("{base_url}/access/v1/evaluation"),
+            evaluation_url: format!("{base_url}/access/v1/evaluation"),
             client: reqwest::Client::builder().timeout(DEADLINE).no_proxy().build()?,
             decisions: Cache::new(MAX_DECISIONS),
         })
     }
 
-    /// Asks the decision point. Returns its decision, and for how long it may be reused.
+    /// Asks the decision point. Returns its decision, and how long it may be reused.
     async fn evaluate(&self, question: &Question) -> reqwest::Result<(bool, Duration)> {
         let body = json!({
             "subject": { "type": "user", "id": question.subject, "properties": { "issuer": question.issuer } },
             "action": { "name": question.action },
             "resource": { "type": "path", "id": question.resource },
         });
-        let response = self.client.post(&self.evaluation).json(&body).send().await?.error_for_status()?;
+        let response = self.client.post(&self.evaluation_url).json(&body).send().await?.error_for_status()?;
         let reuse = max_age(response.headers());
         // Only `true` permits. An answer without a decision is a denial.
         let decision = response.json::<Value>().await?["decision"] == Value::Bool(true);
@@ -114,7 +116,7 @@ impl Authorizer for DecisionPoint {
     }
 }
 
-/// Returns how long an answer may be reused: `max-age` (RFC 9111 section 5.2.2.1), and not at all without it.
+/// Returns how long an answer may be reused: `max-age` (RFC 9111 section 5.2.2.1), or zero without it.
 fn max_age(headers: &HeaderMap) -> Duration {
     let directives = headers.get(CACHE_CONTROL).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut directives = directives.split(',').map(str::trim);
@@ -178,7 +180,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     show("alice", &alice, "PUT", "/orders/1", 200).await?; // the decision is reused
     show("bob", &bob, "PUT", "/orders/1", 403).await?; // the scopes suffice, the decision does not
     show("bob", &bob, "GET", "/orders/1", 200).await?;
-    show("reader", &reader, "PUT", "/orders/1", 403).await?; // the scopes do not suffice, nobody is asked
+    show("reader", &reader, "PUT", "/orders/1", 403).await?; // the scopes do not suffice, so it is not asked
     assert_eq!(asked.load(Ordering::Relaxed), 3);
 
     serving.abort();
