@@ -23,7 +23,7 @@ pub(crate) struct RequestBody {
     inner: UnsyncBoxBody<Bytes, BoxError>,
     settings: Arc<ProxySettings>,
     progress: Progress,
-    /// Until the backend wants the body, if the client asked first (`Expect: 100-continue`).
+    /// Set while the body waits for the backend's `100 Continue`, because the client sent `Expect: 100-continue`.
     permission: Option<oneshot::Receiver<()>>,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct RequestBody {
 #[derive(Clone, Debug)]
 pub(crate) struct Progress(Arc<Mutex<Instant>>);
 
-/// Lets the client send its body. When it is dropped without that, the body fails.
+/// Permits the client to send its body. If it is dropped without [`Permission::give`], the body fails.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Permission(Arc<Mutex<Option<oneshot::Sender<()>>>>);
 
@@ -43,7 +43,7 @@ impl RequestBody {
         Self { inner: inner.map_err(Into::into).boxed_unsync(), settings, progress, permission: None }
     }
 
-    /// Reads nothing before the permission is given.
+    /// Makes the body wait until the returned permission is given.
     pub(crate) fn wait_for_permission(&mut self) -> Permission {
         let (sender, receiver) = oneshot::channel();
         self.permission = Some(receiver);
@@ -117,7 +117,7 @@ impl Body for RequestBody {
 /// The body of a response on its way to the client.
 pub(crate) struct ResponseBody {
     inner: UnsyncBoxBody<Bytes, BoxError>,
-    /// Taken back when the response ends, so that a body that the backend did not want ends too.
+    /// Withdrawn when the response ends, so that a request body that the backend did not want ends too.
     permission: Option<Permission>,
 }
 

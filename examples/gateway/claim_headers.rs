@@ -11,7 +11,8 @@ use tower_bearer::ValidatedToken;
 #[derive(Clone, Debug)]
 pub(crate) struct ClaimHeaders(Vec<(HeaderName, String)>);
 
-/// A claim that cannot be a header. Without it, the backend could take the request for one of nobody.
+/// A claim that cannot be sent as a header. The request is refused, because without the header, the backend could treat it as
+/// anonymous.
 #[derive(Debug, Error)]
 #[error("the claim {0:?} cannot be sent as a header")]
 pub(crate) struct UnsendableClaim(String);
@@ -56,7 +57,7 @@ fn text(value: &Value) -> Option<String> {
         }
         Value::Null | Value::Object(_) => return None,
     };
-    // Spaces at the ends would get lost, and bytes outside ASCII are read in different ways.
+    // Leading and trailing spaces would be lost, and servers disagree on bytes outside ASCII.
     let is_printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     (is_printable && !text.is_empty() && text.trim() == text).then_some(text)
 }

@@ -4,11 +4,11 @@
 //! layer, with its status and challenge. The proxy must take these headers over, and replace those of the client.
 //!
 //! `tests/interop/gateway` has tested configurations of nginx, HAProxy and Caddy. Traefik needs `authResponseHeaders` with the claim
-//! headers, and no `trustForwardHeader`. nginx answers 500 for refusals other than 401 and 403; the page stays closed. CORS
-//! preflight requests have no token, so the proxy must answer them before it asks.
+//! headers, and no `trustForwardHeader`. nginx answers 500 for refusals other than 401 and 403; the request is not forwarded.
+//! CORS preflight requests have no token, so the proxy must answer them before it asks.
 //!
-//! It is an example and not a part of the library: which headers describe the original request, and which the proxy takes
-//! over, differs for each proxy. The decision itself is made by the layer, so nothing would be shared but this glue.
+//! It is an example and not part of the library, because proxies differ in how they describe the original request and in which
+//! headers they take over. The layer makes the decision; the rest is glue code.
 
 use std::{
     convert::Infallible,
@@ -56,7 +56,7 @@ pub(crate) struct Admitted {
 impl DescribedBy {
     /// Returns the original request, with nothing but its method, URI and credentials.
     ///
-    /// The other headers stay behind: `Content-Type` would change the form of a refusal, and those of a CORS preflight would
+    /// Other headers are left out: `Content-Type` would change the form of a refusal, and those of a CORS preflight would
     /// make it a public request.
     fn read(&self, headers: &HeaderMap) -> Option<Request<()>> {
         let method = Method::from_bytes(only(headers, &self.method)?.as_bytes()).ok()?;
@@ -100,7 +100,7 @@ impl DecisionService {
         Self { described_by: Arc::new(described_by), claim_headers, guarded }
     }
 
-    /// The headers that the proxy takes over.
+    /// Returns the headers that the proxy takes over.
     pub(crate) fn claim_headers(&self) -> &ClaimHeaders {
         &self.claim_headers
     }
@@ -160,7 +160,7 @@ impl Service<Request<()>> for Admitted {
     }
 }
 
-/// The proxy is not configured as this service expects, so nothing may pass.
+/// Refuses a request that the proxy did not describe as configured.
 pub(crate) fn undescribed() -> Response<DecisionBody> {
     tracing::error!("the proxy does not describe the original request as configured");
     let mut response = Response::new(DecisionBody::default());

@@ -3,7 +3,7 @@
 //! The messages are the part of `envoy.service.auth.v3` that is needed. They are written by hand: the crate `envoy-types` has
 //! all of them, but brings four megabytes of generated code for the rest of Envoy's API.
 //!
-//! Envoy describes the original request itself, so no header of the client is read but `authorization`.
+//! Envoy describes the original request itself, so `authorization` is the only header of the client that is read.
 
 use std::{
     collections::HashMap,

@@ -11,33 +11,33 @@ use http::{
     uri::Scheme,
 };
 
-/// The names of fields that clients must not send to the backend.
+/// The names of fields that only the gateway may send to the backend.
 #[derive(Debug)]
 pub(crate) struct HeaderRules {
     /// Normalised by [`normalised`].
-    believed: HashSet<String>,
+    reserved: HashSet<String>,
 }
 
 impl HeaderRules {
-    /// `names` are fields that the backend believes, in addition to the usual ones.
+    /// Reserves the usual fields and those with these names.
     pub(crate) fn new<'a>(names: impl Iterator<Item = &'a HeaderName>) -> Self {
-        let usual = BELIEVED.iter().map(|name| (*name).to_owned());
-        Self { believed: usual.chain(names.map(normalised)).collect() }
+        let usual = RESERVED.iter().map(|name| (*name).to_owned());
+        Self { reserved: usual.chain(names.map(normalised)).collect() }
     }
 
-    /// Returns whether the backend believes a field of this name, so that only the gateway may set it.
+    /// Returns whether the backend may trust a field of this name, so that clients must not set it.
     ///
     /// Many backends read `X_Forwarded_User` as `X-Forwarded-User`, because CGI writes both as `HTTP_X_FORWARDED_USER`.
-    pub(crate) fn is_believed(&self, name: &HeaderName) -> bool {
+    pub(crate) fn is_reserved(&self, name: &HeaderName) -> bool {
         let name = normalised(name);
-        BELIEVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || self.believed.contains(&name)
+        RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || self.reserved.contains(&name)
     }
 
-    /// Removes what must not reach the backend from the header of a request.
+    /// Removes what must not reach the backend from the headers of a request.
     pub(crate) fn clean_request(&self, headers: &mut HeaderMap) {
         let accepts_trailers = accepts_trailers(headers);
         remove_hop_by_hop(headers);
-        remove_if(headers, |name| self.is_believed(name) || *name == HOST);
+        remove_if(headers, |name| self.is_reserved(name) || *name == HOST);
         if accepts_trailers {
             headers.insert(TE, HeaderValue::from_static("trailers"));
         }
@@ -45,7 +45,7 @@ impl HeaderRules {
 
     /// Removes what must not reach the backend from the trailers of a request. Some backends treat trailers as headers.
     pub(crate) fn clean_trailers(&self, trailers: &mut HeaderMap) {
-        remove_if(trailers, |name| self.is_believed(name) || NEVER_TRAILERS.contains(name));
+        remove_if(trailers, |name| self.is_reserved(name) || NEVER_TRAILERS.contains(name));
     }
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     let fields: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if fields.len() > 1 {
         let joined = HeaderValue::from_bytes(&fields.join(&b"; "[..]));
-        headers.insert(COOKIE, joined.expect("values that are joined with a space are a value"));
+        headers.insert(COOKIE, joined.expect("header values joined by `; ` are a header value"));
     }
 }
 
@@ -86,8 +86,8 @@ pub(crate) fn add_forwarded(headers: &mut HeaderMap, client: IpAddr, scheme: &Sc
         // RFC 7239 section 6: in brackets, and therefore in quotes.
         IpAddr::V6(address) => format!("\"[{address}]\""),
     };
-    let quoted = host.to_str().unwrap_or_default();
-    let forwarded = format!("for={node};host=\"{quoted}\";proto={scheme}");
+    let host_text = host.to_str().unwrap_or_default();
+    let forwarded = format!("for={node};host=\"{host_text}\";proto={scheme}");
     for (name, value) in [
         (FORWARDED, HeaderValue::try_from(forwarded)),
         (HeaderName::from_static("x-forwarded-for"), HeaderValue::try_from(client.to_string())),
@@ -98,7 +98,7 @@ pub(crate) fn add_forwarded(headers: &mut HeaderMap, client: IpAddr, scheme: &Sc
     }
 }
 
-/// Names the gateway as one that forwarded the message (RFC 9110 section 7.6.3).
+/// Adds the gateway to `Via`, with the version in which it received the message (RFC 9110 section 7.6.3).
 pub(crate) fn add_via(headers: &mut HeaderMap, version: Version) {
     let value = match version {
         Version::HTTP_10 => "1.0 gateway",
@@ -119,7 +119,7 @@ fn remove_if(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
     }
 }
 
-/// Replaces everything but letters and digits, so that names that a backend may confuse are equal.
+/// Replaces everything but letters and digits by `-`, so that names that a backend may confuse are equal.
 fn normalised(name: &HeaderName) -> String {
     name.as_str().chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect()
 }
@@ -136,9 +136,9 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     PROXY_AUTHORIZATION,
 ];
 
-/// Fields that a backend may believe: credentials, who the client is, and what it asked for. A method or path that differs
-/// from the one that was checked would be a way around the rules.
-const BELIEVED: [&str; 12] = [
+/// Fields that a backend may trust: credentials, who the client is, and what it requested. With another method or path than
+/// the one that was checked, a client could get around the rules.
+const RESERVED: [&str; 12] = [
     "authorization",
     "client-cert",
     "client-cert-chain",
@@ -152,7 +152,7 @@ const BELIEVED: [&str; 12] = [
     "x-real-ip",
     "x-rewrite-url",
 ];
-const BELIEVED_PREFIXES: [&str; 2] = ["x-forwarded-", "x-original-"];
+const RESERVED_PREFIXES: [&str; 2] = ["x-forwarded-", "x-original-"];
 
 /// Fields that frame or route a message, and are therefore never trailers (RFC 9110 section 6.5.1).
 const NEVER_TRAILERS: [HeaderName; 7] =

@@ -73,7 +73,7 @@ where
     // With a timer, hyper waits at most 30 seconds for the head of a request.
     builder.http1().timer(TokioTimer::new());
     builder.http2().timer(TokioTimer::new());
-    // An error means that the client left, or that the backend broke off a response. The client sees the latter.
+    // An error means that the client left, or that the backend's response ended early, which the client notices itself.
     let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
 }
 

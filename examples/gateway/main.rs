@@ -4,12 +4,15 @@
 //! this machine. It prints what clients get, and fails if something is not as expected.
 //!
 //! With `-- --serve`, it prints the address and a token, and serves until it is stopped. The environment variable
-//! `BACKEND_URL` selects another backend, and `GATEWAY_CONFIG` a file like `gateway.toml` next to this one.
+//! `BACKEND_URL` selects another backend.
+//!
+//! With the environment variable `GATEWAY_CONFIG`, it serves as configured in that file, without embedded servers. An example is
+//! `gateway.toml` next to this file.
 //!
 //! | file | contents |
 //! |---|---|
 //! | `settings` | the configuration |
-//! | `listener` | connections of clients; heads of requests that can be read in two ways |
+//! | `listener` | accepts connections, and refuses requests whose head can be read in two ways |
 //! | `proxy` | forwards requests |
 //! | `header_rules` | which headers pass; `Forwarded` |
 //! | `claim_headers` | claims of the token, as headers for the backend |
@@ -19,9 +22,9 @@
 //! | `websocket` | upgrades, tokens of browsers, tunnels |
 //! | `walk` | what clients get |
 //!
-//! The HTTP client is that of hyper-util. Ready-made reverse proxies were compared: `axum-reverse-proxy` keeps
-//! `X-Forwarded-Host` and `X-Forwarded-Proto` of the client, passes trailers of requests on unchanged, and does not wait for the
-//! backend's `100 Continue`; `hyper-reverse-proxy` needs hyper 0.14.
+//! The HTTP client is that of hyper-util. No ready-made reverse proxy fits: `axum-reverse-proxy` keeps `X-Forwarded-Host` and
+//! `X-Forwarded-Proto` of the client, passes trailers of requests on unchanged, and does not wait for the backend's
+//! `100 Continue`; `hyper-reverse-proxy` needs hyper 0.14.
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
@@ -79,7 +82,7 @@ pub(crate) fn resource_server(issuer: &str, resource: &str) -> Result<ResourceSe
         .build()
 }
 
-/// The gateway: the metadata is public, everything else needs what the layer requires.
+/// Returns the service of the gateway. The metadata is public; everything else needs what the layer requires.
 pub(crate) fn app(
     resource_server: &ResourceServer,
     layer: &ValidateTokenLayer,
@@ -117,7 +120,7 @@ pub(crate) fn app(
     }))
 }
 
-/// Answers the questions of other proxies: `GET /auth`, and those of Envoy over gRPC.
+/// Returns the decision service for other proxies: `GET /auth`, and gRPC for Envoy.
 pub(crate) fn decisions(
     service: DecisionService,
 ) -> impl Service<
@@ -141,7 +144,7 @@ pub(crate) fn decisions(
     })
 }
 
-/// Jenkins's own credential for the gateway.
+/// Returns the gateway's own credential for the imitation of Jenkins.
 pub(crate) fn jenkins_authorization() -> HeaderValue {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     let credentials = STANDARD.encode(format!("{USER}:{API_TOKEN}"));

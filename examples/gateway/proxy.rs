@@ -43,7 +43,7 @@ pub(crate) struct Proxy {
 /// Why a request got no response from the backend.
 #[derive(Debug)]
 enum Failure {
-    /// The method is for a connection or for tests of one, not for the backend.
+    /// `CONNECT` and `TRACE` are not forwarded.
     Method,
     Target,
     UnsendableClaim,
@@ -114,7 +114,7 @@ impl Proxy {
         let timeout = self.settings.backend.response_timeout;
         let mut response = pin!(self.client.request(request));
         if let Some(permission) = permission {
-            // RFC 9110 section 10.1.1: the client does not wait for long, because a server may ignore the expectation.
+            // RFC 9110 section 10.1.1: a server may ignore the expectation, so do not wait for long.
             match tokio::time::timeout(PERMISSION_TIMEOUT, response.as_mut()).await {
                 Ok(response) => return response.map_err(|error| Failure::from_client(&error)),
                 Err(_) => permission.give(),
@@ -242,5 +242,5 @@ impl Failure {
     }
 }
 
-/// How long the body of a client that expects `100 Continue` waits for the backend's.
+/// How long to wait for the backend's `100 Continue` before the body is read anyway.
 const PERMISSION_TIMEOUT: Duration = Duration::from_secs(1);

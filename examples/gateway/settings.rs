@@ -16,7 +16,7 @@ use super::{claim_headers::ClaimHeaders, decision::DescribedBy, header_rules::He
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// The URL that clients use, without a path. It is the resource identifier, and the backend builds links from it.
+    /// The URL that clients use, without a path. It is the resource identifier, and `X-Forwarded-Host` and `-Proto` come from it.
     pub(crate) public_url: String,
     /// The address to listen on.
     pub(crate) listen: String,
@@ -26,14 +26,14 @@ pub(crate) struct Settings {
     /// Claims that the backend gets, as header name to claim name. Default: none.
     #[serde(default)]
     pub(crate) claim_headers: BTreeMap<String, String>,
-    /// More headers that the backend believes, and that clients must not send. Default: none.
+    /// More headers that the backend trusts, and that are removed from requests. Default: none.
     #[serde(default)]
     pub(crate) remove_headers: Vec<String>,
-    /// The prefix of the subprotocol that carries the token of a browser's WebSocket. Default: browsers cannot send one.
+    /// The prefix of the subprotocol that contains the token of a browser's WebSocket. Default: subprotocols contain no token.
     pub(crate) websocket_token_prefix: Option<String>,
     /// What each method and path needs. What matches no rule is refused.
     pub(crate) rules: PathRules,
-    /// Decides for other proxies, on an address of its own. Default: it does not.
+    /// The decision service for other proxies, on its own address. Default: off.
     pub(crate) decision: Option<DecisionSettings>,
     /// How long a WebSocket may outlive its token. Default: 30 seconds.
     #[serde(default = "default_clock_skew_seconds")]
@@ -44,7 +44,7 @@ pub(crate) struct Settings {
 #[serde(deny_unknown_fields)]
 pub(crate) struct BackendSettings {
     /// An http URL. Its path is put before the path of each request. The connection is not encrypted, so the backend must
-    /// be on the same machine or on a network that is.
+    /// be on the same machine or on an encrypted network.
     pub(crate) url: String,
     /// Whether to use HTTP/2, as gRPC backends need. WebSockets need HTTP/1.1. Default: false.
     #[serde(default)]
@@ -56,7 +56,7 @@ pub(crate) struct BackendSettings {
     /// Default: 30 seconds.
     #[serde(default = "default_response_seconds")]
     pub(crate) response_seconds: u64,
-    /// The name of an environment variable with the `Authorization` that the backend itself requires. Default: none.
+    /// The name of an environment variable with the value of `Authorization` that the backend requires. Default: none.
     pub(crate) authorization_from: Option<String>,
 }
 
@@ -94,7 +94,7 @@ pub(crate) struct Backend {
 }
 
 impl Settings {
-    /// The settings of `gateway.toml` for servers of this process.
+    /// Returns the settings of `gateway.toml`, for servers in this process.
     pub(crate) fn embedded(public_url: &str, backend: &str) -> Result<Self, toml::de::Error> {
         let mut settings: Self = toml::from_str(include_str!("gateway.toml"))?;
         public_url.clone_into(&mut settings.public_url);
@@ -103,7 +103,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Reads the configuration of the proxy.
+    /// Checks the configuration of the proxy, and reads the environment variable of `authorization_from`.
     pub(crate) fn proxy(&self) -> Result<ProxySettings, Box<dyn Error>> {
         let public: Uri = self.public_url.parse()?;
         let (Some(public_scheme), Some(host)) = (public.scheme(), public.authority()) else {

@@ -1,4 +1,4 @@
-//! Clients of the gateway, and what they get.
+//! A client of the gateway, with different tokens.
 
 use std::error::Error;
 

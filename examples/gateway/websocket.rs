@@ -24,7 +24,7 @@ pub(crate) struct WebSocketRequest {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TunnelEnd(Option<Duration>);
 
-/// Returns whether a request asks for a WebSocket. Other upgrades are not passed on: what follows them would not be checked.
+/// Returns whether a request asks for a WebSocket. Other upgrades are not passed on, because what follows them is not checked.
 fn is_websocket<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
     request.method() == Method::GET
@@ -63,7 +63,7 @@ pub(crate) fn move_token<B>(request: &mut Request<B>, prefix: &str) {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, value);
     }
     for token in tokens {
-        // A value that is no header is no token either. The layer refuses the empty one.
+        // A value that is not a valid header is not a token either. The layer refuses the empty credential.
         let value = HeaderValue::try_from(format!("Bearer {token}"));
         let mut value = value.unwrap_or_else(|_| HeaderValue::from_static("Bearer "));
         value.set_sensitive(true);
@@ -81,7 +81,7 @@ impl WebSocketRequest {
         Some(Self { upgrade: hyper::upgrade::on(request), offered })
     }
 
-    /// Asks the next server for the upgrade.
+    /// Writes the headers of an upgrade into a request or a response.
     pub(crate) fn write_headers(headers: &mut HeaderMap) {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -102,7 +102,7 @@ impl WebSocketRequest {
         tokio::spawn(async move {
             let (Ok(client), Ok(backend)) = tokio::join!(self.upgrade, backend) else { return };
             match end.0 {
-                // Both sides are closed, whether the time is over or one of them closed first.
+                // Both connections end, whether the time is over or one side closed first.
                 Some(remaining) => drop(tokio::time::timeout(remaining, copy(client, backend)).await),
                 None => copy(client, backend).await,
             }
