@@ -1,7 +1,7 @@
 //! A public OAuth client with PKCE (RFC 6749, RFC 7636). At the start it knows only the URL of an API.
 //!
-//! The user's browser is played by the program too: it fills in the login and the consent page, and the client reads where
-//! it is redirected.
+//! The program also acts as the user's browser: it fills in the login page and the consent page, and the client reads the
+//! redirect.
 
 use std::{
     collections::BTreeMap,
@@ -91,7 +91,7 @@ impl Client {
         self.call(Method::GET, url, None).await
     }
 
-    /// Opens the authorization request in the user's browser. Returns the redirection after the user approved.
+    /// Opens the authorization request in the user's browser. Returns the redirect after the user approved.
     pub async fn authorize(&self, request: &AuthorizationRequest) -> Result<Answer, Failure> {
         let start = Instant::now();
         let response = self.browser.authorize(request.url.as_str(), Decision::Approve).await?;

@@ -80,7 +80,7 @@ async fn run(arguments: impl Iterator<Item = String>) -> Result<Verdict, Failure
     if let Some(port) = port {
         let page = Page::start(port).await?;
         curl::print(&mut out, &page.participants).await?;
-        writeln!(out, "\nOpen {} to do all of this in a browser. Ctrl-C ends it.", page.url)?;
+        writeln!(out, "\nOpen {} to do all of this in a browser. Press Ctrl-C to stop.", page.url)?;
         tokio::signal::ctrl_c().await?;
     }
     Ok(verdict)

@@ -46,7 +46,7 @@ impl Participants {
 
     async fn start_with(opaque_ttl: Duration, observer: Option<&Observer>) -> Result<Self, Failure> {
         let server = AuthorizationServer::start().await?;
-        // So that a client on this machine can identify itself with the URL of a document.
+        // Lets a client on this machine use the URL of its metadata document as its identifier.
         server.allow_client_ids_on_loopback();
         let jwt = start_with_jwts(&server, observer).await?;
         let opaque = start_with_introspection("opaque API", &server, opaque_ttl, observer).await?;

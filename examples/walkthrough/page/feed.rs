@@ -29,13 +29,13 @@ struct State {
     pages: Vec<mpsc::UnboundedSender<Bytes>>,
 }
 
-/// What the page cannot see itself. `api` is the name of an API.
+/// Something that the page cannot see itself. `api` is the name of an API.
 #[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Event<'a> {
     /// An API sends a request to the authorization server.
     Request { id: u64, api: &'a str, method: &'a str, path: &'a str },
-    /// It got the response, or `error` says why not.
+    /// The API got the response. If it got none, `error` says why.
     Response {
         id: u64,
         api: &'a str,
@@ -77,7 +77,7 @@ impl Feed {
         state.last_id
     }
 
-    /// Sends an event to all pages, and forgets those that were closed.
+    /// Sends an event to all pages, and removes those that were closed.
     pub fn send(&self, event: &Event<'_>) {
         let message = message(event);
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,7 @@
-//! `--serve`: a page that walks the same road in a browser, and draws what happens.
+//! `--serve`: a page that runs the same steps in a browser, and draws what happens.
 //!
 //! The page is the OAuth client. It is on another origin than the APIs and the authorization server, so their responses
-//! need CORS headers. What the page cannot see, it gets as a stream of events from its own origin.
+//! need CORS headers. Its own origin sends it events about requests that it cannot see.
 
 mod feed;
 mod observed_client;
@@ -35,7 +35,7 @@ pub use self::{
 };
 use super::{Failure, NO_CACHE, participants::Participants};
 
-/// The page, as the APIs know it: who may call them from a browser, and where to send what happens inside.
+/// What the APIs need to know about the page: the origin that may call them, and where to send events.
 #[derive(Clone)]
 pub struct Observer {
     /// The origin of the page.
@@ -44,8 +44,8 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Allows the page to call an API and to read its refusals. It goes outside of the layer that validates tokens,
-    /// because a preflight request has no token (Fetch standard, section "CORS-preflight fetch").
+    /// Allows the page to call an API and to read its refusals. It belongs outside the layer that validates tokens, because a
+    /// preflight request has no token (Fetch standard, section "CORS-preflight fetch").
     pub fn cors(&self) -> CorsLayer {
         CorsLayer::new()
             .allow_origin(self.origin.clone())
@@ -116,10 +116,10 @@ fn router(state: PageState) -> Router {
         .with_state(state)
 }
 
-/// Answers only requests from the page itself.
+/// Refuses requests that do not come from the page.
 ///
-/// Otherwise any website that is open in the same browser could stop the server, or read events with a host name that it
-/// lets resolve to this machine.
+/// Otherwise any website that is open in the same browser could stop the server, or read events under a host name that resolves
+/// to this machine (DNS rebinding).
 async fn require_own_origin(State(state): State<PageState>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let is_own = |origin: &HeaderValue| *origin == state.observer.origin;
@@ -135,11 +135,11 @@ async fn require_own_origin(State(state): State<PageState>, request: Request, ne
     }
 }
 
-/// Tells the page what it starts with: the URLs of two APIs. The rest it has to find out.
+/// Sends the page the URLs of two APIs. It discovers everything else.
 async fn describe(State(state): State<PageState>) -> Json<Value> {
     let Participants { server, jwt, opaque, .. } = &*state.participants;
     Json(json!({
-        // Changes with each start, so that the page forgets what it stored before.
+        // Changes with each start, so that the page discards what it stored before.
         "run": server.issuer(),
         "apis": { "jwt": jwt.url, "opaque": opaque.url },
         "debug_build": cfg!(debug_assertions),
@@ -193,7 +193,7 @@ fn content_hash(element: &str) -> String {
     format!("'sha256-{}'", BASE64_STANDARD.encode(digest::digest(&digest::SHA256, content.as_bytes())))
 }
 
-/// With this response header, the page finds the event that belongs to a response.
+/// The response header by which the page finds the event that belongs to a response.
 pub const CALL_ID: http::HeaderName = http::HeaderName::from_static("x-call-id");
 
 const PAGE: &str = include_str!("index.html");

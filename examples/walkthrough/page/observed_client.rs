@@ -1,4 +1,4 @@
-//! An HTTP client that tells the page what an API and the authorization server say to each other.
+//! An HTTP client for an API that shows the page its requests to the authorization server.
 
 use std::time::Instant;
 
@@ -45,7 +45,7 @@ impl HttpClient for ObservedClient {
                 Ok(response) => (Some(response.status().as_u16()), None),
                 Err(error) => (None, Some(error.to_string())),
             };
-            // This answer says what the token means. The others are public documents.
+            // The page shows the claims in this response. All other responses are public documents.
             let body =
                 result.as_ref().ok().filter(|_| path == endpoints::INTROSPECT).map(http::Response::body);
             let introspection = body.and_then(|body| serde_json::from_slice::<Value>(body).ok());
