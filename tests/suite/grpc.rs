@@ -5,6 +5,7 @@
 mod example;
 
 mod error_details;
+mod streams;
 mod trailers;
 
 use std::{
