@@ -150,15 +150,15 @@ fn a62_ambiguous_paths_are_malformed() {
         "/admin%E2%80%8B",
         "/admin%EF%BB%BF",
         "/%EF%BC%85%32%46",
-        "/caf%C3%A9",
-        "/caf\u{e9}",
+        "/ol%C3%A9",
+        "/ol\u{e9}",
         "/cafe%CC%81",
         // Only by case different from a rule.
         "/Admin",
         "/ADMIN",
         "/aDmIn/x",
         "/%41dmin",
-        "/admi%4e",
+        "/admi%4E",
         "/Public/x",
         "/ORDERS/1",
         "/ADMIN/",
@@ -194,7 +194,7 @@ fn a62_escapes_do_not_dodge_literals() {
     ] {
         assert_eq!(get(&rules, path), ADMIN.into(), "{path}");
     }
-    for path in ["/other", "/other/", "/%6fther", "/administrator", "/admi", "/x%20y", "/a%2bb", "/a%2Bb"] {
+    for path in ["/other", "/other/", "/%6fther", "/administrator", "/adm", "/x%20y", "/a%2bb", "/a%2Bb"] {
         assert_eq!(get(&rules, path), READ.into(), "{path}");
     }
 }
@@ -221,7 +221,7 @@ fn a62_only_harmless_characters_outside_of_ascii_can_be_allowed() {
         .allow_non_ascii()
         .build()
         .unwrap();
-    for path in ["/caf%C3%A9", "/caf\u{e9}", "/%E6%97%A5%E6%9C%AC", "/%CE%A9", "/b\u{fc}ro-2"] {
+    for path in ["/ol%C3%A9", "/ol\u{e9}", "/%E6%97%A5%E6%9C%AC", "/%CE%A9", "/b\u{fc}ro-2"] {
         assert_eq!(get(&rules, path), READ.into(), "{path}");
     }
     for path in [

@@ -69,7 +69,7 @@ fn rules_are_read_from_json_and_inside_other_settings() {
     }))
     .unwrap();
 
-    assert_eq!(get(&settings.paths, "/caf%C3%A9"), ADMIN.into());
+    assert_eq!(get(&settings.paths, "/ol%C3%A9"), ADMIN.into());
     assert!(is_denied(&get(&settings.paths, "/")));
 }
 
