@@ -37,7 +37,7 @@ struct Session {
 
 /// Returns the user of a request.
 pub(super) fn authenticate(headers: &HeaderMap) -> Result<&'static str, Denial> {
-    // Other schemes, such as `Bearer`, mean nothing to Jenkins.
+    // Jenkins ignores other schemes, such as `Bearer`.
     let basic = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
         let (scheme, credentials) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("Basic").then_some(credentials)
@@ -58,7 +58,7 @@ impl Sessions {
         (crumb, Some(format!("{SESSION_COOKIE}={id}; Path=/; HttpOnly")))
     }
 
-    /// Requires the crumb of the session and user for everything that is not a read.
+    /// Requires the crumb of the session and user for every request other than a read.
     pub(super) fn check_crumb(&self, method: &Method, headers: &HeaderMap, user: &str) -> Result<(), Denial> {
         if method == Method::GET || method == Method::HEAD {
             return Ok(());

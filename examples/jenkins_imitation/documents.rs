@@ -133,7 +133,7 @@ impl Documents<'_> {
         })
     }
 
-    /// The document of the queue. It has only the items that wait.
+    /// The document of the queue. It has only the waiting items.
     pub(super) fn queue(&self) -> Value {
         let waiting = self.server.queue.iter().filter(|item| item.build.is_none());
         let items: Vec<_> = waiting.map(|item| self.queue_item(item)).collect();

@@ -12,7 +12,7 @@
 //! | `routes` | paths, methods, responses |
 //!
 //! It differs from a real Jenkins in three points:
-//! - Time passes only while it is read: each `GET` starts the builds in the queue, and each running build writes a line of
+//! - Builds make progress only when it is read: each `GET` advances the queue, and lets each running build write a line of
 //!   its log. So tests need no clock.
 //! - It requires a crumb for each `POST`. Jenkins exempts requests with an API token since 2.96.
 //! - It has one user, and no permissions.

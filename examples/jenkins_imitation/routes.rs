@@ -126,7 +126,7 @@ fn read(shared: &Shared, segments: &[&str], root: &str, uri: &Uri, user: &str) -
     }
 }
 
-/// What a `POST` brings.
+/// What a `POST` contains.
 struct Submission<'a> {
     uri: &'a Uri,
     headers: &'a HeaderMap,
@@ -196,7 +196,7 @@ fn split_item<'a, 'b>(mut segments: &'a [&'b str]) -> (String, &'a [&'b str]) {
 }
 
 fn percent_decode(text: &str) -> String {
-    // In a form, a plus sign is a space. In a path, it is itself.
+    // A plus sign is a space in a form, but not in a path.
     let text = text.replace('+', "%2B");
     let pairs = url::form_urlencoded::parse(text.as_bytes()).next();
     pairs.map_or_else(String::new, |(name, _)| name.into_owned())
@@ -232,7 +232,7 @@ fn query(uri: &Uri) -> HashMap<String, String> {
     Query::try_from_uri(uri).map_or_else(|_| HashMap::new(), |Query(query)| query)
 }
 
-/// The URL under which the client knows Jenkins: a proxy sends it in `X-Forwarded-Host` and `X-Forwarded-Proto`.
+/// The URL at which the client reaches Jenkins. A proxy sends it in `X-Forwarded-Host` and `X-Forwarded-Proto`.
 fn root_url(headers: &HeaderMap) -> String {
     let field = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let scheme = field("x-forwarded-proto").unwrap_or("http");

@@ -137,7 +137,7 @@ impl Server {
         Ok(id)
     }
 
-    /// Lets time pass: the queue starts builds, and each running build writes a line.
+    /// Makes progress: each running build writes a line, and the queue starts builds.
     pub(super) fn advance(&mut self) {
         for job in self.items.values_mut() {
             if let Item::Job(job) = job {
@@ -232,7 +232,7 @@ fn now() -> u128 {
 const DEPLOY_PARAMETERS: &[Parameter] =
     &[Parameter { name: "TARGET", default: "staging" }, Parameter { name: "VERSION", default: "latest" }];
 
-/// Number of reads that find a new build still in the queue.
+/// Number of reads after which a new build is still in the queue.
 const QUIET_READS: usize = 1;
 /// Lines that a build writes before it succeeds.
 const STEPS: usize = 3;

@@ -11,7 +11,7 @@ pub(super) struct Tree(Vec<Member>);
 #[derive(Debug, PartialEq, Eq)]
 struct Member {
     name: String,
-    /// What to keep of its value. Empty for everything of a number or a text.
+    /// Which members of its value to keep. Empty for a number or a text, which is kept whole.
     inner: Tree,
     /// Which items of its value to keep.
     range: Option<Range<usize>>,
@@ -78,7 +78,7 @@ impl Tree {
     }
 }
 
-/// Shortens the objects in a document to their name, as Jenkins does without `tree`.
+/// Shortens the objects in a document to a few members, as Jenkins does without `tree`.
 pub(super) fn at_depth(document: &Value, depth: usize) -> Value {
     let Value::Object(object) = document else { return shorten(document, depth) };
     let shortened = object.iter().filter(|(name, _)| *name != "allBuilds");
@@ -120,7 +120,7 @@ fn parse_range(text: &str) -> Option<Range<usize>> {
     }
 }
 
-/// What remains of an object that is only linked.
+/// The members that are left of an object that is only linked.
 const BRIEF: [&str; 5] = ["_class", "name", "url", "color", "number"];
 /// Maximum nesting of a tree. `python-jenkins` sends 11 levels.
 const MAX_DEPTH: usize = 32;

@@ -14,7 +14,7 @@ use thiserror::Error;
 use tokio::sync::Mutex;
 use url::Url;
 
-/// Where Jenkins is, and who the client is there.
+/// The URL of Jenkins, and the credentials for it.
 pub(crate) struct JenkinsClient {
     http: reqwest::Client,
     url: Url,
@@ -24,7 +24,7 @@ pub(crate) struct JenkinsClient {
     crumb: Mutex<Option<Crumb>>,
 }
 
-/// A header that proves that a `POST` does not come from another site. It is valid for one session only.
+/// A header that proves that a `POST` does not come from another site. It is valid only in one session.
 #[derive(Clone)]
 struct Crumb {
     field: HeaderName,
@@ -32,7 +32,7 @@ struct Crumb {
     session: Option<HeaderValue>,
 }
 
-/// Why Jenkins did not do what was asked.
+/// Why a request to Jenkins failed.
 #[derive(Debug, Error)]
 pub(crate) enum JenkinsError {
     #[error("{0}")]
@@ -108,7 +108,7 @@ impl JenkinsClient {
         if url.cannot_be_a_base() || !url.username().is_empty() || url.password().is_some() {
             return Err("the URL of Jenkins must be an http or https URL without a user".into());
         }
-        // Aborting a build redirects to its page, which nobody needs. Following redirects could also send the API token
+        // Aborting a build redirects to its page, which is not needed. Following redirects could also send the API token
         // to another host.
         let http = reqwest::Client::builder().redirect(redirect::Policy::none()).timeout(TIMEOUT).build()?;
         let (user, api_token) = (user.to_owned(), api_token.to_owned());
@@ -160,12 +160,12 @@ impl JenkinsClient {
         if let Err(error) = std::str::from_utf8(&bytes)
             && error.error_len().is_none()
         {
-            // The limit is inside a character.
+            // The limit splits a character.
             bytes.truncate(error.valid_up_to());
         }
         let end = offset.saturating_add(bytes.len() as u64);
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        // Jenkins removes hidden annotations from the text but counts them. Only its own number skips them.
+        // Jenkins removes hidden annotations from the text but counts their bytes, so its own offset is used where possible.
         let next_offset = if complete { size.unwrap_or(end) } else { end };
         Ok(Log { text, next_offset, more: growing || !complete })
     }
@@ -177,7 +177,7 @@ impl JenkinsClient {
         parameters: &BTreeMap<String, String>,
     ) -> Result<u64, JenkinsError> {
         let mut url = self.at(&job_path(job)?);
-        // Jenkins refuses the other one of the two.
+        // Jenkins refuses `build` with parameters, and `buildWithParameters` without.
         append(&mut url, &[if parameters.is_empty() { "build" } else { "buildWithParameters" }]);
         let response = self.post(url, parameters).await?;
         if response.status() != StatusCode::CREATED {
@@ -243,7 +243,7 @@ impl JenkinsClient {
         let mut url = self.url.clone();
         append(&mut url, &["crumbIssuer", "api", "json"]);
         let response = match succeed(self.send(Method::GET, url, None).await?) {
-            // The protection is switched off.
+            // Crumbs are switched off.
             Err(JenkinsError::NotFound) => return Ok(None),
             other => other?,
         };

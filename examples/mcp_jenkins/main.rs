@@ -11,7 +11,7 @@
 //! | a token with `mcp:write` | all tools |
 //!
 //! With `-- --serve`, it prints the addresses and a token of each kind, and serves until it is stopped. With the environment
-//! variables `JENKINS_URL`, `JENKINS_USER` and `JENKINS_TOKEN` (an API token), it serves a real Jenkins in the same way.
+//! variables `JENKINS_URL`, `JENKINS_USER` and `JENKINS_TOKEN` (an API token), it serves with a real Jenkins instead.
 //!
 //! | file | contents |
 //! |---|---|
@@ -126,7 +126,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// Serves until the process is stopped.
 async fn serve(jenkins: JenkinsClient) -> Result<(), Box<dyn Error>> {
     let authority = AuthorizationServer::start().await?;
-    // So that a client on this machine can identify itself with the URL of a document.
+    // Lets a client on this machine use the URL of its metadata document as its identifier.
     authority.allow_client_ids_on_loopback();
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let resource = format!("http://{}/mcp", listener.local_addr()?);

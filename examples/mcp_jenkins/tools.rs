@@ -174,7 +174,7 @@ fn user(token: &ValidatedToken) -> String {
     token.subject().unwrap_or("nobody").to_owned()
 }
 
-/// What the caller learns about a failure. The log has the rest.
+/// Returns what the caller is told about a failure. Details are only logged.
 fn tool_error(error: &JenkinsError) -> ErrorData {
     match error {
         JenkinsError::InvalidName(_) | JenkinsError::NotFound => {
@@ -187,7 +187,7 @@ fn tool_error(error: &JenkinsError) -> ErrorData {
     }
 }
 
-/// Maximum size of the log in one answer, in bytes. Models read the answer, and have little room.
+/// Maximum size of the log in one answer, in bytes. The answer must fit into the context of a model.
 const MAX_LOG_LEN: usize = 16 << 10;
 /// A new build waits in the queue for 5 seconds by default. The pauses double and add up to 6 seconds.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
