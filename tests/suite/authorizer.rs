@@ -21,7 +21,7 @@ use crate::support::{
     App, ISSUER, READ, RESOURCE, assert_reason, plain, poll_once, soon, until, with_authorization,
 };
 
-/// Decides by the subject, waits for a permit before, and records what it was shown.
+/// Records its input, waits for a permit, and decides by the subject.
 #[derive(Clone)]
 struct BySubject {
     permits: Arc<Semaphore>,

@@ -131,7 +131,7 @@ async fn client_that_leaves_ends_a_stream_of_the_backend() {
     assert_eq!(soon(backend.read(&mut [0; 1])).await.unwrap(), 0);
 }
 
-/// A gateway in front of a backend that the test itself plays.
+/// A gateway in front of a backend that is a socket of the test.
 struct Kit {
     authority: AuthorizationServer,
     backend: TcpListener,

@@ -50,7 +50,7 @@ fn rgrpc_05_unlisted_method_is_denied() {
 }
 
 #[test]
-fn rgrpc_05_unlisted_method_falls_to_the_default() {
+fn rgrpc_05_unlisted_method_requires_the_default() {
     let methods = GrpcMethods::builder().method("/a.B/C", WRITE).otherwise(READ).build().unwrap();
 
     assert_eq!(decide(&methods, "/a.B/C"), WRITE.into());

@@ -1,4 +1,4 @@
-//! What a client ID metadata document may contain, how it must be served, and for how long it is used.
+//! What a client ID metadata document may contain, how it must be served, and how long it is used.
 
 use super::*;
 

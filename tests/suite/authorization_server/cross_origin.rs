@@ -29,7 +29,7 @@ async fn page_on_another_origin_can_use_the_endpoints_for_clients() {
         assert_eq!(preflight.headers()[header::ACCESS_CONTROL_ALLOW_HEADERS], "*", "{path}");
         let methods = preflight.headers()[header::ACCESS_CONTROL_ALLOW_METHODS].to_str().unwrap();
         assert!(methods.contains(method.as_str()), "{path} {methods}");
-        // An error too: a page must be able to read it.
+        // A page must be able to read errors too.
         for response in [&preflight, &response] {
             assert_eq!(response.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*", "{path}");
             assert!(!response.headers().contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS), "{path}");

@@ -90,7 +90,7 @@ impl DocumentHost {
         self.shared.received.lock().unwrap().clone()
     }
 
-    /// The addresses that connections came from, also of those that sent nothing.
+    /// The addresses that connections came from, including those that sent nothing.
     pub(super) fn peers(&self) -> Vec<IpAddr> {
         self.shared.peers.lock().unwrap().clone()
     }

@@ -44,7 +44,7 @@ async fn invariant_1_client_id_is_an_https_url_or_http_on_loopback() {
         let page = kit.assert_refused(&on_port(client_id)).await;
         assert!(page.contains("client_id has a fragment"), "{client_id}: {page}");
     }
-    // One that this server serves itself would make it send requests to itself.
+    // A URL of this server would make it send requests to itself.
     kit.assert_refused(&kit.url("/jwks")).await;
     assert_eq!(kit.server.requests("/jwks"), 0);
 
@@ -83,7 +83,7 @@ async fn invariant_2_document_is_fetched_with_deadline_and_size_limit() {
     kit.assert_refused(&too_long).await;
     kit.assert_refused(&host.url("/endless.json")).await;
 
-    // Nothing is ever sent there. Time stands still until everyone waits, and then jumps to the next deadline.
+    // The host never answers for this URL. Paused time jumps to the next deadline as soon as all tasks wait.
     let silent = host.url("/silent.json");
     tokio::time::pause();
     let start = tokio::time::Instant::now();
@@ -215,7 +215,7 @@ async fn invariant_5_redirect_uri_is_matched_exactly() {
         ("https://127.0.0.1:51004/callback", StatusCode::BAD_REQUEST),
         // Listed, but not usable.
         ("javascript:alert(1)", StatusCode::BAD_REQUEST),
-        // The URL of the document itself is not one.
+        // The URL of the document is not a redirect URI.
         (url.as_str(), StatusCode::BAD_REQUEST),
     ] {
         let request = replace(&authorization_request(&url), "redirect_uri", redirect_uri);
@@ -238,7 +238,7 @@ async fn invariant_6_document_is_cached_and_the_client_can_be_revoked() {
     let first = kit.tokens(&url).await;
     kit.tokens(&url).await;
     assert_eq!(host.connections(), 1, "it was not cached");
-    // Half of it, because the real clock moves too.
+    // Half of the lifetime, because the real clock moves too.
     kit.server.advance_clock(Duration::from_secs(300));
     kit.tokens(&url).await;
     assert_eq!(host.connections(), 1, "it was not cached for as long as it is fresh");
@@ -291,7 +291,7 @@ async fn invariant_7_consent_is_the_last_step_before_a_code() {
     let url = host.publish_with("/client.json", "\r\nCache-Control: no-store", |_| {});
     let request = authorization_request(&url);
 
-    // No code comes from a request alone, whether the user is signed in or not, or had approved before.
+    // A request alone never gives a code, even if the user is signed in or has approved before.
     for _ in 0..2 {
         let unanswered = kit.browser.open(&kit.authorization_url(&request)).await.unwrap();
         assert_eq!(unanswered.status(), StatusCode::OK);
@@ -301,7 +301,7 @@ async fn invariant_7_consent_is_the_last_step_before_a_code() {
     let shown = format!("<strong>127.0.0.1:{}</strong>", host.port);
     assert!(consent.html.contains(&shown) && consent.html.contains("Build monitor"), "{}", consent.html);
 
-    // After the decision, nothing is asked of anyone: the redirect follows at once.
+    // After the decision, the server sends no more requests. It redirects at once.
     let before = host.connections();
     let response = kit.browser.submit(&consent, &consent.fill_in(Decision::Approve)).await.unwrap();
     let (target, query) = redirect_target(&response);

@@ -137,7 +137,7 @@ impl Kit {
         self.browser.open(&url).await.unwrap()
     }
 
-    /// Checks that the server shows an error to the user, and sends nobody to the redirect URI. Returns the page.
+    /// Checks that the server shows an error to the user, and does not redirect. Returns the page.
     pub(super) async fn assert_refused(&self, client_id: &str) -> String {
         let response = self.open_raw(client_id).await;
 

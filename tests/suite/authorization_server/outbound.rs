@@ -1,4 +1,4 @@
-//! Whom a resource server talks to while a client walks the whole road.
+//! Which servers a resource server connects to while a client goes through the whole flow.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -50,7 +50,7 @@ async fn rmcp_28_resource_server_talks_only_to_the_endpoints_of_its_issuer() {
     let issuer = kit.server.issuer();
     let endpoints = ["/.well-known/oauth-authorization-server", "/introspect", "/jwks"];
     assert_eq!(outbound.urls(), endpoints.map(|path| format!("{issuer}{path}")));
-    // On the side of the network: the authorization server fetched the document, and nobody else connected to anything.
+    // Seen from the network: only the authorization server fetched the document, and nothing connected to the trap.
     assert_eq!(documents.peers(), [IpAddr::V4(Ipv4Addr::LOCALHOST)]);
     assert_eq!(trap.peers(), [] as [IpAddr; 0]);
 }

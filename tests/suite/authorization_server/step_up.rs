@@ -1,4 +1,4 @@
-//! What a client may ask of the sign-in (RFC 9470), and more scope for a client that has a token.
+//! What a client may require of the sign-in (RFC 9470), and more scope for a client that has a token.
 
 use super::*;
 

@@ -92,7 +92,7 @@ async fn backend_that_does_not_read_slows_the_client_down() {
     }
     assert!(sent.load(Ordering::Relaxed) < BODY / 2, "{}", sent.load(Ordering::Relaxed));
 
-    // It goes on when the backend reads.
+    // It continues when the backend reads.
     let mut received = 0;
     let mut buffer = vec![0; 1 << 20];
     while received < BODY {
@@ -118,7 +118,7 @@ async fn trailers_of_a_response_are_forwarded() {
 }
 
 #[tokio::test]
-async fn a57_trailers_of_a_request_are_forwarded_without_what_the_backend_believes() {
+async fn a57_trailers_of_a_request_are_forwarded_without_reserved_fields() {
     let kit = Kit::start().await;
     let names = "x-sum, authorization, x-forwarded-user, x_forwarded_user, host, content-length";
     let request =

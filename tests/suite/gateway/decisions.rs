@@ -181,7 +181,7 @@ async fn copies_of_claim_headers_are_not_repeated() {
 }
 
 #[tokio::test]
-async fn claim_that_cannot_be_a_header_is_no_admission() {
+async fn claim_that_cannot_be_a_header_is_403() {
     let kit = Decisions::start().await;
     let token = Minting { subject: "alice\r\nx-admin: 1", ..kit.valid() };
     let mut headers = kit.admitted();
@@ -282,7 +282,7 @@ mod envoy {
         }
     }
 
-    /// The same over a socket, from a client of tonic.
+    /// The same over a socket, with tonic's client.
     #[tokio::test]
     async fn grpc_client_gets_decisions() {
         let kit = Decisions::start().await;
@@ -367,7 +367,7 @@ impl Decisions {
     }
 }
 
-/// The headers that nginx is told to send, or those of Traefik and Caddy.
+/// The headers that nginx is configured to send, or those of Traefik and Caddy.
 fn described_by(prefix: &str) -> DescribedBy {
     let header = |name| format!("{prefix}-{name}").parse().unwrap();
     DescribedBy { method: header("method"), uri: header("uri") }

@@ -19,7 +19,7 @@ async fn a44_backend_gets_the_claims_and_not_the_token() {
 }
 
 #[tokio::test]
-async fn headers_that_the_backend_believes_are_replaced() {
+async fn reserved_headers_are_replaced() {
     let kit = Kit::start().await;
     let own = kit.url.trim_start_matches("http://");
     for name in [
@@ -205,7 +205,7 @@ async fn http2_client_is_served_and_its_cookies_are_joined() {
 }
 
 #[tokio::test]
-async fn methods_for_connections_and_tests_are_refused() {
+async fn connect_and_trace_are_refused() {
     let kit = Kit::start().await;
     let valid = kit.get("/", "Connection: close\r\n");
     for (request, status) in [

@@ -112,7 +112,7 @@ async fn token_of_a_browser_is_validated_like_any_other() {
 }
 
 #[tokio::test]
-async fn subprotocol_is_no_credential_of_other_requests() {
+async fn subprotocol_is_not_a_credential_for_other_requests() {
     let kit = Kit::start().await;
     let token = &kit.token;
     let valid = browser(&format!("bearer.{token}")).replacen("keep-alive", "close", 1);
@@ -149,7 +149,7 @@ async fn answer_that_selects_another_subprotocol_is_502() {
 }
 
 #[tokio::test]
-async fn answer_that_switches_protocols_unasked_is_502() {
+async fn unrequested_switch_of_protocols_is_502() {
     let kit = Kit::start().await;
     let mut client = kit.connect(&kit.get("/", "Connection: close\r\n")).await;
 

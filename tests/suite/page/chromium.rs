@@ -81,11 +81,11 @@ impl Chromium {
     /// Waits until an expression is true.
     pub(super) async fn wait_for(&self, expression: &str) {
         let start = Instant::now();
-        // The browser may be between two pages, so the condition is asked for again and again.
+        // The browser may be between two pages, so the condition is checked repeatedly.
         while self.run(&format!("return Boolean({expression})")).await != true {
-            if start.elapsed() > PATIENCE {
+            if start.elapsed() > TIMEOUT {
                 let text = self.run("return document.body.innerText").await;
-                panic!("waited in vain for {expression}; the page shows: {}", text.as_str().unwrap_or(""));
+                panic!("timed out waiting for {expression}; the page shows: {}", text.as_str().unwrap_or(""));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -196,4 +196,4 @@ const ARGUMENTS: [&str; 10] = [
 ];
 
 /// How long a test waits for the page before it fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);

@@ -68,7 +68,7 @@ async fn answer_with_another_state_is_not_redeemed() {
 }
 
 #[tokio::test]
-async fn reload_keeps_the_road_and_start_over_clears_it() {
+async fn reload_keeps_the_progress_and_start_over_clears_it() {
     let Some(browser) = Chromium::start("page-reload").await else { return };
     let page = Page::start(0).await.unwrap();
     browser.open(&page.url).await;
@@ -184,7 +184,7 @@ async fn assert_fits(browser: &Chromium, button: &str) {
     assert_eq!(browser.run(script).await, json!([0, []]), "after {button}");
 }
 
-/// The requests that the page cannot see itself came as events.
+/// The page draws the requests that it cannot see itself.
 async fn assert_servers_are_drawn(browser: &Chromium) {
     for (step, words) in [
         ("call", "JWT API to authorization server: GET /.well-known/oauth-authorization-server"),
@@ -202,7 +202,7 @@ async fn assert_servers_are_drawn(browser: &Chromium) {
     assert_eq!(rows, 1);
 }
 
-/// The token names its client. The handler does not learn it, and gets no header with the token.
+/// The token contains `client_id`. The handler gets neither this claim nor the header with the token.
 async fn assert_client_is_removed(browser: &Chromium) {
     for step in ["call", "revoke"] {
         let script = format!(
@@ -220,7 +220,7 @@ async fn assert_client_is_removed(browser: &Chromium) {
     }
 }
 
-/// Nothing in the console but the refusals that were asked for, which Chromium logs as failed resources.
+/// The console has only the expected refusals, which Chromium logs as failed resources.
 async fn assert_console_is_clean(browser: &Chromium) {
     let refusals = ["status of 401", "status of 403", "status of 503"];
     let unexpected: Vec<Value> = browser

@@ -1,4 +1,4 @@
-//! The server of the page answers only the page, and the APIs can be called from it.
+//! The page's server answers only the page, and the page can call the APIs.
 
 use http::{HeaderMap, StatusCode};
 

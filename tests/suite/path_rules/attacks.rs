@@ -5,7 +5,7 @@ use tower_bearer::{PathRules, Requirement};
 
 use super::{ADMIN, READ, get, is_denied, is_malformed};
 
-/// Rules under which a dodged rule for `/admin` is a weaker one.
+/// Rules in which `/admin` requires most, so that a path that evades its rule requires less.
 fn rules() -> PathRules {
     PathRules::builder()
         .any_method("/admin", ADMIN)

@@ -87,7 +87,7 @@ impl Backend {
         }
         let path = path.strip_prefix('/').unwrap_or(&path);
         let mut segments: Vec<String> = path.split('/').map(str::to_owned).collect();
-        // All servers treat a slash at the end as none, or as another name of the same resource.
+        // All servers ignore a slash at the end, or treat it as another name of the same resource.
         if segments.last().is_some_and(String::is_empty) {
             segments.pop();
         }
@@ -194,7 +194,7 @@ fn narrow(character: char) -> char {
     }
 }
 
-/// Paths of pieces that matter to some backend. Most pieces are plain, so that many paths are admitted.
+/// Generates paths from pieces that some backend treats specially. Most pieces are plain, so that many paths are admitted.
 fn path() -> impl Strategy<Value = String> {
     let plain = prop::sample::select(vec![
         "/",
