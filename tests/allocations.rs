@@ -169,3 +169,32 @@ fn decision_by_grpc_method_does_not_allocate() {
         assert_eq!(decision(&methods, Method::POST, path.parse().unwrap()), 0, "{path}");
     }
 }
+
+#[cfg(feature = "mcp")]
+#[test]
+fn decision_by_mcp_headers_does_not_allocate() {
+    let operations = tower_bearer::mcp::McpOperations::builder()
+        .tool("list_jobs", READ)
+        .resource("jobs://all", READ)
+        .build()
+        .unwrap();
+    for (method, name) in [
+        ("tools/call", Some("list_jobs")),
+        ("tools/call", Some("unknown")),
+        ("resources/read", Some("jobs://all")),
+        ("tools/list", None),
+    ] {
+        let mut request = Request::post("/mcp").header("mcp-protocol-version", "2026-07-28");
+        request = request.header("mcp-method", method);
+        if let Some(name) = name {
+            request = request.header("mcp-name", name);
+        }
+        let request = request.body(()).unwrap();
+
+        let measured = allocation_counter::measure(|| {
+            let _ = std::hint::black_box(operations.requirement(&RequestHead::from(&request)));
+        });
+
+        assert_eq!(measured.count_total, 0, "{method} {name:?}");
+    }
+}
