@@ -1,4 +1,4 @@
-//! django-oauth-toolkit as authorization server: another language and another family than oidc-provider.
+//! PyPI's django-oauth-toolkit as authorization server.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ async fn opaque_tokens_are_accepted_for_their_resource_and_scope_and_refused_aft
     api.write("orders", &another).await.assert_orders_of("a service");
     api.read("orders", "never-issued").await.assert_invalid_token();
 
-    // A token for another resource, and one that is restricted to none: its introspection response has no `aud`.
+    // A token for another resource, and one for no particular resource, whose introspection response has no `aud`.
     api.read("orders", &server.token(&[("resource", &other)]).await).await.assert_invalid_token();
     api.read("orders", &server.token(&[]).await).await.assert_invalid_token();
 
@@ -80,8 +80,7 @@ async fn opaque_tokens_are_accepted_for_their_resource_and_scope_and_refused_aft
 }
 
 #[tokio::test]
-async fn introspection_with_a_bearer_token_as_credential_works_and_a_wrong_credential_is_no_refusal_of_the_token()
- {
+async fn introspection_credential_can_be_a_bearer_token_and_a_wrong_one_is_a_server_error() {
     let Some(tools) = Tools::find() else { return };
     let server = Django::start(&tools).await;
     let credential = server.token(&[("scope", "introspection")]).await;

@@ -1,4 +1,4 @@
-//! The crate against servers, clients and libraries of others. See README.md in this directory.
+//! Runs the crate against third-party servers, clients and libraries. See README.md in this directory.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 #![allow(clippy::duplicate_mod, reason = "each example includes the authorization server as its own module")]

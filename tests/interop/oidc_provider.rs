@@ -117,7 +117,7 @@ async fn opaque_tokens_are_introspected_and_refused_after_revocation() {
     let api = api.with("opaque", server.introspection_validator(resource.clone())).serve();
 
     let token = server.token(&resource, "orders:read").await;
-    assert!(!token.contains('.'), "an opaque token is no JWT");
+    assert!(!token.contains('.'), "an opaque token is not a JWT");
     let another = server.token(&resource, "orders:read").await;
     // The client has no user, and this server's introspection response names none.
     api.read("opaque", &token).await.assert_orders_of("a service");

@@ -1,4 +1,4 @@
-//! An MCP server with everything that the conformance suite asks a server for.
+//! An MCP server with everything that the conformance suite tests.
 //!
 //! Results are written as JSON, as in the descriptions of the suite's scenarios.
 

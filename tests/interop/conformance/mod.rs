@@ -88,7 +88,7 @@ async fn server_scenarios_have_the_same_results_with_our_layers_as_without() {
         request.headers_mut().insert(AUTHORIZATION, token.clone());
         std::future::ready(request)
     });
-    // The server has no operation that needs no token or another scope.
+    // All operations need a token with the same scope, because the suite's scenarios use all of them with one token.
     let operations = McpOperations::builder().connecting(USE).otherwise(USE).build().unwrap();
     let bare = Router::new().nest_service("/mcp", everything());
     let token_layer = Router::new().nest_service("/mcp", resource_server.require_token().layer(everything()));

@@ -1,4 +1,4 @@
-//! The differences between our verdicts and theirs, with the reason of each.
+//! The differences between our verdicts and theirs, with the reason for each.
 
 /// Names of tokens, libraries, and the reason.
 pub(super) type Difference = (&'static [&'static str], &'static [&'static str], &'static str);
@@ -25,13 +25,9 @@ pub(super) const STRICTER: &[Difference] = &[
             "payload: member twice in cnf",
         ],
         &["jose"],
-        "jose does not look at cnf; a bearer request proves no key",
+        "jose ignores cnf, but a bearer request does not prove possession of a key",
     ),
-    (
-        &["cnf = {}"],
-        &["jose", "oauth4webapi"],
-        "a token that says that it is bound is refused, even if it does not say to what",
-    ),
+    (&["cnf = {}"], &["jose", "oauth4webapi"], "a token with cnf is refused, even if cnf contains no key"),
     (
         &[
             "exp: 18446744073709551616",
@@ -46,7 +42,7 @@ pub(super) const STRICTER: &[Difference] = &[
             "iat: 99999999999999999999999999999999",
         ],
         &["jose", "oauth4webapi"],
-        "a time after the year 9999 is no time",
+        "times after the year 9999 are not accepted",
     ),
     (
         &[
@@ -58,7 +54,7 @@ pub(super) const STRICTER: &[Difference] = &[
             "payload: number too large for a float",
         ],
         &["jose", "oauth4webapi"],
-        "a number that no float can hold; JavaScript reads infinity",
+        "the number does not fit into a float; JavaScript reads Infinity",
     ),
     (
         &[
@@ -73,7 +69,7 @@ pub(super) const STRICTER: &[Difference] = &[
             "payload: unknown member twice",
         ],
         &["jose", "oauth4webapi"],
-        "RFC 7515 section 4 and RFC 7519 section 4 allow either: readers disagree about which of two members counts",
+        "RFC 7515 section 4 and RFC 7519 section 4 allow either: parsers disagree about which of the two members counts",
     ),
     (
         &["header: byte order mark", "payload: byte order mark"],
@@ -83,7 +79,7 @@ pub(super) const STRICTER: &[Difference] = &[
     (
         &["header: lone surrogate", "payload: lone surrogate"],
         &["jose", "oauth4webapi"],
-        "half of a surrogate pair is no character (RFC 8259 section 8.2)",
+        "half of a surrogate pair is not a character (RFC 8259 section 8.2)",
     ),
     (
         &["header: invalid UTF-8", "payload: invalid UTF-8", "payload: overlong UTF-8"],
@@ -93,12 +89,12 @@ pub(super) const STRICTER: &[Difference] = &[
     (
         &["payload: nested 20 deep", "payload: nested 200 deep", "payload: nested 4000 deep"],
         &["jose", "oauth4webapi"],
-        "our limit of the depth",
+        "our limit on the depth",
     ),
     (
         &["header with 8000 more bytes", "payload: 64 KiB"],
         &["jose", "oauth4webapi"],
-        "our limits of the length",
+        "our limits on the length",
     ),
     (
         &["header b64 = false", "header b64 = true"],
@@ -120,7 +116,7 @@ pub(super) const STRICTER: &[Difference] = &[
             "iat: 1e10",
         ],
         &["jose", "oauth4webapi"],
-        "a token issued in the future comes from a wrong clock or a forger",
+        "a token issued in the future means that a clock is wrong or the token is forged",
     ),
     (
         &[
@@ -141,7 +137,7 @@ pub(super) const STRICTER: &[Difference] = &[
     (
         &["scope = 1", "scope = [\"orders:read\"]", "scope = null"],
         &["jose", "oauth4webapi"],
-        "neither looks at scope; RFC 8693 section 4.2: a string",
+        "both ignore scope; RFC 8693 section 4.2: a string",
     ),
     (
         &["line feed at the end"],
@@ -157,7 +153,7 @@ pub(super) const STRICTER: &[Difference] = &[
     (
         &["signature with unused bits set"],
         &["jose", "oauth4webapi"],
-        "a second text for the same token; RFC 4648 section 3.5 allows to refuse it",
+        "another spelling of the same token; RFC 4648 section 3.5 allows refusing it",
     ),
     (
         &["signed with another encoding of the header"],
@@ -171,12 +167,12 @@ pub(super) const STRICTER: &[Difference] = &[
     ),
 ];
 
-/// Tokens that we accept and they refuse. None of these reasons lets in a token that its issuer did not sign for this resource.
+/// Tokens that we accept and they refuse. The issuer signed each of them for this resource.
 pub(super) const LAXER: &[Difference] = &[
     (
         &["alg Ed25519 with a key for EdDSA"],
         &["jose", "oauth4webapi"],
-        "RFC 9864 section 2.2: Ed25519 is the new name of the same algorithm, which EdDSA with this key is",
+        "RFC 9864 section 2.2: Ed25519 is the new name for EdDSA with this key",
     ),
     (
         &["aud = \"https://orders.example.com/\""],
@@ -193,11 +189,11 @@ pub(super) const LAXER: &[Difference] = &[
             "without client_id",
         ],
         &["oauth4webapi"],
-        "a resource server of this crate never reads what identifies a client (RFC 9068 section 2.2 requires the claim, section 4 does not check it): R9068-08",
+        "this crate never reads what identifies a client (RFC 9068 section 2.2 requires the claim, section 4 does not check it): R9068-08",
     ),
     (
         &["space in front"],
         &["jose"],
-        "RFC 9110 section 11.6.2: several spaces may follow the scheme, which is not part of what jose is given",
+        "RFC 9110 section 11.6.2: several spaces may follow the scheme; jose gets the token with the space, without the scheme",
     ),
 ];

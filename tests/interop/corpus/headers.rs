@@ -151,7 +151,7 @@ fn raw(fixture: &Fixture) -> Tokens {
     HEADERS.iter().map(header).collect()
 }
 
-/// Tokens that are signed with something else than their header says.
+/// Tokens that are signed with another key or algorithm than their header says.
 fn confusions(fixture: &Fixture) -> Tokens {
     let mut tokens = Vec::new();
     let mut add = |name: &str, token| tokens.push((name.to_owned(), token));

@@ -29,7 +29,7 @@ use crate::support::{Script, Tools};
 const ISSUER: &str = "https://as.example.com";
 const RESOURCE: &str = "https://orders.example.com";
 
-/// What the tokens are made with.
+/// The issuer, the keys and the time that the tokens are made with.
 struct Fixture {
     authority: TestAuthorizationServer,
     /// One key per algorithm; its `kid` is the algorithm.
@@ -141,7 +141,9 @@ async fn verdicts_differ_from_those_of_jose_and_oauth4webapi_only_as_listed() {
                 .iter()
                 .any(|(tokens, libraries, _)| tokens.contains(&name.as_str()) && libraries.contains(&library))
             {
-                unlisted.push(format!("{name:?}: we say {our_refusal:?}, {library} says {their_refusal:?}"));
+                unlisted.push(format!(
+                    "{name:?}: ours is {our_refusal:?}, that of {library} is {their_refusal:?}"
+                ));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Clients of others, through the gateway to the backend.
+//! Third-party clients that reach the backend through the gateway.
 
 use tower_bearer::{PathRules, Requirement};
 

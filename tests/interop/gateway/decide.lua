@@ -1,6 +1,6 @@
 -- Asks the decision service about a request, and answers the request itself unless it may pass.
 
--- The values of a header are counted from 0 or from 1.
+-- Returns the values of a header. HAProxy counts them from 0 or from 1, depending on the function.
 local function values(headers, name)
     local found = {}
     for _, value in pairs((headers or {})[name] or {}) do

@@ -1,4 +1,4 @@
-//! The gateway of `examples/gateway` with software of others: proxies that ask it for decisions, and clients behind it.
+//! The gateway of `examples/gateway` with third-party software: proxies that ask it for decisions, and clients that use it.
 
 #[path = "../../../examples/gateway/main.rs"]
 #[allow(dead_code, unused_imports, reason = "`main` is used only by the example")]

@@ -1,4 +1,4 @@
-//! Proxies of others, which ask the decision service before they forward a request.
+//! Third-party proxies that ask the decision service before they forward a request.
 
 use std::{
     fs,
@@ -18,10 +18,10 @@ use crate::support::{Script, Tools, http_client, serve_with, soon, system_progra
 
 use super::*;
 
-/// The page that only requests with a valid token may see.
+/// The content of the page that requires a token.
 const PAGE: &str = "the protected page";
 
-/// A proxy of others between a client and the protected page.
+/// A third-party proxy between a client and the protected page.
 struct Proxy {
     _child: Child,
     authority: AuthorizationServer,
@@ -40,7 +40,7 @@ enum Refusals {
 }
 
 #[tokio::test]
-async fn a55_page_behind_nginx_stays_closed_for_each_refusal() {
+async fn a55_nginx_does_not_forward_refused_requests() {
     let Some(program) = system_program("nginx") else { return };
     let proxy = Proxy::start("nginx", DECIDED_BY_ORIGINAL, Refusals::As500, |place| {
         let config = place.write("nginx.conf", NGINX);
@@ -54,7 +54,7 @@ async fn a55_page_behind_nginx_stays_closed_for_each_refusal() {
 }
 
 #[tokio::test]
-async fn a55_page_behind_haproxy_stays_closed_for_each_refusal() {
+async fn a55_haproxy_does_not_forward_refused_requests() {
     let Some(program) = system_program("haproxy") else { return };
     let proxy = Proxy::start("haproxy", DECIDED_BY_ORIGINAL, Refusals::AsDecided, |place| {
         place.write("decide.lua", HAPROXY_SCRIPT);
@@ -69,7 +69,7 @@ async fn a55_page_behind_haproxy_stays_closed_for_each_refusal() {
 }
 
 #[tokio::test]
-async fn a55_page_behind_caddy_stays_closed_for_each_refusal() {
+async fn a55_caddy_does_not_forward_refused_requests() {
     let Some(program) = system_program("caddy") else { return };
     let proxy = Proxy::start("caddy", "x-forwarded", Refusals::AsDecided, |place| {
         let config = place.write("Caddyfile", CADDY);
@@ -84,7 +84,7 @@ async fn a55_page_behind_caddy_stays_closed_for_each_refusal() {
     proxy.assert_closed_for_each_refusal().await;
 }
 
-/// No package archive has Envoy itself, so the messages of its API come from another client.
+/// Envoy itself is not packaged, so another client sends the messages of its API.
 #[tokio::test]
 async fn a55_envoys_own_messages_are_understood_and_refusals_are_denied() {
     let Some(tools) = Tools::find() else { return };
@@ -119,7 +119,7 @@ impl Proxy {
         other_refusals: Refusals,
         command: impl FnOnce(&Place) -> Command,
     ) -> Self {
-        // The proxy binds the port again. No other program gets it in between, unless all ports are used up.
+        // The proxy binds this port again. Until then, the system gives it to nobody else unless it runs out of ports.
         let address = bind().await.local_addr().unwrap();
         let url = format!("http://{address}");
         let authority = AuthorizationServer::start().await.unwrap();
@@ -260,7 +260,7 @@ fn decision_service(authority: &AuthorizationServer, resource: &str, described_b
     DecisionService::new(&resource_server.require_by(rules), described_by, claim_headers)
 }
 
-/// Where a proxy finds its configuration.
+/// The directory and the addresses for the configuration of a proxy.
 struct Place {
     directory: PathBuf,
     /// Of the proxy, the decision service and the page.

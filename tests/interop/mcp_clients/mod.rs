@@ -1,4 +1,4 @@
-//! Clients of MCP walk from no token to a call that needs a step-up: 401, metadata of the resource and of the authorization
+//! MCP clients go all the way from no token to a call that needs a step-up: 401, metadata of the resource and of the authorization
 //! server, registration, authorization code with PKCE, token, call, 403, authorization for more scopes, call.
 
 #[path = "../../../examples/mcp_jenkins/main.rs"]
@@ -31,11 +31,11 @@ fn assert_walked(server: &Server, scopes: &[String], result: &Value) {
     assert_eq!(result["tools"], json!(["abort_build", "list_jobs", "show_build", "trigger_build"]));
     assert_eq!(result["list_jobs"]["listed_for"], "alice");
     assert_eq!(result["trigger_build"]["started_by"], "alice");
-    assert_eq!(server.authority.requests("/register"), 1, "a step-up is no new registration");
+    assert_eq!(server.authority.requests("/register"), 1, "a step-up must not register again");
     assert_eq!(server.authority.requests("/token"), 2);
 }
 
-/// Lets a script walk until it prints its result. Returns the scopes that it asked for, and the result.
+/// Runs a script until it prints its result. Returns the scopes that it asked for, and the result.
 async fn walk(tools: &Tools, server: &Server, script: &str, mode: &[&str]) -> (Vec<String>, Value) {
     let arguments = [&[server.resource.as_str()], mode].concat();
     let mut client = Script::start(tools, script, &arguments);
@@ -48,7 +48,7 @@ async fn walk(tools: &Tools, server: &Server, script: &str, mode: &[&str]) -> (V
     }
 }
 
-/// Lets a script walk all the way, and returns the revision of MCP that it used.
+/// Runs a script to its end, and returns the revision of MCP that it used.
 async fn walk_to_step_up(tools: &Tools, script: &str, mode: &[&str]) -> Value {
     let server = Server::start(&[]).await;
     let (scopes, result) = walk(tools, &server, script, mode).await;
@@ -63,8 +63,8 @@ async fn typescript_sdk_1_walks_from_no_token_to_a_step_up() {
     assert_eq!(walk_to_step_up(&tools, "mcp_client_v1.mjs", &["without-refresh"]).await, "2025-11-25");
 }
 
-/// If it has a refresh token, it uses that for the step-up. A refresh cannot add scopes (RFC 6749 section 6), so it must get
-/// them all at first.
+/// With a refresh token, this client uses it for the step-up. A refresh cannot add scopes (RFC 6749 section 6), so the first
+/// token must have all of them.
 #[tokio::test]
 async fn typescript_sdk_1_with_a_refresh_token_gets_the_advertised_scopes_at_first() {
     let Some(tools) = Tools::find() else { return };

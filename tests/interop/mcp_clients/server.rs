@@ -1,4 +1,4 @@
-//! The MCP server of `examples/mcp_jenkins` with the embedded authorization server, for clients of others.
+//! The MCP server of `examples/mcp_jenkins` with the embedded authorization server, for third-party clients.
 
 use std::sync::Arc;
 

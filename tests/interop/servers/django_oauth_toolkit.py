@@ -81,7 +81,7 @@ class Handler(WSGIRequestHandler):
 
 
 def main():
-    logging.disable(logging.WARNING)  # each refused request would be a line
+    logging.disable(logging.WARNING)  # otherwise each refused request is logged
     call_command("migrate", run_syncdb=True, verbosity=0)
     from django.contrib.auth import get_user_model
 

@@ -1,6 +1,6 @@
-// Judges access tokens with npm's jose and oauth4webapi, set up as a resource server by RFC 9068. Reads one line of JSON:
-// issuer, audience, clockSkew and now in seconds, jwks, and tokens as pairs of name and text. Prints the verdicts as one line:
-// an object of names, and for each library null or the reason of the refusal.
+// Validates access tokens with npm's jose and oauth4webapi, configured as a resource server of RFC 9068. Reads one line of JSON:
+// issuer, audience, clockSkew and now in seconds, jwks, and tokens as pairs of name and text. Prints one line of JSON: for each
+// name and each library, null or the reason for the refusal.
 import { createInterface } from 'node:readline';
 import * as jose from 'jose';
 import * as oauth from 'oauth4webapi';

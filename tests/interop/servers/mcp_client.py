@@ -1,4 +1,4 @@
-"""Walks from no token to a call that needs a step-up, with the Python SDK. See mcp_walk.mjs for what it prints and reads."""
+"""Goes from no token to a call that needs a step-up, with the Python SDK. See mcp_walk.mjs for what it prints and reads."""
 
 import asyncio
 import json

@@ -1,5 +1,5 @@
-// Walks from no token to a call that needs a step-up, with a client of the TypeScript SDK. It asks its caller, on standard
-// output, to open each authorization URL, and reads the callback URL. It ends with a line of what it got.
+// Goes from no token to a call that needs a step-up, with a client of the TypeScript SDK. It prints each authorization URL for
+// its caller to open, and reads the callback URL. At the end, it prints what it got.
 import { createInterface } from 'node:readline';
 
 // The schemas of the tools have formats that the validator of the SDK does not know.

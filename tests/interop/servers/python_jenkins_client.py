@@ -15,7 +15,7 @@ def say(*words):
 
 
 def finished(server, name, queue_item):
-    """Waits for a build. Each request lets time pass in the imitation."""
+    """Waits for a build. Builds of the imitation make progress with each request."""
     for _ in range(50):
         executable = server.get_queue_item(queue_item).get("executable")
         if executable:
@@ -31,7 +31,7 @@ session = requests.Session()
 session.trust_env = False
 say("refused without a token:", session.get(url + "/api/json").status_code)
 
-# The gateway wants a bearer token, and has its own credential for Jenkins. The log would show the token.
+# The gateway needs a bearer token, and adds its own credential for Jenkins. The log is off because it would show the token.
 logging.disable()
 os.environ["JENKINS_API_EXTRA_HEADERS"] = "Authorization: Bearer " + token
 os.environ["NO_PROXY"] = "*"

@@ -1,4 +1,4 @@
-"""A WebSocket server that tells what it got, and then repeats messages. Prints its URL. Ends when its input is closed."""
+"""A WebSocket server that reports what it received, and then echoes messages. It prints its URL, and ends when its input ends."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-//! An API on loopback that requires tokens of a program of others.
+//! An API on loopback that requires tokens of a third-party authorization server.
 
 use axum::{Router, routing::get};
 use http::StatusCode;

@@ -1,4 +1,4 @@
-//! Shared test support: programs of others, an API on loopback, a browser.
+//! Shared test support: third-party programs, an API on loopback, a browser.
 
 mod api;
 mod browser;
@@ -18,7 +18,7 @@ use tower_bearer::Scope;
 pub(crate) const READ: Scope = Scope::from_static("orders:read");
 pub(crate) const WRITE: Scope = Scope::from_static("orders:write");
 
-/// Maximum time before a test counts as deadlocked. Starting a program of others on a busy machine takes seconds.
+/// Maximum time before a test counts as deadlocked. Starting a third-party program on a busy machine takes seconds.
 const DEADLOCK: Duration = Duration::from_secs(120);
 
 /// Fails the test if the future does not complete within [`DEADLOCK`].

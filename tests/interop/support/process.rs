@@ -15,7 +15,7 @@ pub(crate) async fn serve_with(command: &mut Command, address: SocketAddr) -> Ch
     let mut child =
         command.stdin(Stdio::null()).kill_on_drop(true).spawn().expect("the program is installed");
     soon(async {
-        // Nothing but the port shows that it is ready.
+        // The open port is the only sign that the server is ready.
         while TcpStream::connect(address).await.is_err() {
             let ended = child.try_wait().expect("the child can be observed");
             assert!(ended.is_none(), "the server ended early; its error is above");

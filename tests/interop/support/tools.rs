@@ -42,7 +42,7 @@ pub(crate) fn system_program(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// The pinned programs of other projects.
+/// The pinned third-party programs.
 #[derive(Clone, Debug)]
 pub(crate) struct Tools {
     root: PathBuf,
@@ -67,9 +67,9 @@ impl Tools {
     fn prepare() -> Result<Self, String> {
         let root = PathBuf::from(INSTALLED);
         match fs::read_to_string(root.join("installed")) {
-            Err(_) => return Err("the software of others is not installed".to_owned()),
+            Err(_) => return Err("the third-party software is not installed".to_owned()),
             Ok(installed) if installed != WANTED => {
-                return Err("the installed software of others is out of date".to_owned());
+                return Err("the installed third-party software is out of date".to_owned());
             }
             Ok(_) => {}
         }
