@@ -35,7 +35,8 @@ use tower_bearer::{
 use self::{
     authorization_server::{AuthorizationServer, Minting, ResourceCredential, TokenFormat},
     jobs::{
-        Build, Builds, BuildsServer, JenkinsClient, JobList, Jobs, JobsServer, ListRequest, StartRequest,
+        Build, Builds, BuildsServer, DeleteRequest, JenkinsClient, JobList, Jobs, JobsServer, ListRequest,
+        StartRequest,
     },
 };
 
@@ -60,11 +61,12 @@ pub(crate) fn resource_server(
         .build()
 }
 
-/// Requires `mcp:read` for `Jobs`, and `mcp:write` for the only method of `Builds` that is offered.
+/// What each method requires.
 pub(crate) fn methods() -> Result<GrpcMethods, ConfigError> {
     GrpcMethods::builder()
-        .service("jenkins.v1.Jobs", READ) // all of its methods
-        .method("/jenkins.v1.Builds/Start", WRITE)
+        .method("/jenkins.v1.Jobs/List", READ)
+        .method("/jenkins.v1.Jobs/Delete", WRITE)
+        .service("jenkins.v1.Builds", WRITE) // all of its methods
         .build()
 }
 
@@ -88,6 +90,14 @@ impl Jobs for Jenkins {
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<JobList>, Status> {
         let listed_for = subject(&request)?;
         Ok(Response::new(JobList { jobs: vec!["app".to_owned(), "docs".to_owned()], listed_for }))
+    }
+
+    /// Returns the jobs that are left.
+    async fn delete(&self, request: Request<DeleteRequest>) -> Result<Response<JobList>, Status> {
+        let listed_for = subject(&request)?;
+        let mut jobs = vec!["app".to_owned(), "docs".to_owned()];
+        jobs.retain(|job| *job != request.get_ref().job);
+        Ok(Response::new(JobList { jobs, listed_for }))
     }
 }
 
@@ -146,6 +156,15 @@ pub(crate) async fn demonstrate() -> Result<(), Box<dyn Error>> {
     expect("List, no token", &answer, Code::Unauthenticated)?;
     let answer = jenkins.list(with_token(ListRequest {}, &expired)).await;
     expect("List, expired token", &answer, Code::Unauthenticated)?;
+    let delete = || DeleteRequest { job: "docs".to_owned() };
+    let answer = jenkins.delete(with_token(delete(), &reader)).await;
+    expect(
+        "Delete, another method of the same service, token with mcp:read",
+        &answer,
+        Code::PermissionDenied,
+    )?;
+    let answer = jenkins.delete(with_token(delete(), &writer)).await;
+    expect("Delete, token with mcp:write", &answer, Code::Ok)?;
     let answer = jenkins.start(with_token(start(), &reader)).await;
     expect("Start, token with mcp:read", &answer, Code::PermissionDenied)?;
     let answer = jenkins.start(with_token(start(), &writer)).await;

@@ -180,8 +180,8 @@ pub use self::{
     scope::{InvalidScope, Scope, Scopes},
     token::ValidatedToken,
     validate_token::{
-        Authorizer, GrpcRequestBody, ResponseBody, ResponseFuture, ValidateGrpcToken, ValidateGrpcTokenLayer,
-        ValidateToken, ValidateTokenLayer,
+        Authorizer, GrpcRequestBody, ResponseBody, ResponseFuture, TokenExpired, ValidateGrpcToken,
+        ValidateGrpcTokenLayer, ValidateToken, ValidateTokenLayer,
     },
     validator::{RoutingValidator, TokenValidator},
 };

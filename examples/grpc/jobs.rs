@@ -8,11 +8,13 @@
 //!
 //! service Jobs {
 //!   rpc List(ListRequest) returns (JobList);
+//!   rpc Delete(DeleteRequest) returns (JobList);
 //! }
 //! service Builds {
 //!   rpc Start(StartRequest) returns (Build);
 //! }
 //! message ListRequest {}
+//! message DeleteRequest { string job = 1; }
 //! message JobList { repeated string jobs = 1; string listed_for = 2; }
 //! message StartRequest { string job = 1; }
 //! message Build { string job = 1; uint32 number = 2; string started_by = 3; }
@@ -34,6 +36,12 @@ use tower::{BoxError, Service, service_fn};
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ListRequest {}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct DeleteRequest {
+    #[prost(string, tag = "1")]
+    pub(crate) job: String,
+}
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct JobList {
@@ -65,6 +73,11 @@ pub(crate) trait Jobs: Send + Sync + 'static {
         &self,
         request: Request<ListRequest>,
     ) -> impl Future<Output = Result<Response<JobList>, Status>> + Send;
+
+    fn delete(
+        &self,
+        request: Request<DeleteRequest>,
+    ) -> impl Future<Output = Result<Response<JobList>, Status>> + Send;
 }
 
 /// The methods of the service `Builds`.
@@ -76,6 +89,7 @@ pub(crate) trait Builds: Send + Sync + 'static {
 }
 
 const LIST: &str = "/jenkins.v1.Jobs/List";
+const DELETE: &str = "/jenkins.v1.Jobs/Delete";
 const START: &str = "/jenkins.v1.Builds/Start";
 
 /// Serves an implementation of [`Jobs`].
@@ -105,9 +119,16 @@ where
                 let jobs = Arc::clone(&jobs);
                 async move { jobs.list(request).await }
             };
+            let delete = |request| {
+                let jobs = Arc::clone(&jobs);
+                async move { jobs.delete(request).await }
+            };
             Ok(match request.uri().path() {
                 LIST => {
                     tonic::server::Grpc::new(ProstCodec::default()).unary(service_fn(list), request).await
+                }
+                DELETE => {
+                    tonic::server::Grpc::new(ProstCodec::default()).unary(service_fn(delete), request).await
                 }
                 _ => Status::unimplemented("no such method").into_http(),
             })
@@ -190,6 +211,10 @@ impl JenkinsClient {
 
     pub(crate) async fn list(&self, request: Request<ListRequest>) -> Result<Response<JobList>, Status> {
         self.unary(LIST, request).await
+    }
+
+    pub(crate) async fn delete(&self, request: Request<DeleteRequest>) -> Result<Response<JobList>, Status> {
+        self.unary(DELETE, request).await
     }
 
     pub(crate) async fn start(&self, request: Request<StartRequest>) -> Result<Response<Build>, Status> {

@@ -196,9 +196,9 @@ impl ResourceServerBuilder {
     /// responses, such as downloads, are never cut. An upgraded connection (WebSocket) is no longer in the hands of the layer:
     /// its handler must compare [`expires_at`](crate::ClaimsSet::expires_at) itself.
     ///
-    /// By default, the response ends, and with it the body and future of the inner service are dropped. A task that a handler
-    /// started, and that still reads the request of a bidirectional stream, is not stopped: end it when the response is
-    /// dropped.
+    /// By default, the body and the future of the inner service are dropped when the stream ends. A task that a handler has
+    /// started, and that still reads the request of a gRPC call, gets the error
+    /// [`TokenExpired`](crate::TokenExpired).
     ///
     /// # Security
     /// A client whose access was withdrawn continues to receive data for as long as it keeps the connection open.

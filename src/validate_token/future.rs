@@ -68,15 +68,20 @@ struct Undecided<S, B> {
 #[derive(Default)]
 pub(super) struct CallBound {
     pub(super) token: Option<StreamBound>,
-    /// Whether the request body of a gRPC call has been read to its end. `None` for other calls.
+    /// The request body of a gRPC call, until the token is known.
     pub(super) upload: Option<Upload>,
 }
 
 impl CallBound {
+    /// Applies to a call with this token.
+    pub(super) fn set_token(&mut self, guard: &Guard, token: &ValidatedToken) {
+        self.token = StreamBound::of(guard, token, self.upload.take());
+    }
+
     /// Completes when the token has expired while the client of a gRPC call still sends messages.
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Response<Bytes>> {
-        match (&mut self.token, &self.upload) {
-            (Some(token), Some(upload)) if token.is_grpc() && !upload.is_finished() => {
+        match &mut self.token {
+            Some(token) if token.is_uploading() => {
                 ready!(token.poll_over(cx));
                 Poll::Ready(token.refuse())
             }
@@ -127,7 +132,7 @@ impl<S, B, F> State<S, B, F> {
     /// Prepares the request and asks the authorizer, if there is one.
     fn admitted(token: ValidatedToken, mut waiting: Box<Waiting<S, B>>) -> Self {
         let guard = Arc::clone(&waiting.guard);
-        waiting.call.token = StreamBound::of(&guard, &token);
+        waiting.call.set_token(&guard, &token);
         guard.prepare(&mut waiting.request, Some(token.clone()));
         let Some(authorizer) = &guard.authorizer else {
             return Self::WaitingForReady { waiting: Some(waiting) };

@@ -1,12 +1,13 @@
 //! The layer for gRPC services, which also removes credentials from request trailers: [`ValidateGrpcTokenLayer`].
 
 use std::{
+    error::Error,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker},
 };
 
 use http::{
@@ -67,9 +68,11 @@ where
 }
 
 pin_project! {
-    /// A request body that removes credentials from its trailers.
+    /// A request body that removes credentials from its trailers, and that ends with the token.
     ///
-    /// These are `authorization`, `proxy-authorization` and `dpop`. Data and other trailers are not changed.
+    /// The credentials are `authorization`, `proxy-authorization` and `dpop`. Data and other trailers are not changed. After the
+    /// layer has ended the call because the token expired, reading it fails with [`TokenExpired`], also in a task that a handler
+    /// has spawned.
     #[derive(Clone, Debug)]
     pub struct GrpcRequestBody<B> {
         #[pin]
@@ -78,37 +81,90 @@ pin_project! {
     }
 }
 
-/// Whether a request body has been read to its end.
+/// The error of a request body that is read after the token of its request has expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the access token of this call has expired")]
+pub struct TokenExpired(());
+
+/// The state of a request body, shared by the body and the future that waits for the response.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Upload(Arc<AtomicBool>);
+pub(super) struct Upload(Arc<UploadState>);
+
+#[derive(Debug, Default)]
+struct UploadState {
+    /// The body has been read to its end.
+    is_finished: AtomicBool,
+    /// The call was ended, because its token has expired.
+    is_cut: AtomicBool,
+    /// The task that reads the body.
+    reader: Mutex<Option<Waker>>,
+}
 
 impl Upload {
     pub(super) fn is_finished(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.is_finished.load(Ordering::Relaxed)
+    }
+
+    /// Makes further reading fail.
+    pub(super) fn cut(&self) {
+        self.0.is_cut.store(true, Ordering::SeqCst);
+        if let Some(reader) = self.reader().take() {
+            reader.wake();
+        }
+    }
+
+    /// Returns whether the body was cut. If not, the task is woken when it is.
+    fn poll_cut(&self, cx: &mut Context<'_>) -> Poll<TokenExpired> {
+        let mut reader = self.reader();
+        if self.0.is_cut.load(Ordering::SeqCst) {
+            return Poll::Ready(TokenExpired(()));
+        }
+        match &mut *reader {
+            Some(known) => known.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.0.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<B: Body> Body for GrpcRequestBody<B> {
+impl<B> Body for GrpcRequestBody<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
     type Data = B::Data;
-    type Error = B::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
         let mut this = self.project();
-        let mut frame = ready!(this.body.as_mut().poll_frame(cx));
+        if this.upload.0.is_cut.load(Ordering::Relaxed) {
+            return Poll::Ready(Some(Err(TokenExpired(()).into())));
+        }
+        let frame = match this.body.as_mut().poll_frame(cx) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => return this.upload.poll_cut(cx).map(|expired| Some(Err(expired.into()))),
+        };
         if frame.is_none() || this.body.is_end_stream() {
-            this.upload.0.store(true, Ordering::Relaxed);
+            this.upload.0.is_finished.store(true, Ordering::Relaxed);
         }
-        if let Some(Ok(frame)) = &mut frame
-            && let Some(trailers) = frame.trailers_mut()
-        {
-            for name in CREDENTIALS {
-                trailers.remove(name);
+        Poll::Ready(frame.map(|frame| match frame {
+            Ok(mut frame) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    for name in CREDENTIALS {
+                        trailers.remove(name);
+                    }
+                }
+                Ok(frame)
             }
-        }
-        Poll::Ready(frame)
+            Err(error) => Err(error.into()),
+        }))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -119,6 +175,8 @@ impl<B: Body> Body for GrpcRequestBody<B> {
         self.body.size_hint()
     }
 }
+
+type BoxError = Box<dyn Error + Send + Sync>;
 
 // RFC 9110 section 6.5.1: fields that are needed before the content, such as those for authentication, must not be sent
 // as trailers.

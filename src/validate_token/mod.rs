@@ -52,7 +52,7 @@ pub(crate) use self::guard::Guard;
 pub use self::{
     authorizer::Authorizer,
     future::ResponseFuture,
-    grpc::{GrpcRequestBody, ValidateGrpcToken, ValidateGrpcTokenLayer},
+    grpc::{GrpcRequestBody, TokenExpired, ValidateGrpcToken, ValidateGrpcTokenLayer},
     layer::ValidateTokenLayer,
     response_body::ResponseBody,
     service::ValidateToken,

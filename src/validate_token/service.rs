@@ -14,7 +14,6 @@ use super::{
     future::{CallBound, Waiting},
     grpc::Upload,
     guard::Decision,
-    stream_bound::StreamBound,
 };
 use crate::{ValidatedToken, credentials::DPOP, refusal::RequestSummary, token::AnonymousRequest};
 
@@ -75,7 +74,7 @@ impl<S> ValidateToken<S> {
         let mut call = CallBound { token: None, upload };
         match self.guard.decide(&request) {
             Decision::Admit(token) if self.guard.authorizer.is_none() => {
-                call.token = StreamBound::of(&self.guard, &token);
+                call.set_token(&self.guard, &token);
                 self.guard.prepare(&mut request, Some(token));
                 ResponseFuture::answering(self.inner.call(request), call)
             }

@@ -14,7 +14,7 @@ use http::{
 };
 use tokio::time::{Sleep, sleep};
 
-use super::Guard;
+use super::{Guard, grpc::Upload};
 use crate::{
     Refusal, UnixTime, ValidatedToken, ValidationError,
     refusal::{GrpcEnd, RequestSummary},
@@ -31,18 +31,21 @@ pub(super) struct StreamBound {
     expired_from: UnixTime,
     /// Set for gRPC calls, which end with a status.
     grpc: Option<Box<RequestSummary>>,
+    /// The request body of a gRPC call, which ends too.
+    upload: Option<Upload>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl StreamBound {
     /// Returns the bound of a request, or `None` if its token does not expire or streams may outlive it.
-    pub(super) fn of(guard: &Guard, token: &ValidatedToken) -> Option<Self> {
+    pub(super) fn of(guard: &Guard, token: &ValidatedToken, upload: Option<Upload>) -> Option<Self> {
         let passed = token.passed().filter(|_| !guard.server.0.streams_outlive_tokens)?;
         Some(Self {
             guards: Arc::clone(&passed.guards),
             exp: token.expires_at()?,
             expired_from: token.verdict().expired_from()?,
             grpc: passed.request.is_grpc().then(|| Box::new(passed.request.clone())),
+            upload,
             timer: None,
         })
     }
@@ -58,6 +61,11 @@ impl StreamBound {
 
     pub(super) fn is_over(&self) -> bool {
         self.guards.clock.now() >= self.expired_from
+    }
+
+    /// Returns whether the client of a gRPC call can still send messages.
+    pub(super) fn is_uploading(&self) -> bool {
+        self.is_grpc() && self.upload.as_ref().is_some_and(|upload| !upload.is_finished())
     }
 
     /// Completes when the token has expired.
@@ -81,7 +89,11 @@ impl StreamBound {
         self.is_grpc().then(|| self.refusal().into_grpc_end())
     }
 
+    /// Ends the request body too, and returns how the response ends.
     fn refusal(&self) -> Refusal {
+        if let Some(upload) = &self.upload {
+            upload.cut();
+        }
         let now = self.guards.clock.now();
         let clock_skew = self.expired_from.saturating_duration_since(self.exp);
         let error = ValidationError::Expired { exp: self.exp, now, clock_skew };

@@ -37,7 +37,9 @@ use crate::support::{http_client, serve};
 use self::example::{
     Jenkins,
     authorization_server::{AuthorizationServer, Minting, ResourceCredential, TokenFormat, endpoints},
-    jobs::{BuildsServer, JenkinsClient, JobList, Jobs, JobsServer, ListRequest, StartRequest},
+    jobs::{
+        BuildsServer, DeleteRequest, JenkinsClient, JobList, Jobs, JobsServer, ListRequest, StartRequest,
+    },
     with_token,
 };
 
@@ -432,6 +434,10 @@ impl Jobs for RequiresWrite {
         token.require(WRITE)?;
         Ok(Response::new(JobList::default()))
     }
+
+    async fn delete(&self, _: Request<DeleteRequest>) -> Result<Response<JobList>, Status> {
+        Err(Status::unimplemented("not part of the tests"))
+    }
 }
 
 #[tokio::test]
@@ -610,6 +616,10 @@ impl Jobs for Probe {
         };
         self.0.lock().unwrap().push(seen);
         Ok(Response::new(JobList::default()))
+    }
+
+    async fn delete(&self, _: Request<DeleteRequest>) -> Result<Response<JobList>, Status> {
+        Err(Status::unimplemented("not part of the tests"))
     }
 }
 

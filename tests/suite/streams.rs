@@ -24,7 +24,7 @@ use tokio::{
 use tower::{Layer as _, Service, ServiceBuilder, ServiceExt as _, service_fn};
 use tower_bearer::{
     AccessToken, ClaimsSet, GrpcRequestBody, ResourceServer, ResourceServerBuilder, ResponseBody,
-    TokenValidator, UnixTime, ValidatedToken, ValidationError,
+    TokenExpired, TokenValidator, UnixTime, ValidatedToken, ValidationError,
     testing::{ManualClock, TestAuthorizationServer},
 };
 
@@ -320,6 +320,45 @@ mod grpc {
         assert_expired(response.headers());
         assert_eq!(response.status(), 200);
         assert_eq!(kit.open.load(Ordering::SeqCst), 0, "the handler or its request body is still there");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a51_rgrpc_06_task_that_still_reads_the_request_of_an_ended_call_gets_an_error() {
+        let kit = Kit::new();
+        let (feeder, upload) = Fed::new(&kit.open);
+        let (_response_feeder, body) = Fed::new(&kit.open);
+        let (read, mut received) = mpsc::unbounded_channel();
+        let body = Arc::new(Mutex::new(Some(body)));
+        let service = kit.server.require_token().grpc().layer(service_fn(
+            move |request: Request<GrpcRequestBody<Fed>>| {
+                let read = read.clone();
+                tokio::spawn(async move {
+                    let mut messages = request.into_body();
+                    while let Some(frame) = messages.frame().await {
+                        let is_error = frame.is_err();
+                        read.send(frame.map(|frame| frame.into_data().unwrap())).unwrap();
+                        if is_error {
+                            break;
+                        }
+                    }
+                });
+                let body = body.lock().unwrap().take().unwrap();
+                ready(Ok::<_, Infallible>(Response::new(body)))
+            },
+        ));
+        let response = service.oneshot(kit.request("application/grpc", upload)).await.unwrap();
+        let mut body = response.into_body();
+        feeder.send(data("one")).unwrap();
+        assert_eq!(received.recv().await.unwrap().unwrap(), "one");
+
+        let (end, ()) = tokio::join!(next(&mut body), kit.expire());
+
+        assert_expired(&end.unwrap().unwrap_err());
+        let error = timeout(LIFETIME, received.recv()).await.unwrap().unwrap().unwrap_err();
+        assert!(error.is::<TokenExpired>(), "{error:?}");
+        // What the client sends now is not read.
+        let _ = feeder.send(data("two"));
+        assert!(timeout(LIFETIME, received.recv()).await.unwrap().is_none());
     }
 
     #[tokio::test(start_paused = true)]
