@@ -1,6 +1,6 @@
 //! Accepts connections and refuses requests whose head can be read in two ways: [`serve`].
 
-use std::{convert::Infallible, net::SocketAddr};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -40,9 +40,12 @@ where
         tokio::select! {
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => {
-                // An error means that the peer closed the connection before it was accepted.
-                if let Ok((stream, address)) = accepted {
-                    connections.spawn(serve_connection(stream, address, service.clone()));
+                match accepted {
+                    Ok((stream, address)) => {
+                        connections.spawn(serve_connection(stream, address, service.clone()));
+                    }
+                    // The peer closed the connection, or the process has too many open files. Do not retry in a busy loop.
+                    Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
                 }
             }
         }
@@ -103,3 +106,6 @@ fn check_head<B>(request: &Request<B>) -> Result<(), &'static str> {
 
 /// Maximum number of open connections. Further ones wait in the queue of the operating system.
 const MAX_CONNECTIONS: usize = 1_024;
+
+/// The pause after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
