@@ -5,19 +5,20 @@ use std::sync::Arc;
 use axum::Router;
 use tokio::net::TcpListener;
 use tower::Layer as _;
-use tower_bearer::{Scope, mcp::McpOperations};
+use tower_bearer::Scope;
 
 use super::example::{
+    app,
     authorization_server::{AuthorizationServer, Browser, Decision, Minting, TokenFormat},
     embedded_jenkins,
     jenkins_imitation::JenkinsImitation,
-    mcp_service, resource_server,
+    mcp_service, operations, resource_server,
 };
 
 pub(super) const READ: Scope = Scope::from_static("mcp:read");
 pub(super) const WRITE: Scope = Scope::from_static("mcp:write");
 
-/// A running MCP server whose tools that write need `mcp:write`.
+/// The running MCP server of the example. Its tools that write need `mcp:write`.
 pub(super) struct Server {
     pub(super) resource: String,
     pub(super) authority: AuthorizationServer,
@@ -34,18 +35,14 @@ impl Server {
         let resource = format!("http://{}/mcp", listener.local_addr().unwrap());
         authority.add_resource(&resource, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);
         let resource_server = resource_server(authority.issuer(), &resource).unwrap();
-        let operations = McpOperations::builder()
-            .connecting(READ)
-            .tool("list_jobs", READ)
-            .tool("show_build", READ)
-            .tool("trigger_build", WRITE)
-            .tool("abort_build", WRITE)
-            .build()
-            .unwrap();
-        let layer = resource_server.require_mcp(operations).advertise(advertised.to_vec());
-        let router = Router::new()
-            .nest_service("/mcp", layer.layer(mcp_service(Arc::new(client))))
-            .merge(resource_server.metadata_router().unwrap());
+        let router = if advertised.is_empty() {
+            app(&resource_server, client).unwrap()
+        } else {
+            let layer = resource_server.require_mcp(operations().unwrap()).advertise(advertised.to_vec());
+            Router::new()
+                .nest_service("/mcp", layer.layer(mcp_service(Arc::new(client))))
+                .merge(resource_server.metadata_router().unwrap())
+        };
         tokio::spawn(axum::serve(listener, router).into_future());
         Self { resource, authority, browser: Browser::new().unwrap(), _jenkins: jenkins }
     }
