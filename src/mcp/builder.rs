@@ -88,8 +88,9 @@ impl McpOperationsBuilder {
     /// | `{/path*}` | any number of segments, each after a `/` |
     /// | `{?a,b}`, `{&a}` | a query, or the rest of one; may be absent |
     ///
-    /// A URI with a segment `.` or `..` matches no template, because the server may resolve it. URIs over 8 KiB match none. A
-    /// value that is percent-encoded must also match after decoding, so `{job}` does not match `a%2Fb`.
+    /// A URI with a segment `.` or `..` or with a blank at one end matches no template, because the server may resolve or remove it.
+    /// URIs over 8 KiB match none. A value that is percent-encoded must also match after decoding, so `{job}` does not match
+    /// `a%2Fb`.
     ///
     /// `build()` refuses other expressions.
     pub fn resource_template(

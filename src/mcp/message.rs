@@ -2,14 +2,12 @@
 
 use std::borrow::Cow;
 
-use http::{
-    HeaderMap, HeaderValue,
-    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
-};
+use http::HeaderMap;
 use serde_json::{error::Category, value::RawValue};
 
 use super::{
     HeaderMismatch,
+    few::Few,
     headers::{self, HeaderFacts},
 };
 use crate::strict_json::{Members, string};
@@ -46,11 +44,12 @@ pub(crate) enum Target<T> {
 }
 
 impl<'a> Target<&'a str> {
-    /// Returns the target that `Mcp-Name` names for a method.
+    /// Returns the target that `Mcp-Name` names for a method. Servers must compare it with the body for these methods only
+    /// (MCP 2026-07-28, Streamable HTTP, section "Request Metadata").
     pub(super) fn of_name(method: &str, name: &'a str) -> Self {
         match method {
             "tools/call" | "prompts/get" => Self::Name(name),
-            "resources/read" | "resources/subscribe" | "resources/unsubscribe" => Self::Uri(name),
+            "resources/read" => Self::Uri(name),
             _ => Self::None,
         }
     }
@@ -67,23 +66,6 @@ impl From<HeaderMismatch> for Mismatch {
     fn from(reason: HeaderMismatch) -> Self {
         Self { reason, id: None }
     }
-}
-
-/// Returns whether the body is JSON that can be read, of at most `limit` bytes as far as the head says.
-pub(crate) fn has_json_body(headers: &HeaderMap, limit: usize) -> bool {
-    let is_json = |value: &HeaderValue| {
-        let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-        essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
-    };
-    let mut types = headers.get_all(CONTENT_TYPE).iter();
-    let fits = |length: &HeaderValue| {
-        let length = length.to_str().ok().and_then(|length| length.parse::<u64>().ok());
-        length.is_some_and(|length| u64::try_from(limit).is_ok_and(|limit| length <= limit))
-    };
-    types.next().is_some_and(is_json)
-        && types.next().is_none()
-        && headers.get_all(CONTENT_ENCODING).iter().all(|encoding| encoding == "identity")
-        && headers.get_all(CONTENT_LENGTH).iter().all(fits)
 }
 
 impl Peeked {
@@ -117,8 +99,10 @@ impl Peeked {
 
 /// Reads a batch (MCP 2025-03-26).
 fn batch(facts: &HeaderFacts<'_>, version: Option<&str>, body: &[u8]) -> Result<Peeked, Mismatch> {
-    let Ok(members) = serde_json::from_slice::<Vec<&RawValue>>(body) else { return Ok(Peeked::Unknown) };
-    if members.is_empty() || members.len() > MAX_BATCH {
+    let Ok(Few(members)) = serde_json::from_slice::<Few<&RawValue, MAX_BATCH>>(body) else {
+        return Ok(Peeked::Unknown);
+    };
+    if members.is_empty() {
         return Ok(Peeked::Unknown);
     }
     let mut operations = Vec::with_capacity(members.len());
@@ -151,6 +135,7 @@ impl<'a> Message<'a> {
     /// If the text is JSON, but parsers may disagree about it.
     fn parse(text: &'a [u8]) -> Result<Option<Self>, HeaderMismatch> {
         let Some(members) = object(text)? else { return Ok(None) };
+        refuse_other_case(&members, &["method", "params", "id", "result", "error"])?;
         let id = members.find("id").filter(|id| is_id(id));
         let is_notification = members.find("id").is_none();
         let Some(method) = members.find("method") else {
@@ -224,15 +209,21 @@ impl<'a> Message<'a> {
 fn target(method: &str, params: &Members<'_>) -> Result<Target<Box<str>>, HeaderMismatch> {
     let text = |members: &Members<'_>, name: &str| members.find(name).and_then(string).map(Box::<str>::from);
     Ok(match method {
-        "tools/call" | "prompts/get" => text(params, "name").map_or(Target::None, Target::Name),
+        "tools/call" | "prompts/get" => {
+            refuse_other_case(params, &["name"])?;
+            text(params, "name").map_or(Target::None, Target::Name)
+        }
         "resources/read" | "resources/subscribe" | "resources/unsubscribe" => {
+            refuse_other_case(params, &["uri"])?;
             text(params, "uri").map_or(Target::None, Target::Uri)
         }
         "completion/complete" => {
+            refuse_other_case(params, &["ref"])?;
             let Some(reference) = params.find("ref").filter(|text| text.starts_with('{')) else {
                 return Ok(Target::None);
             };
             let Some(reference) = object(reference.as_bytes())? else { return Ok(Target::None) };
+            refuse_other_case(&reference, &["type", "name", "uri"])?;
             match text(&reference, "type").as_deref() {
                 Some("ref/prompt") => text(&reference, "name").map_or(Target::None, Target::Name),
                 Some("ref/resource") => text(&reference, "uri").map_or(Target::None, Target::Uri),
@@ -240,16 +231,19 @@ fn target(method: &str, params: &Members<'_>) -> Result<Target<Box<str>>, Header
             }
         }
         "subscriptions/listen" => {
+            refuse_other_case(params, &["notifications"])?;
             let filter = match params.find("notifications") {
+                None => return Ok(Target::Uris(Vec::new())),
                 Some(filter) if filter.starts_with('{') => object(filter.as_bytes())?,
-                _ => None,
+                // rmcp also reads an array, as the members in a fixed order.
+                Some(_) => None,
             };
-            match filter.as_ref().and_then(|filter| filter.find("resourceSubscriptions")) {
+            let Some(filter) = filter else { return Ok(Target::None) };
+            refuse_other_case(&filter, &["resourceSubscriptions"])?;
+            match filter.find("resourceSubscriptions") {
                 None | Some("null") => Target::Uris(Vec::new()),
-                Some(uris) => match serde_json::from_str::<Vec<Box<str>>>(uris) {
-                    Ok(uris) if uris.len() <= MAX_BATCH => Target::Uris(uris),
-                    Ok(_) | Err(_) => Target::None,
-                },
+                Some(uris) => serde_json::from_str::<Few<Box<str>, MAX_BATCH>>(uris)
+                    .map_or(Target::None, |Few(uris)| Target::Uris(uris)),
             }
         }
         _ => Target::None,
@@ -264,6 +258,33 @@ fn object(text: &[u8]) -> Result<Option<Members<'_>>, HeaderMismatch> {
             Category::Data => Err(HeaderMismatch::NotOneMessage),
             Category::Syntax | Category::Eof | Category::Io => Ok(None),
         },
+    }
+}
+
+/// Refuses an object with a member that differs only by case from one that is read here. Some servers ignore case, and would take
+/// `Name` for `name`.
+fn refuse_other_case(members: &Members<'_>, names: &[&str]) -> Result<(), HeaderMismatch> {
+    let differs = |found: &str, name: &&str| found != *name && is_equal_ignoring_case(found, name);
+    match members.iter().any(|member| names.iter().any(|name| differs(&member.name, name))) {
+        true => Err(HeaderMismatch::NotOneMessage),
+        false => Ok(()),
+    }
+}
+
+/// Compares by Unicode, since some servers also take U+017F for an `s`.
+fn is_equal_ignoring_case(one: &str, other: &str) -> bool {
+    let is_same = |one: char, other: char| {
+        one == other
+            || one.to_lowercase().next() == other.to_lowercase().next()
+            || one.to_uppercase().next() == other.to_uppercase().next()
+    };
+    let (mut ones, mut others) = (one.chars(), other.chars());
+    loop {
+        match (ones.next(), others.next()) {
+            (None, None) => return true,
+            (Some(one), Some(other)) if is_same(one, other) => {}
+            _ => return false,
+        }
     }
 }
 

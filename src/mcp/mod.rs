@@ -31,10 +31,13 @@
 //! | reads the body | yes, up to a limit | no |
 //! | headers of 2026-07-28 or newer | must match the body, otherwise 400 with the JSON-RPC error -32020 | trusted: the server behind must compare them with the body |
 //! | older revisions | operation from the body | the strictest requirement |
-//! | nothing can be told (body too large or too slow, compressed, not JSON) | the strictest requirement | |
+//! | nothing can be told (body too large or too slow, compressed, not JSON, not UTF-8) | the strictest requirement | |
 //!
 //! The *strictest requirement* is everything that any operation requires, including
 //! [`otherwise`](McpOperationsBuilder::otherwise). It is a refusal if any operation is refused.
+//!
+//! A body that servers may read differently is refused with 400: one with a member name twice, or with a name that differs from one
+//! that is read here only by case, such as `Name`.
 //!
 //! A batch (JSON-RPC arrays, revision 2025-03-26) requires what all its members require.
 //!
@@ -49,8 +52,10 @@
 //! [`ResourceServer::require_by`]: crate::ResourceServer::require_by
 
 mod builder;
+mod few;
 mod headers;
 mod json_rpc;
+mod media_type;
 mod message;
 mod operations;
 mod origins;
@@ -61,5 +66,6 @@ use self::headers::HeaderMismatch;
 pub use self::{builder::McpOperationsBuilder, json_rpc::json_rpc_body, operations::McpOperations};
 pub(crate) use self::{
     json_rpc::header_mismatch_body,
-    message::{Mismatch, Peeked, has_json_body},
+    media_type::has_json_body,
+    message::{Mismatch, Peeked},
 };

@@ -74,7 +74,9 @@ impl UriTemplate {
 
     /// Returns whether a URI can be an expansion of the template. Takes time in proportion to both lengths.
     pub(super) fn matches(&self, uri: &str) -> bool {
-        if uri.len() > MAX_URI_LEN || uri.chars().any(char::is_control) || has_dot_segment(uri) {
+        // Parsers of URLs remove blanks at both ends.
+        let is_ambiguous = || uri.chars().any(char::is_control) || uri.trim() != uri || has_dot_segment(uri);
+        if uri.len() > MAX_URI_LEN || is_ambiguous() {
             return false;
         }
         // The positions up to which the parts so far can match.

@@ -158,7 +158,6 @@ async fn rmcp_03_challenge_names_the_scopes_of_the_operation() {
         ("resources/read", Some("files://secret"), "mcp:admin"),
         ("resources/read", Some("files://readme"), "mcp:read"),
         ("resources/read", Some("tree://a/b"), "mcp:write"),
-        ("resources/subscribe", Some("files://readme"), "mcp:read"),
     ] {
         let new = Call::new(method, name);
         for answer in [
@@ -167,6 +166,11 @@ async fn rmcp_03_challenge_names_the_scopes_of_the_operation() {
             Call::old(method, name).to(&kit.reading, None).await,
         ] {
             assert_requires(&answer, scopes);
+        }
+    }
+    for method in ["resources/subscribe", "resources/unsubscribe"] {
+        for call in [Call::new(method, Some("files://readme")), Call::old(method, Some("files://readme"))] {
+            assert_requires(&call.to(&kit.reading, None).await, "mcp:read");
         }
     }
 }
@@ -354,6 +358,8 @@ async fn requirement_can_depend_on_the_uri_of_a_template() {
     assert_requires(&encoded, "mcp:read reports:%61cme reports:acme");
     assert_denied(&invalid);
 }
+
+mod other_parsers;
 
 mod headers_and_body {
     use super::*;
