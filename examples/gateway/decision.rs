@@ -65,13 +65,15 @@ impl DescribedBy {
 }
 
 /// Creates a request for the layer. Returns `None` if the URI is not a path.
+///
+/// A fragment is refused: it would be cut off here, but nginx forwards it, and some backends read it as a part of the path.
 pub(crate) fn original_request(
     method: Method,
     uri: &str,
     authorizations: impl Iterator<Item = http::HeaderValue>,
 ) -> Option<Request<()>> {
-    let uri: Uri =
-        uri.parse().ok().filter(|uri: &Uri| uri.authority().is_none() && uri.path().starts_with('/'))?;
+    let is_path = |uri: &Uri| uri.authority().is_none() && uri.path().starts_with('/');
+    let uri: Uri = if uri.contains('#') { None } else { uri.parse().ok().filter(is_path) }?;
     let mut request = Request::new(());
     *request.method_mut() = method;
     *request.uri_mut() = uri;

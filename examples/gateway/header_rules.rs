@@ -138,12 +138,14 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 
 /// Fields that a backend may trust: credentials, who the client is, and what it requested. With another method or path than
 /// the one that was checked, a client could get around the rules.
-const RESERVED: [&str; 12] = [
+const RESERVED: [&str; 13] = [
     "authorization",
     "client-cert",
     "client-cert-chain",
     "dpop",
     "forwarded",
+    // CGI turns it into `HTTP_PROXY`, which HTTP clients of the backend obey.
+    "proxy",
     "proxy-authorization",
     "remote-user",
     "x-http-method",

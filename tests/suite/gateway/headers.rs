@@ -42,6 +42,7 @@ async fn reserved_headers_are_replaced() {
         "Client-Cert",
         "DPoP",
         "Proxy-Authorization",
+        "Proxy",
     ] {
         for connection in ["close", &format!("close, {name}")] {
             let forged = format!("{name}: forged\r\n{name}: forged-too\r\nConnection: {connection}\r\n");
