@@ -191,9 +191,10 @@ impl ResourceServerBuilder {
     /// Lets streams continue after the token of their request has expired.
     ///
     /// Default: a stream ends at `exp` plus the clock skew of the validator. A stream is a response of the type
-    /// `text/event-stream` (SSE, MCP), and on a layer for [gRPC](crate::ValidateTokenLayer::grpc) every call. An SSE response
-    /// simply ends, so that the client reconnects with a new token. A gRPC call ends with the status 16 `UNAUTHENTICATED`. Other
-    /// responses, such as downloads, are never cut. An upgraded connection (WebSocket) is no longer in the hands of the layer:
+    /// `text/event-stream` (SSE, MCP) or `application/grpc`, and on a layer for [gRPC](crate::ValidateTokenLayer::grpc) every
+    /// request whose body is still being sent. An SSE response simply ends, so that the client reconnects with a new token. A gRPC
+    /// call ends with the status 16 `UNAUTHENTICATED` on a layer for gRPC, and without a status on others. Other responses, such as
+    /// downloads, are never cut. An upgraded connection (WebSocket) is no longer in the hands of the layer:
     /// its handler must compare [`expires_at`](crate::ClaimsSet::expires_at) itself.
     ///
     /// By default, the body and the future of the inner service are dropped when the stream ends. A task that a handler has

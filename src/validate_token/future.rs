@@ -68,7 +68,7 @@ struct Undecided<S, B> {
 #[derive(Default)]
 pub(super) struct CallBound {
     pub(super) token: Option<StreamBound>,
-    /// The request body of a gRPC call, until the token is known.
+    /// The request body on a layer for gRPC, until the token is known.
     pub(super) upload: Option<Upload>,
 }
 
@@ -78,7 +78,7 @@ impl CallBound {
         self.token = StreamBound::of(guard, token, self.upload.take());
     }
 
-    /// Completes when the token has expired while the client of a gRPC call still sends messages.
+    /// Completes when the token has expired while the client still sends messages, on a layer for gRPC.
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Response<Bytes>> {
         match &mut self.token {
             Some(token) if token.is_uploading() => {

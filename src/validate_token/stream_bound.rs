@@ -31,7 +31,7 @@ pub(super) struct StreamBound {
     expired_from: UnixTime,
     /// Set for gRPC calls, which end with a status.
     grpc: Option<Box<RequestSummary>>,
-    /// The request body of a gRPC call, which ends too.
+    /// The request body on a layer for gRPC, which ends too. tonic does not check its content type, so this does not depend on it.
     upload: Option<Upload>,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -56,16 +56,16 @@ impl StreamBound {
 
     /// Returns whether a response is a stream, which may not outlive the token.
     pub(super) fn applies_to<R>(&self, response: &Response<R>) -> bool {
-        self.is_grpc() || is_event_stream(response.headers())
+        self.is_grpc() || is_stream(response.headers())
     }
 
     pub(super) fn is_over(&self) -> bool {
         self.guards.clock.now() >= self.expired_from
     }
 
-    /// Returns whether the client of a gRPC call can still send messages.
+    /// Returns whether the client can still send messages, on a layer for gRPC.
     pub(super) fn is_uploading(&self) -> bool {
-        self.is_grpc() && self.upload.as_ref().is_some_and(|upload| !upload.is_finished())
+        self.upload.as_ref().is_some_and(|upload| !upload.is_finished())
     }
 
     /// Completes when the token has expired.
@@ -86,7 +86,8 @@ impl StreamBound {
 
     /// Returns what ends the body of a gRPC response. `None` for other responses, which just end.
     pub(super) fn grpc_end(&self) -> Option<GrpcEnd> {
-        self.is_grpc().then(|| self.refusal().into_grpc_end())
+        let refusal = self.refusal();
+        self.is_grpc().then(|| refusal.into_grpc_end())
     }
 
     /// Ends the request body too, and returns how the response ends.
@@ -101,8 +102,12 @@ impl StreamBound {
     }
 }
 
-fn is_event_stream(headers: &HeaderMap<HeaderValue>) -> bool {
-    const EVENT_STREAM: &[u8] = b"text/event-stream";
+/// Returns whether the content type is that of an event stream or of gRPC. The content type of the request does not tell, because
+/// tonic does not check it.
+fn is_stream(headers: &HeaderMap<HeaderValue>) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    content_type.get(..EVENT_STREAM.len()).is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
+    let starts_with = |stream: &&[u8]| {
+        content_type.get(..stream.len()).is_some_and(|start| start.eq_ignore_ascii_case(stream))
+    };
+    [&b"text/event-stream"[..], b"application/grpc"].iter().any(starts_with)
 }

@@ -362,6 +362,52 @@ mod grpc {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a64_client_stream_that_hides_its_content_type_is_refused_too() {
+        let kit = Kit::new();
+        let (feeder, upload) = Fed::new(&kit.open);
+        feeder.send(data("one")).unwrap();
+        let service = kit.server.require_token().grpc().layer(service_fn(
+            |request: Request<GrpcRequestBody<Fed>>| async move {
+                let _ = request.into_body().collect().await;
+                Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+            },
+        ));
+
+        let (response, ()) = tokio::join!(service.oneshot(kit.request("text/plain", upload)), kit.expire());
+
+        assert_eq!(response.unwrap().status(), 401);
+        assert_eq!(kit.open.load(Ordering::SeqCst), 0, "the request body is still there");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a64_stream_ends_although_its_request_hides_its_content_type() {
+        for grpc in [true, false] {
+            for content_type in ["application/grpc", "application/grpc-web+proto"] {
+                let kit = Kit::new();
+                let (feeder, body) = Fed::new(&kit.open);
+                let response = Response::builder().header("content-type", content_type).body(body).unwrap();
+                let response = Arc::new(Mutex::new(Some(response)));
+                let take = move || ready(Ok::<_, Infallible>(response.lock().unwrap().take().unwrap()));
+                let request = kit.request("text/plain", Full::<Bytes>::default());
+                let layer = kit.server.require_token();
+                let response = if grpc {
+                    layer.grpc().layer(service_fn(move |_: Request<_>| take())).oneshot(request).await
+                } else {
+                    layer.layer(service_fn(move |_: Request<_>| take())).oneshot(request).await
+                };
+                let mut body = response.unwrap().into_body();
+                feeder.send(data("one")).unwrap();
+                assert_eq!(next(&mut body).await, Some(Ok("one".to_owned())));
+                kit.expire().await;
+
+                feeder.send(data("two")).unwrap();
+
+                assert_eq!(next(&mut body).await, None, "{grpc} {content_type}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn client_stream_that_ends_in_time_is_completed() {
         let kit = Kit::new();
         let (feeder, upload) = Fed::new(&kit.open);
