@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn array_with_too_many_members_is_refused_before_its_end() {
+    fn a66_array_with_too_many_members_is_refused_before_its_end() {
         let read = |text| serde_json::from_str::<Few<u8, 2>>(text).map(|Few(members)| members);
 
         assert!(read("[]").unwrap().is_empty());

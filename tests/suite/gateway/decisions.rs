@@ -114,7 +114,7 @@ async fn outage_is_503() {
 }
 
 #[tokio::test]
-async fn request_that_is_not_described_as_configured_is_403() {
+async fn a65_request_that_is_not_described_as_configured_is_403() {
     let kit = Decisions::start().await;
     let without = |name: &str| {
         let mut headers = kit.admitted();
@@ -260,7 +260,7 @@ mod envoy {
     }
 
     #[tokio::test]
-    async fn request_that_is_not_described_is_denied() {
+    async fn a65_request_that_is_not_described_is_denied() {
         let kit = Decisions::start().await;
         let mut without_http = kit.envoy(&[]);
         without_http.attributes.as_mut().unwrap().request.as_mut().unwrap().http = None;
