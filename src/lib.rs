@@ -42,8 +42,9 @@
 //! # The life of a request
 //! The modules are declared in this order.
 //!
-//! 1. The request arrives at [`ValidateToken`]. If an outer layer of the same resource server already validated its token,
-//!    continue at step 5.
+//! 1. The request arrives at [`ValidateToken`]. The layer has one [`Requirement`] for all requests, or a
+//!    [`RequirementPolicy`] that decides by the head of each: [`PathRules`], [`GrpcMethods`], `McpOperations` or a closure.
+//!    If an outer layer of the same resource server already validated the token, continue at step 5.
 //! 2. Its [`credentials`] are read from the `Authorization` header: exactly one field, exactly one token68, at most 16
 //!    KiB. A request without credentials is answered with a 401 whose challenge has no `error`, or continues as
 //!    anonymous ([`ResourceServer::allow_anonymous`]).
@@ -52,11 +53,10 @@
 //!    [`IntrospectionValidator`](introspection) calls the authorization server, [`RoutingValidator`] chooses one of
 //!    several validators, or you write your own.
 //! 4. A token that is bound to a key (`cnf`) is refused, because this crate does not verify proofs of possession yet.
-//! 5. The scopes of the token are checked against the [`Requirement`] of the operation. A [`RequirementPolicy`] has stated it
-//!    before step 2: one for the whole layer, [`PathRules`], [`GrpcMethods`] or a closure. After that, an [`Authorizer`]
-//!    decides, if there is one.
+//! 5. The token is checked against the requirement: its scopes, then how and when the user authenticated (step-up). After
+//!    that, an [`Authorizer`] decides, if there is one.
 //! 6. The token is added to the request's extensions as a [`ValidatedToken`], and the `Authorization` header is
-//!    removed.
+//!    removed. If the response is a stream, it ends when the token expires.
 //! 7. A refused request is answered with a [`Rejection`]: over HTTP a status, a challenge and a JSON body; on a layer
 //!    for [gRPC](ValidateTokenLayer::grpc) a trailers-only gRPC status. The cause, a [`ValidationError`], is in the
 //!    response's extensions and in the log.
@@ -98,7 +98,10 @@
 //! | RFC 7662 introspection | [`introspection`] |
 //! | RFC 8414, OpenID Connect Discovery | [`authorization_server`] |
 //! | RFC 8707 resource indicators | [`claims`] |
+//! | RFC 9470 step-up authentication | [`requirement`] |
 //! | RFC 9728 protected resource metadata | [`protected_resource_metadata`] |
+//! | Model Context Protocol, revision 2026-07-28 and older | `mcp` |
+//! | gRPC over HTTP/2, gRPC-Web | [`refusal`], [`requirement`] |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(feature = "jwt", feature = "introspection")),
