@@ -47,7 +47,7 @@ pub enum Rejection {
     Forbidden,
     /// What the request asks for is ambiguous, apart from its credentials.
     MalformedRequest,
-    /// The token cannot be validated now. It may be valid.
+    /// The token cannot be checked now. It may be valid.
     #[non_exhaustive]
     Unavailable {
         /// The value of `Retry-After`: from 1 second to 1 hour, plus up to 3 random seconds.

@@ -192,9 +192,7 @@ pub enum ValidationError {
         granted: Scopes,
     },
     /// The token is valid, but the user authenticated too long ago or not in a required way.
-    #[error(
-        "{reason}, expected acr of {acr_values:?} and an authentication within {max_age:?} (RFC 9470 section 3)"
-    )]
+    #[error("{reason}, expected {} (RFC 9470 section 3)", Authentication(acr_values, *max_age))]
     #[non_exhaustive]
     InsufficientUserAuthentication {
         /// What is wrong.
@@ -275,8 +273,9 @@ pub enum ValidationError {
         /// Why.
         source: Arc<dyn Error + Send + Sync>,
     },
-    /// A custom validator is unavailable. The token may be valid. Created with [`unavailable`](Self::unavailable).
-    #[error("token cannot be validated now: {source}")]
+    /// A custom validator or an [`Authorizer`](crate::Authorizer) is unavailable. The token may be valid. Created with
+    /// [`unavailable`](Self::unavailable).
+    #[error("token cannot be checked now: {source}")]
     #[non_exhaustive]
     Unavailable {
         /// Why.
@@ -384,7 +383,7 @@ impl ValidationError {
     /// let lost = std::io::Error::other("connection to the token table lost");
     /// let error = ValidationError::unavailable(lost);
     ///
-    /// assert_eq!(error.to_string(), "token cannot be validated now: connection to the token table lost");
+    /// assert_eq!(error.to_string(), "token cannot be checked now: connection to the token table lost");
     /// ```
     pub fn unavailable(reason: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Unavailable { source: Arc::from(reason.into()), retry_after: DEFAULT_RETRY_AFTER }
@@ -440,9 +439,51 @@ impl fmt::Display for List<'_> {
     }
 }
 
+/// Formats a required authentication for a message.
+struct Authentication<'a>(&'a [Box<str>], Option<Duration>);
+
+impl fmt::Display for Authentication<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(acr_values, max_age) = self;
+        if !acr_values.is_empty() {
+            write!(f, "one of {acr_values:?}")?;
+        }
+        match max_age {
+            Some(age) if acr_values.is_empty() => write!(f, "an authentication within {} s", age.as_secs()),
+            Some(age) => write!(f, " within {} s", age.as_secs()),
+            None => Ok(()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn message_of_step_up_has_only_what_is_required() {
+        let message = |acr_values: &[&str], max_age| {
+            let acr_values = acr_values.iter().map(|&value| value.into()).collect();
+            ValidationError::InsufficientUserAuthentication {
+                reason: "acr not accepted",
+                acr_values,
+                max_age,
+            }
+            .to_string()
+        };
+        let minute = Some(Duration::from_secs(60));
+
+        let rest = " (RFC 9470 section 3)";
+        assert_eq!(message(&["phr"], None), format!("acr not accepted, expected one of [\"phr\"]{rest}"));
+        assert_eq!(
+            message(&["phr"], minute),
+            format!("acr not accepted, expected one of [\"phr\"] within 60 s{rest}")
+        );
+        assert_eq!(
+            message(&[], minute),
+            format!("acr not accepted, expected an authentication within 60 s{rest}")
+        );
+    }
 
     #[test]
     fn long_lists_of_audiences_are_truncated() {

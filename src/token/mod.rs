@@ -218,9 +218,17 @@ impl ValidatedToken {
     /// # Errors
     /// If the token does not meet the requirement. The error is the refusal that the layer would send: for missing scopes, a
     /// 403 whose challenge names the scopes of all layers that the token passed, followed by these. Without a layer, it names
-    /// only these, without the URL of the metadata.
+    /// only these, without the URL of the metadata. The 401 for a new authentication (RFC 9470) names the same scopes.
     pub fn require(&self, requirement: impl Into<Requirement>) -> Result<(), Refusal> {
-        self.check(requirement.into()).map_err(|error| self.refuse(error))
+        let requirement = requirement.into();
+        let operation = match requirement.clone().into_kind() {
+            RequirementKind::Token(operation) => operation,
+            RequirementKind::Public | RequirementKind::Denied(_) | RequirementKind::Malformed(_) => None,
+        };
+        self.check(requirement).map_err(|error| match &self.passed {
+            Some(passed) => passed.refuse_operation(error, operation.as_deref()),
+            None => Refusal::without_layer(error, None),
+        })
     }
 
     /// Returns whether the token meets a requirement.

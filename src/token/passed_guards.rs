@@ -81,6 +81,12 @@ impl PassedGuards {
     ) -> Refusal {
         let named = match &error {
             ValidationError::InsufficientScope { required, .. } => required.named().to_vec(),
+            // The new token must also be good for what the token has already passed.
+            ValidationError::InsufficientUserAuthentication { .. } => {
+                let outer = self.outer_scopes();
+                let outer = outer.iter().flat_map(ScopeRequirement::named).cloned();
+                deduplicated(outer.chain(self.named(requirement)))
+            }
             _ => self.named(requirement),
         };
         Refusal::new(error, &self.refusals, &named, request)
@@ -123,6 +129,15 @@ impl Passed {
 
     pub(crate) fn refuse(&self, error: ValidationError) -> Refusal {
         self.guards.refuse(error, self.requirement.as_deref(), Some(self.request.clone()))
+    }
+
+    /// Refuses an operation inside a handler.
+    pub(crate) fn refuse_operation(
+        &self,
+        error: ValidationError,
+        operation: Option<&TokenRequirement>,
+    ) -> Refusal {
+        self.guards.inside(self).refuse(error, operation, Some(self.request.clone()))
     }
 }
 

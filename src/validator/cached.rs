@@ -272,13 +272,13 @@ mod tests {
         drop(first);
 
         let error = second.block_on(following).unwrap().unwrap_err();
-        assert_eq!(error.to_string(), "token cannot be validated now: the runtime was shut down");
+        assert_eq!(error.to_string(), "token cannot be checked now: the runtime was shut down");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_shared_call_is_ended_after_a_minute() {
         let error = Fixture::new(true, 0).validate("good").await.unwrap_err();
 
-        assert_eq!(error.to_string(), "token cannot be validated now: no verdict within 60 s");
+        assert_eq!(error.to_string(), "token cannot be checked now: no verdict within 60 s");
     }
 }

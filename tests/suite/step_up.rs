@@ -173,6 +173,18 @@ async fn handler_can_require_step_up() {
     assert!(challenge.contains("max_age=\"300\", scope=\"orders:read\""), "{challenge}");
 }
 
+#[tokio::test]
+async fn step_up_in_a_handler_names_the_scopes_of_layer_and_handler() {
+    let (authority, app) = server_and_app(Requirement::scopes(READ));
+    app.present(&authenticated(&authority, 301).scope("orders:read orders:write").sign()).await.assert_pass();
+    let token = app.last_seen().token.unwrap();
+
+    let refusal = token.require(Requirement::scopes(WRITE).max_age(FIVE_MINUTES)).unwrap_err();
+
+    assert_eq!(refusal.rejection(), Rejection::InsufficientUserAuthentication);
+    assert_eq!(refusal.scopes(), [READ, WRITE]);
+}
+
 #[test]
 fn handler_without_layer_can_require_step_up() {
     let claims = ClaimsSet::new().with_claim("acr", &"phr").unwrap();
