@@ -9,7 +9,7 @@
 //! Every refusal is logged once, when its response is created. The level is `debug`, because anyone can cause refusals.
 //! It is `error` for a bug in the service: a handler without a layer, or a validator that panicked. Outages of an
 //! authorization server and a refused introspection credential are logged at `warn` or `error` where they are detected.
-//! Log lines never contain a token or a subject.
+//! Each line has the cause, the method and the path. Log lines never contain a token or a subject.
 //!
 //! The target `tower_bearer::audit` has an `info` line for each 403 that asks a client to get more scopes, and a `debug` line
 //! for each request that is admitted with scopes. Both have the required scopes as `rule`.
@@ -172,11 +172,13 @@ impl Refusal {
         if let ValidationError::InsufficientScope { required, .. } = self.error() {
             tracing::info!(target: AUDIT, rule = ?required.to_string(), "token lacks scopes, client asked to get more");
         }
+        let method = self.method();
+        let path = || self.uri().map(|uri| Excerpt::new(uri.path()));
         match self.error() {
             error @ (ValidationError::Internal { .. } | ValidationError::NoLayer) => {
-                tracing::error!(status, path = ?self.uri().map(Uri::path), %error, "request refused");
+                tracing::error!(status, ?method, path = ?path(), %error, "request refused");
             }
-            error => tracing::debug!(status, %error, "request refused"),
+            error => tracing::debug!(status, ?method, path = ?path(), %error, "request refused"),
         }
     }
 }
