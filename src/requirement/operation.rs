@@ -186,6 +186,11 @@ impl Requirement {
         token.into_iter().flat_map(|token| token.scopes.all_scopes())
     }
 
+    /// Returns whether every request is refused.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self.0, Kind::Denied(_) | Kind::Malformed(_))
+    }
+
     pub(crate) fn into_kind(self) -> Kind {
         self.0
     }

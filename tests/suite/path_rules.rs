@@ -10,7 +10,7 @@ use tower_bearer::{
     testing::TestAuthorizationServer,
 };
 
-use crate::support::{App, ISSUER, READ, RESOURCE, WRITE, assert_reason, plain};
+use crate::support::{App, ISSUER, Log, READ, RESOURCE, WRITE, assert_reason, plain};
 
 const ADMIN: Scope = Scope::from_static("admin");
 
@@ -141,6 +141,7 @@ fn literals_win_over_variables_segment_by_segment() {
 #[test]
 fn build_lists_all_problems() {
     const NAME: &str = "expected a name between \"{\" and \"}\"; write \"{{\" and \"}}\" for braces";
+    const OTHER_SYNTAX: &str = "expected \"{name}\" for a variable and \"{*rest}\" for the rest of a path";
     let requests = "expected a path that requests can have: no empty segments, none with a dot or space at its end, and \
         no control characters, \"\\\", \";\", \"?\" or \"#\"";
     for (path, expected) in [
@@ -171,6 +172,16 @@ fn build_lists_all_problems() {
         ("/{a}.json", "expected nothing after a variable in its segment"),
         ("/{*a}/b", "expected \"{*rest}\" only at the end"),
         ("/a{*b}", "expected \"{*rest}\" to be a whole segment"),
+        ("/*", OTHER_SYNTAX),
+        ("/a/**", OTHER_SYNTAX),
+        ("/a/**/b", OTHER_SYNTAX),
+        ("/***", OTHER_SYNTAX),
+        ("/a*", OTHER_SYNTAX),
+        ("/a/*.js", OTHER_SYNTAX),
+        ("/*rest", OTHER_SYNTAX),
+        ("/a/:name", OTHER_SYNTAX),
+        ("/<name>", OTHER_SYNTAX),
+        ("/<path:name>", OTHER_SYNTAX),
     ] {
         let error = PathRules::builder().any_method("/ok", READ).any_method(path, READ).build().unwrap_err();
 
@@ -199,6 +210,61 @@ fn build_lists_all_problems() {
             r#"rule 8: path "relative": expected a path that starts with "/""#,
         ]
     );
+}
+
+#[test]
+fn stars_and_colons_that_paths_have_are_literals() {
+    let rules = PathRules::builder()
+        .any_method("/job/{name}/artifact/*zip*/archive.zip", READ)
+        .any_method("/orders:batch", WRITE)
+        .build()
+        .unwrap();
+
+    assert_eq!(get(&rules, "/job/x/artifact/*zip*/archive.zip"), READ.into());
+    assert_eq!(get(&rules, "/orders:batch"), WRITE.into());
+}
+
+#[test]
+fn a62_rule_for_the_rest_of_a_path_needs_one_for_the_path_before_it() {
+    let rest = || PathRules::builder().any_method("/admin/{*rest}", ADMIN);
+    let expect = |covering: &str| {
+        format!(
+            "rule 1: path \"/admin/{{*rest}}\": expected a rule for \"/admin\" too, because this one does not match it \
+            and {covering} does"
+        )
+    };
+
+    // `/admin/` would only require any token.
+    let error = rest().otherwise(Requirement::token()).build().unwrap_err();
+    assert_eq!(error.to_string(), expect("otherwise"));
+    let error = rest().any_method("/{page}", READ).build().unwrap_err();
+    assert_eq!(error.to_string(), expect("the rule for \"/{v}\""));
+
+    let complete = rest().any_method("/admin", ADMIN).otherwise(Requirement::token()).build().unwrap();
+    assert_eq!(get(&complete, "/admin/"), ADMIN.into());
+    let refused = rest().build().unwrap();
+    assert!(is_denied(&get(&refused, "/admin/")));
+    // What applies to `/admin` is not less strict.
+    rest().otherwise(ADMIN).build().unwrap();
+    rest().any_method("/{page}", ADMIN).build().unwrap();
+    PathRules::builder()
+        .any_method("/static/{*file}", Requirement::public())
+        .otherwise(Requirement::token())
+        .build()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn log_of_a_refusal_has_method_and_path() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let rules = PathRules::builder().any_method("/orders", READ).build().unwrap();
+    let app = App::new(authority.resource_server(RESOURCE).require_by(rules));
+    let (log, _guard) = Log::record();
+
+    app.send(Request::put("/order?secret=1").body(http_body_util::Full::default()).unwrap()).await;
+
+    let line = r#"status=403 method=Some(PUT) path=Some("/order") error=operation not allowed: no rule for this path"#;
+    assert!(log.text().contains(line), "{}", log.text());
 }
 
 #[test]

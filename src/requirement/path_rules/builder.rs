@@ -98,6 +98,9 @@ impl PathRulesBuilder {
     /// # Errors
     /// Lists all invalid and conflicting patterns and duplicate rules, with the number of the rule, from 1. Patterns that only
     /// differ by case conflict, because a backend that ignores case could not tell them apart.
+    ///
+    /// `/admin/{*rest}` matches neither `/admin` nor `/admin/`. If another rule or [`otherwise`](Self::otherwise) would allow
+    /// these, a rule for `/admin` is required too.
     pub fn build(self) -> Result<PathRules, ConfigError> {
         let mut problems = self.problems;
         let mut paths: Vec<PathRule> = Vec::new();
@@ -144,8 +147,15 @@ impl PathRulesBuilder {
                 }
             }
         }
-        let Self { non_ascii, otherwise, .. } = self;
-        ConfigError::unless_none(problems, PathRules { router, paths, non_ascii, otherwise })
+        let Self { rules, non_ascii, otherwise, .. } = self;
+        let built = PathRules { router, paths, non_ascii, otherwise };
+        for (index, rule) in rules.iter().enumerate() {
+            if let Some(expected) = built.gap_before_rest(&rule.path) {
+                let setting = format!("rule {}: path", index + 1);
+                problems.push(Problem::new(setting, &rule.path, expected));
+            }
+        }
+        ConfigError::unless_none(problems, built)
     }
 }
 

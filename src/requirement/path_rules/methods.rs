@@ -5,7 +5,7 @@ use http::Method;
 use crate::Requirement;
 
 /// What the methods of one path require.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct MethodRules {
     listed: Vec<(Method, Requirement)>,
     others: Option<Requirement>,

@@ -47,7 +47,8 @@ pub use self::builder::PathRulesBuilder;
 /// # Patterns
 /// The syntax is that of [`matchit`](https://docs.rs/matchit/0.8), as in axum 0.8: `{name}` is one segment, `{*rest}` the rest of
 /// the path, and `{{` a brace. A variable may have text before it, as in `/v{version}`, but not after it. Literals win over
-/// variables, and these over `{*rest}`, segment by segment.
+/// variables, and these over `{*rest}`, segment by segment. `{*rest}` is not empty: `/admin/{*rest}` matches neither `/admin` nor
+/// `/admin/`, so write a rule for `/admin` too. Variables of other routers, such as `:name`, `<name>` and `*`, are an error.
 ///
 /// A rule for `GET` also covers `HEAD`. If some rule has the path of a request, but none has its method, it is refused with 403.
 /// Rules for all methods apply to the methods that have no rule of their own.
@@ -159,6 +160,32 @@ impl PathRules {
             }
             rule => Ok(rule),
         }
+    }
+
+    /// Returns the problem of a pattern with `{*rest}`, if the path before it (`/admin` for `/admin/{*rest}`) has no rule of its
+    /// own but is allowed by another one. Most people expect that `/admin/{*rest}` also protects `/admin/`.
+    fn gap_before_rest(&self, pattern: &str) -> Option<String> {
+        let pattern = Pattern::parse(pattern).ok()?;
+        let before = pattern.before_rest()?;
+        let rule = self.find_in_lower_case(&pattern.example().to_ascii_lowercase())?;
+        // Nothing is less strict than a public rule.
+        if rule.methods.requirements().all(|requirement| *requirement == Requirement::public()) {
+            return None;
+        }
+        let covering = match self.find_in_lower_case(&before.example().to_ascii_lowercase()) {
+            Some(other) if other.pattern.to_text() == before.to_text() => return None,
+            Some(other) if other.methods == rule.methods => return None,
+            Some(other) => format!("the rule for {:?}", other.pattern.to_text()),
+            None if self.otherwise.is_refusal() => return None,
+            None if rule.methods.requirements().all(|requirement| *requirement == self.otherwise) => {
+                return None;
+            }
+            None => "otherwise".to_owned(),
+        };
+        let before = before.to_text();
+        Some(format!(
+            "expected a rule for {before:?} too, because this one does not match it and {covering} does"
+        ))
     }
 
     fn find_in_lower_case(&self, path: &str) -> Option<&PathRule> {

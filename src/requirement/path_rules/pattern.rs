@@ -10,7 +10,7 @@ pub(super) struct Pattern {
 }
 
 /// What stands between two slashes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Segment {
     Literal(String),
     /// A variable, which is not empty, after this text.
@@ -70,8 +70,20 @@ impl Pattern {
         })
     }
 
+    /// Returns the pattern before `{*rest}`, which does not match what this one matches: `/admin` for `/admin/{*rest}`.
+    pub(super) fn before_rest(&self) -> Option<Self> {
+        match self.segments.split_last()? {
+            (Segment::Rest, before) => {
+                let segments = before.to_vec();
+                let has_upper_case = segments.iter().any(Segment::has_upper_case);
+                Some(Self { segments, has_upper_case })
+            }
+            _ => None,
+        }
+    }
+
     /// Returns a path that matches.
-    fn example(&self) -> String {
+    pub(super) fn example(&self) -> String {
         self.write(|segment| match segment {
             Segment::Literal(text) => text.clone(),
             Segment::Variable(prefix) => format!("{prefix}v"),
@@ -123,7 +135,10 @@ impl Segment {
                 character => literal.push(character),
             }
         }
-        Ok(Self::Literal(literal))
+        match is_syntax_of_others(&literal) {
+            true => Err("expected \"{name}\" for a variable and \"{*rest}\" for the rest of a path"),
+            false => Ok(Self::Literal(literal)),
+        }
     }
 
     /// Parses the rest of a segment, after the brace that opens a variable.
@@ -146,6 +161,17 @@ impl Segment {
             Self::Rest => false,
         }
     }
+}
+
+/// Returns whether a literal looks like a variable in the syntax of another router: `:name`, `<name>`, `*`, `**`, `*.js`.
+///
+/// As a literal it would match no request, so that a less strict rule would apply. `*zip*` is a literal: Jenkins has such paths.
+fn is_syntax_of_others(literal: &str) -> bool {
+    let between_stars = literal.strip_prefix('*').and_then(|text| text.strip_suffix('*'));
+    let has_stars_around_word = between_stars.is_some_and(|word| !word.is_empty() && !word.contains('*'));
+    (literal.contains('*') && !has_stars_around_word)
+        || literal.strip_prefix(':').is_some_and(|name| !name.is_empty())
+        || (literal.starts_with('<') && literal.ends_with('>'))
 }
 
 /// Returns whether a text names a variable.

@@ -36,6 +36,10 @@ fn rules_are_read_from_toml() {
         max_age = 300
 
         [[rule]]
+        path = "/internal"
+        access = "deny"
+
+        [[rule]]
         path = "/internal/{*rest}"
         access = "deny"
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tower_bearer::{PathRules, RequestHead, RequirementPolicy as _, Scope};
 
 /// The patterns, in the order of their scopes `rule-0`, `rule-1` and so on. What matches none requires `rule-other`.
-const PATTERNS: [&str; 10] = [
+const PATTERNS: [&str; 12] = [
     "/",
     "/admin",
     "/admin/{name}",
@@ -16,6 +16,8 @@ const PATTERNS: [&str; 10] = [
     "/job/{name}/{*rest}",
     "/v{version}/admin",
     "/static/{*file}",
+    "/job/{name}",
+    "/static",
 ];
 
 fn rules(allow_non_ascii: bool) -> PathRules {
