@@ -90,12 +90,12 @@ impl Audience {
             match identifier {
                 Identifier::Opaque(text) => spellings.push(text.clone()),
                 Identifier::Uri(text) => {
-                    let canonical: Box<str> = with_lower_case_origin(text).into();
-                    let is_canonical = canonical == *text;
-                    for text in [Some(canonical), (!is_canonical).then(|| text.clone())].into_iter().flatten()
-                    {
-                        spellings.extend(other_spelling(&text));
+                    let lower_case: Box<str> = with_lower_case_origin(text).into();
+                    let lower_case = Some(lower_case).filter(|lower_case| lower_case != text);
+                    for text in [Some(text.clone()), lower_case].into_iter().flatten() {
+                        let other = other_spelling(&text);
                         spellings.push(text);
+                        spellings.extend(other);
                     }
                 }
             }
@@ -176,6 +176,7 @@ mod tests {
             ("https://h/a/", &["https://h/a/"]),
             ("https://h?x=1", &["https://h?x=1"]),
             ("urn:example:orders", &["urn:example:orders"]),
+            ("HTTPS://H", &["HTTPS://H", "HTTPS://H/", "https://h", "https://h/"]),
         ] {
             let found = Audience::from(identifier).spellings();
             assert!(
