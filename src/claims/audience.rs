@@ -176,7 +176,7 @@ mod tests {
             ("https://h/a/", &["https://h/a/"]),
             ("https://h?x=1", &["https://h?x=1"]),
             ("urn:example:orders", &["urn:example:orders"]),
-            ("HTTPS://H", &["HTTPS://H", "HTTPS://H/", "https://h", "https://h/"]),
+            ("HTTPS://H", &["HTTPS://H", "https://h", "https://h/"]),
         ] {
             let found = Audience::from(identifier).spellings();
             assert!(
