@@ -36,8 +36,8 @@ use crate::{ConfigError, RequestHead, Scope, config_error::Problem};
 /// ```
 ///
 /// # Security
-/// Paths are compared exactly, as gRPC does: `/package.Service/Method`, in this case. Anything else is refused, such as a path
-/// with a query, with escapes or with a slash at its end.
+/// Paths are compared exactly and with case, as in gRPC: `/package.Service/Method`. Anything else is refused, such as a path with a
+/// query, with escapes or with a slash at its end.
 ///
 /// # Cost
 /// A decision takes about 50 ns, or about 100 ns for a method that is not listed at all. It does not allocate.
@@ -77,8 +77,8 @@ impl GrpcMethods {
             return None;
         }
         self.services.get(service).or_else(|| {
-            let is_exempt_only_if_listed = service == HEALTH || REFLECTION.contains(&service);
-            (is_service(service) && !is_exempt_only_if_listed).then_some(&self.otherwise)
+            let must_be_listed = service == HEALTH || REFLECTION.contains(&service);
+            (is_service(service) && !must_be_listed).then_some(&self.otherwise)
         })
     }
 }
@@ -86,7 +86,7 @@ impl GrpcMethods {
 /// Requirements by name.
 type Lines = HashMap<Box<str>, Requirement, BuildHasherDefault<NameHasher>>;
 
-/// A fast hash. Nobody can cause collisions, because all keys are from the configuration.
+/// A fast hash. A client cannot cause collisions, because all stored names are from the configuration.
 #[derive(Default)]
 struct NameHasher(u64);
 
@@ -101,7 +101,7 @@ impl Hasher for NameHasher {
         }
     }
 
-    /// The upper half depends on all bits, the lower half does not.
+    /// Mixes the upper half into the lower one, because only the upper half depends on all bits.
     fn finish(&self) -> u64 {
         self.0 ^ (self.0 >> 32)
     }
@@ -112,7 +112,7 @@ impl RequirementPolicy for GrpcMethods {
         let path = request.uri().path();
         match self.find(path).filter(|_| request.uri().query().is_none()) {
             Some(requirement) => requirement.clone(),
-            None => Requirement::deny("not a method that may be called"),
+            None => Requirement::deny("not the path of a gRPC method, or a method that must be listed"),
         }
     }
 
@@ -126,7 +126,7 @@ impl RequirementPolicy for GrpcMethods {
 }
 
 impl GrpcMethodsBuilder {
-    /// Sets what a method requires, such as `/orders.v1.Orders/List`.
+    /// Sets what a method such as `/orders.v1.Orders/List` requires.
     ///
     /// The requirement is a scope, an array of scopes that are all required, a
     /// [`ScopeRequirement`](crate::ScopeRequirement) or a [`Requirement`].
@@ -140,29 +140,33 @@ impl GrpcMethodsBuilder {
         self.method(path, Requirement::public())
     }
 
-    /// Sets what the methods of a service require, such as `orders.v1.Orders`, except those listed one by one.
+    /// Sets what the methods of a service such as `orders.v1.Orders` require.
+    ///
+    /// It does not apply to methods that are listed with [`method`](Self::method).
     pub fn service(mut self, name: impl Into<String>, requirement: impl Into<Requirement>) -> Self {
         self.services.push((name.into(), requirement.into()));
         self
     }
 
-    /// Sets what health checks require: the service `grpc.health.v1.Health`. Default: they are refused.
+    /// Sets what health checks (`grpc.health.v1.Health`) require. Default: they are refused.
     ///
     /// Load balancers usually have no token and need `Requirement::public()`.
     pub fn health(self, requirement: impl Into<Requirement>) -> Self {
         self.service(HEALTH, requirement)
     }
 
-    /// Sets what reflection requires: the service `ServerReflection` of `grpc.reflection.v1` and `v1alpha`. Default: it is
-    /// refused.
+    /// Sets what reflection requires. Default: it is refused.
+    ///
+    /// Applies to the service `ServerReflection` of `grpc.reflection.v1` and `grpc.reflection.v1alpha`.
     pub fn reflection(self, requirement: impl Into<Requirement>) -> Self {
         let requirement = requirement.into();
         REFLECTION.into_iter().fold(self, |builder, name| builder.service(name, requirement.clone()))
     }
 
-    /// Sets what methods require that are not listed. Default: they are refused.
+    /// Sets what methods that are not listed require. Default: they are refused.
     ///
-    /// It does not apply to health checks and reflection, which need a line of their own, and to what is not a gRPC path.
+    /// It does not apply to health checks and reflection, which must be listed, and not to paths that are not those of gRPC
+    /// methods, which are always refused.
     pub fn otherwise(mut self, requirement: impl Into<Requirement>) -> Self {
         self.otherwise = requirement.into();
         self
@@ -171,7 +175,7 @@ impl GrpcMethodsBuilder {
     /// Checks the names.
     ///
     /// # Errors
-    /// Lists all names that are not those of a method or service, and all that appear twice.
+    /// If a name is invalid or listed twice. The error lists all of them.
     pub fn build(self) -> Result<GrpcMethods, ConfigError> {
         let mut problems = Vec::new();
         let mut collect =
@@ -185,7 +189,7 @@ impl GrpcMethodsBuilder {
                         };
                         problems.push(Problem::new(setting, name, expected));
                     } else if listed.contains_key(&*name) {
-                        problems.push(Problem::new(setting, name, "expected one line for it"));
+                        problems.push(Problem::new(setting, name, "expected each name once"));
                     } else {
                         listed.insert(name.into(), requirement);
                     }
@@ -207,7 +211,7 @@ fn is_method(path: &str) -> bool {
     split(path).is_some_and(|(service, method)| is_service(service) && is_identifier(method))
 }
 
-/// Returns whether a text is a full name of Protocol Buffers: identifiers, separated by dots.
+/// Returns whether a text is a full name in Protocol Buffers: identifiers separated by dots.
 fn is_service(name: &str) -> bool {
     name.split('.').all(is_identifier)
 }

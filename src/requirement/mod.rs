@@ -1,4 +1,4 @@
-//! What a request requires: [`Requirement`], decided by a [`RequirementPolicy`].
+//! What a request requires: [`Requirement`]. A [`RequirementPolicy`] decides it.
 //!
 //! Scopes are required with a [`ScopeRequirement`]. Some scopes may imply others: [`ScopeHierarchy`].
 //!

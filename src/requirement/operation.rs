@@ -7,8 +7,8 @@ use crate::Scope;
 
 /// What a request requires: nothing, a valid token, a token with scopes, or a refusal.
 ///
-/// A [`RequirementPolicy`](super::RequirementPolicy) returns one for each request. Cloning one does not allocate if it was
-/// created from constants or cloned from another.
+/// A [`RequirementPolicy`](super::RequirementPolicy) returns one for each request. Cloning one does not allocate, except for a
+/// refusal whose reason is a `String`.
 ///
 /// A scope, an array of scopes or a [`ScopeRequirement`] converts into a requirement.
 ///
@@ -29,7 +29,7 @@ use crate::Scope;
 #[must_use]
 pub struct Requirement(Kind);
 
-/// The kinds of requirements, for the guard.
+/// The kinds of requirements.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A token is optional, but must be valid.
@@ -50,7 +50,7 @@ pub(crate) struct TokenRequirement {
 /// How and when the user must have authenticated (RFC 9470).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AuthenticationRequirement {
-    /// In order of preference. Empty: any.
+    /// In order of preference. Empty: any way.
     pub(crate) acr_values: Arc<[Box<str>]>,
     pub(crate) max_age: Option<Duration>,
 }
@@ -81,7 +81,7 @@ impl Requirement {
         Self(Kind::Denied(reason.into()))
     }
 
-    /// Refuses the request with 400, because what it asks for is ambiguous.
+    /// Refuses the request with 400, because it is malformed or ambiguous.
     ///
     /// The response has no challenge. `reason` is for the log and is not sent to the client. It must not contain text from
     /// the request.
@@ -89,17 +89,17 @@ impl Requirement {
         Self(Kind::Malformed(reason.into()))
     }
 
-    /// Requires that the user authenticated in one of these ways (`acr`, RFC 9470 section 4), in order of preference.
+    /// Requires that the user authenticated in one of these ways (`acr`, RFC 9470 section 4).
     ///
-    /// Default: any way. Otherwise the response is 401 with the challenge `insufficient_user_authentication`, which names
-    /// these values. The claim `acr` of the token is compared, from a JWT or an introspection response. A token without it
-    /// does not meet the requirement. It is checked after the scopes.
+    /// Default: any way. The claim `acr` of the JWT or introspection response must be one of the values. If it is another one or
+    /// missing, the response is 401 with the error `insufficient_user_authentication`, and the challenge lists the values in this
+    /// order, the preferred one first. Scopes are checked first.
     ///
-    /// A public requirement becomes one for a token. An empty list changes nothing.
+    /// On a public requirement, a token becomes required. An empty list changes nothing. A second list replaces the first.
     ///
     /// # Panics
     /// If a value is empty or contains a character other than %x21 / %x23-5B / %x5D-7E, since a challenge lists the values
-    /// in quotes and separated by spaces. Give constants here, or check values from configuration first.
+    /// in quotes and separated by spaces. Use constants, or check values from configuration first.
     pub fn acr_values<T: Into<String>>(self, values: impl IntoIterator<Item = T>) -> Self {
         let values: Arc<[Box<str>]> = values.into_iter().map(|value| value.into().into()).collect();
         for value in &*values {
@@ -111,22 +111,22 @@ impl Requirement {
         self.with_token(|token| token.authentication.acr_values = values)
     }
 
-    /// Requires that the user authenticated at most this long ago (`auth_time`, RFC 9470 section 4), in whole seconds.
+    /// Requires that the user authenticated at most this long ago (`auth_time`, RFC 9470 section 4).
     ///
-    /// Default: any time. Otherwise the response is 401 with the challenge `insufficient_user_authentication`, which names
-    /// this age. A token without `auth_time` does not meet the requirement. No clock skew is added. It is checked after the
-    /// scopes.
+    /// Default: any time. Unit: whole seconds, rounded down. If `auth_time` is older or missing, the response is 401 with the error
+    /// `insufficient_user_authentication`, and the challenge has this age as `max_age`. No clock skew is added, and an
+    /// `auth_time` in the future is accepted. Scopes are checked first.
     ///
-    /// A public requirement becomes one for a token.
+    /// On a public requirement, a token becomes required.
     pub fn max_age(self, age: Duration) -> Self {
         self.with_token(|token| token.authentication.max_age = Some(Duration::from_secs(age.as_secs())))
     }
 
     /// Requires both this and `other`.
     ///
-    /// A refusal wins over everything else, and a token over a public requirement. Scopes are combined as in
-    /// [`ScopeRequirement::and`]. Of two lists of `acr` values, those in both are accepted; if there are none, the request is
-    /// denied. Of two ages, the lower is required.
+    /// The result is a refusal if one of them is, and public only if both are. Scopes are combined as in
+    /// [`ScopeRequirement::and`]. Of two lists of `acr` values, only values in both are accepted; if there are none, the request is
+    /// denied. Of two maximum ages, the lower one applies.
     pub fn and(self, other: impl Into<Self>) -> Self {
         match (self.0, other.into().0) {
             (Kind::Malformed(reason), _) | (_, Kind::Malformed(reason)) => Self(Kind::Malformed(reason)),
@@ -143,8 +143,8 @@ impl Requirement {
 
     /// Requires both this and `other`, like [`and`](Self::and), with a bounded number of alternatives.
     ///
-    /// Combining alternatives multiplies them. If there are more than 64, only the first alternative of each is kept, which
-    /// requires more and never less.
+    /// The number of alternatives of both is multiplied. If the product is more than 64, only the first alternative of each is
+    /// kept, which is at least as strict.
     #[cfg(feature = "mcp")]
     pub(crate) fn and_bounded(self, other: Self) -> Self {
         const MAX_ALTERNATIVES: usize = 64;
@@ -213,7 +213,7 @@ impl Default for TokenRequirement {
 }
 
 impl TokenRequirement {
-    /// Requires both. `None` if no token can meet both.
+    /// Returns what meets both, or `None` if no token can.
     pub(crate) fn and(&self, other: &Self) -> Option<Self> {
         let scopes = self.scopes.clone().and(other.scopes.clone());
         let (mine, theirs) = (&self.authentication, &other.authentication);

@@ -1,12 +1,12 @@
-//! Decides what each request requires: [`RequirementPolicy`].
+//! The trait that decides what a request requires: [`RequirementPolicy`].
 
 use super::Requirement;
 use crate::{RequestHead, Scope};
 
-/// Decides from the head of a request what it requires.
+/// Decides what a request requires, from its head.
 ///
-/// Give it to [`ResourceServer::require_by`](crate::ResourceServer::require_by). A [`Requirement`] is a policy that is the
-/// same for all requests. A closure is a policy; the type of its parameter must be written:
+/// Give it to [`ResourceServer::require_by`](crate::ResourceServer::require_by). A [`Requirement`] is a policy that requires the
+/// same of all requests. A closure is also a policy. The type of its parameter must be written:
 ///
 /// ```
 /// use http::Method;
@@ -26,17 +26,18 @@ use crate::{RequestHead, Scope};
 /// # let _ = layer;
 /// ```
 ///
-/// The policy is called once for each request, before the token is validated, so that the 401 names the scopes of the
-/// operation. It must not block.
+/// The policy is called before the token is validated, so that the 401 names the scopes of the operation. It must not block.
 ///
 /// # Security
-/// The head is not authenticated: the caller chooses it. Decide from the parts that the inner service also decides from, and
-/// deny what you do not know.
+/// The client chooses everything in the head. Decide by the same parts of it as the inner service does, and deny unknown
+/// operations.
 pub trait RequirementPolicy: Send + Sync + 'static {
     /// Returns what the request requires.
     fn requirement(&self, request: &RequestHead<'_>) -> Requirement;
 
-    /// Returns the scopes that requests may require, which the metadata lists in `scopes_supported`. Default: none.
+    /// Returns the scopes that requests may require. Default: none.
+    ///
+    /// The metadata lists them in `scopes_supported`, unless that was configured.
     ///
     /// For a closure, name them with [`advertise`](crate::ValidateTokenLayer::advertise) or
     /// [`scopes_supported`](crate::ProtectedResourceMetadata::scopes_supported).

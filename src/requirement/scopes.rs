@@ -21,7 +21,7 @@ pub struct ScopeRequirement {
 }
 
 impl ScopeRequirement {
-    /// Requires no scope, for layers that only require a valid token.
+    /// Creates a requirement that every valid token meets.
     pub(crate) fn none() -> Self {
         Self { alternatives: vec![Vec::new()] }
     }

@@ -148,11 +148,11 @@ fn build_lists_all_problems() {
             format!(r#"method "/orders.v1.Orders/": {path}"#),
             format!(r#"method "/orders.v1.Orders/List/": {path}"#),
             format!(r#"method "/orders.v1.Orders/*": {path}"#),
-            r#"method "/a.B/C": expected one line for it"#.to_owned(),
+            r#"method "/a.B/C": expected each name once"#.to_owned(),
             format!(r#"service "/a.B": {name}"#),
             format!(r#"service "": {name}"#),
             format!(r#"service "a..B": {name}"#),
-            r#"service "grpc.health.v1.Health": expected one line for it"#.to_owned(),
+            r#"service "grpc.health.v1.Health": expected each name once"#.to_owned(),
         ]
     );
 }

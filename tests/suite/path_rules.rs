@@ -203,10 +203,10 @@ fn build_lists_all_problems() {
         error.problems().collect::<Vec<_>>(),
         [
             r#"rule 3: methods: expected at least one"#,
-            r#"rule 2: methods "GET": expected one rule for this method of "/orders/{number}""#,
-            r#"rule 4: path "/Orders/{id}": expected a difference to "/orders/{id}" other than case"#,
+            r#"rule 2: methods "GET": expected only one rule for this method of "/orders/{number}""#,
+            r#"rule 4: path "/Orders/{id}": expected a path that differs from "/orders/{id}" not only by case"#,
             r#"rule 5: path "/orders/{*rest}": expected no conflict with "/orders/{id}""#,
-            r#"rule 7: methods "all": expected one rule for this method of "/all""#,
+            r#"rule 7: methods "all": expected only one rule for this method of "/all""#,
             r#"rule 8: path "relative": expected a path that starts with "/""#,
         ]
     );

@@ -1,4 +1,4 @@
-//! Builds [`PathRules`] and reports all their problems: [`PathRulesBuilder`].
+//! Checks rules and builds [`PathRules`]: [`PathRulesBuilder`].
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ pub struct PathRulesBuilder {
 
 #[derive(Debug)]
 struct Rule {
-    /// `None` for all that are not listed by another rule.
+    /// `None` for all methods without a rule of their own.
     methods: Option<Vec<Method>>,
     path: String,
     requirement: Requirement,
@@ -56,7 +56,7 @@ impl PathRulesBuilder {
         self.add(Some(methods), path.into(), requirement.into())
     }
 
-    /// Adds a rule for all methods of a path that have no rule of their own.
+    /// Adds a rule for the methods of a path that have no rule of their own.
     pub fn any_method(self, path: impl Into<String>, requirement: impl Into<Requirement>) -> Self {
         self.add(None, path.into(), requirement.into())
     }
@@ -78,7 +78,7 @@ impl PathRulesBuilder {
 
     /// Sets what a path without a rule requires. Default: it is refused with 403.
     ///
-    /// It does not apply to a path with rules for other methods, which is refused with 403.
+    /// It does not apply if the path has rules for other methods. Such a request is always refused with 403.
     pub fn otherwise(mut self, requirement: impl Into<Requirement>) -> Self {
         self.otherwise = requirement.into();
         self
@@ -86,8 +86,8 @@ impl PathRulesBuilder {
 
     /// Accepts letters and digits outside of ASCII in paths, such as `/b%C3%BCro`. Default: refused with 400.
     ///
-    /// Only variables match them. Still refused are characters that some backends replace by ASCII ones, such as U+2215 by a
-    /// slash and U+FF0E by a dot, and other signs and combining marks.
+    /// Only variables match them. Characters that some backends replace with ASCII ones are still refused, such as U+2215 (a slash)
+    /// and U+FF0E (a dot), and so are other signs and combining marks.
     pub fn allow_non_ascii(mut self) -> Self {
         self.non_ascii = NonAscii::Letters;
         self
@@ -96,11 +96,11 @@ impl PathRulesBuilder {
     /// Checks the rules.
     ///
     /// # Errors
-    /// Lists all invalid and conflicting patterns and duplicate rules, with the number of the rule, from 1. Patterns that only
-    /// differ by case conflict, because a backend that ignores case could not tell them apart.
+    /// If a pattern is invalid or conflicts with another, or a rule appears twice. The error lists all problems, each with the
+    /// number of its rule, from 1. Patterns that differ only by case conflict, because a backend may ignore case.
     ///
     /// `/admin/{*rest}` matches neither `/admin` nor `/admin/`. If another rule or [`otherwise`](Self::otherwise) would allow
-    /// these, a rule for `/admin` is required too.
+    /// these paths with another requirement, a rule for `/admin` is required too.
     pub fn build(self) -> Result<PathRules, ConfigError> {
         let mut problems = self.problems;
         let mut paths: Vec<PathRule> = Vec::new();
@@ -121,7 +121,9 @@ impl PathRulesBuilder {
             let path = match known.get(&key) {
                 Some((path, _)) if paths[*path].pattern.to_text() == pattern.to_text() => *path,
                 Some((_, other)) => {
-                    problems.push(problem(format!("expected a difference to {other:?} other than case")));
+                    problems.push(problem(format!(
+                        "expected a path that differs from {other:?} not only by case"
+                    )));
                     continue;
                 }
                 None => {
@@ -142,7 +144,7 @@ impl PathRulesBuilder {
             for method in methods {
                 if !paths[path].methods.add(method, &rule.requirement) {
                     let name = method.map_or("all", Method::as_str);
-                    let expected = format!("expected one rule for this method of {:?}", rule.path);
+                    let expected = format!("expected only one rule for this method of {:?}", rule.path);
                     problems.push(Problem::new(setting.clone(), name, expected));
                 }
             }

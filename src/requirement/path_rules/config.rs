@@ -45,7 +45,10 @@ impl<'de> Deserialize<'de> for PathRules {
         if let Some(rule) = otherwise {
             let mut report = Report { rule: "otherwise".to_owned(), problems: &mut problems };
             if rule.path.is_some() || rule.methods.is_some() {
-                report.without_value("path and methods", "expected none, because it applies to all others");
+                report.without_value(
+                    "path and methods",
+                    "expected none, because otherwise applies to all other requests",
+                );
             }
             builder = builder.otherwise(report.parse_requirement(&rule));
         }
@@ -86,7 +89,7 @@ impl Report<'_> {
         methods
     }
 
-    /// Returns what the rule requires. If there is a problem, the result does not matter.
+    /// Returns what the rule requires. If there is a problem, the result is not used.
     fn parse_requirement(&mut self, rule: &RuleConfig) -> Requirement {
         let requirement = match (&rule.scopes, &rule.any_of, rule.access.as_deref()) {
             (Some(scopes), None, None) => self.parse_scopes("scopes", scopes).map(Requirement::from),

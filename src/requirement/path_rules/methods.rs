@@ -12,7 +12,7 @@ pub(super) struct MethodRules {
 }
 
 impl MethodRules {
-    /// Adds a rule for a method, or for all others. Returns whether there was none yet.
+    /// Adds a rule for a method, or for all others. Returns `false` if there already is one.
     #[must_use]
     pub(super) fn add(&mut self, method: Option<&Method>, requirement: &Requirement) -> bool {
         let is_new = match method {
@@ -27,7 +27,8 @@ impl MethodRules {
         is_new
     }
 
-    /// Returns what a method requires. `GET` also covers `HEAD`, because both return the same (RFC 9110 section 9.3.2).
+    /// Returns what a method requires. `GET` also covers `HEAD`, which is a `GET` without the content
+    /// of the response (RFC 9110 section 9.3.2).
     pub(super) fn find(&self, method: &Method) -> Option<&Requirement> {
         let listed = |method: &Method| {
             self.listed.iter().find(|(listed, _)| listed == method).map(|(_, requirement)| requirement)

@@ -20,10 +20,11 @@ use crate::{RequestHead, Scope};
 
 pub use self::builder::PathRulesBuilder;
 
-/// Decides by method and path what a request requires. For gateways, and for services with many routes.
+/// Decides by method and path what a request requires.
 ///
-/// What matches no rule is refused with 403, unless there is an [`otherwise`](PathRulesBuilder::otherwise). Give it to
-/// [`ResourceServer::require_by`](crate::ResourceServer::require_by).
+/// For gateways, and for services with many routes. Give it to
+/// [`ResourceServer::require_by`](crate::ResourceServer::require_by). Requests that match no rule are refused with 403, unless there
+/// is an [`otherwise`](PathRulesBuilder::otherwise).
 ///
 /// ```
 /// use http::Method;
@@ -46,15 +47,15 @@ pub use self::builder::PathRulesBuilder;
 ///
 /// # Patterns
 /// The syntax is that of [`matchit`](https://docs.rs/matchit/0.8), as in axum 0.8: `{name}` is one segment, `{*rest}` the rest of
-/// the path, and `{{` a brace. A variable may have text before it, as in `/v{version}`, but not after it. Literals win over
-/// variables, and these over `{*rest}`, segment by segment. `{*rest}` is not empty: `/admin/{*rest}` matches neither `/admin` nor
-/// `/admin/`, so write a rule for `/admin` too. Variables of other routers, such as `:name`, `<name>` and `*`, are an error.
+/// the path, and `{{` a brace. A variable may have text before it, as in `/v{version}`, but not after it. Literals take precedence over
+/// variables, and variables over `{*rest}`, segment by segment. `{*rest}` is not empty: `/admin/{*rest}` matches neither `/admin` nor
+/// `/admin/`, so write a rule for `/admin` too. The syntax of other routers, such as `:name`, `<name>` and `*`, is an error.
 ///
-/// A rule for `GET` also covers `HEAD`. If some rule has the path of a request, but none has its method, it is refused with 403.
-/// Rules for all methods apply to the methods that have no rule of their own.
+/// A rule for `GET` also covers `HEAD`, unless `HEAD` has a rule. A rule for all methods applies to methods without a rule of
+/// their own. If a path has rules, but none for the method of the request, the request is refused with 403.
 ///
 /// # From configuration
-/// It implements `Deserialize`. Unknown keys are an error, and all invalid values are reported at once.
+/// `PathRules` implements `Deserialize`. Unknown keys are an error. All invalid values are reported together.
 ///
 /// ```
 /// use tower_bearer::PathRules;
@@ -86,8 +87,8 @@ pub use self::builder::PathRulesBuilder;
 /// ```
 ///
 /// # Security
-/// The backend must not read another path than the one that was checked. So a path that two programs could read differently is
-/// refused with 400:
+/// The backend must read the same path that was checked. A path that programs could read differently is therefore refused with
+/// 400:
 ///
 /// | refused | example |
 /// |---|---|
@@ -100,22 +101,22 @@ pub use self::builder::PathRulesBuilder;
 /// | control characters | `/a%00`, `/a%0D%0A` |
 /// | incomplete escapes, escapes that are not UTF-8 | `/a%2`, `/a%u002f`, `/a%c0%af` |
 /// | characters outside of ASCII, unless [allowed](PathRulesBuilder::allow_non_ascii) | `/b%C3%BCro` |
-/// | a path that matches another rule, or no rule, unless case is ignored | `/Admin` with a rule for `/admin` |
+/// | a path that differs from the path of a rule only by case | `/Admin` with a rule for `/admin` |
 /// | a target without a path | `*`, `host:443` |
 ///
 /// All other escapes are decoded once before matching: `/%61dmin` matches `/admin`. One slash at the end is ignored: `/orders/`
-/// matches `/orders`. Case counts, but a path is refused if a backend that ignores case would see the path of another rule.
+/// matches `/orders`.
 ///
 /// The query is not checked. The authority is not checked either: the rules are the same for all hosts.
 ///
 /// # Deployment
-/// A gateway must forward the path as it was received, neither decoded nor encoded again, together with the method that was
-/// checked. It must remove headers that override these, such as `X-HTTP-Method-Override`, `X-Original-URL` and `X-Rewrite-URL`.
+/// A gateway must forward the method and the path unchanged, neither decoded nor encoded again. It must remove headers that
+/// override them, such as `X-HTTP-Method-Override`, `X-Original-URL` and `X-Rewrite-URL`.
 /// Put the layer outside of routers that remove a prefix from the path, such as `Router::nest` of axum.
 ///
-/// Some backends have names for a resource that no rule can know: short names and streams of Windows (`ADMINI~1`,
-/// `file::$DATA`), suffixes that choose a format (`/admin.json`), or `+` for a space. Write rules for such a backend without
-/// variables, as far as possible.
+/// Some backends accept several names for one resource: short names and streams of Windows (`ADMINI~1`, `file::$DATA`), suffixes
+/// that choose a format (`/admin.json`), or `+` for a space. The rules do not detect these. For such a backend, avoid variables in rules
+/// where possible.
 ///
 /// # Cost
 /// A decision takes about 50 ns, or about 100 ns for a path with letters in upper case. It does not allocate, unless the path
@@ -141,7 +142,7 @@ impl PathRules {
         PathRulesBuilder::new()
     }
 
-    /// Returns the rules for a path. The error is why the path is refused.
+    /// Returns the rules for a path. The error is the reason for a refusal.
     fn find(&self, path: &str) -> Result<Option<&PathRule>, &'static str> {
         let path = RequestPath::parse(path, self.non_ascii)?;
         let rule = if path.has_upper_case() {
@@ -150,8 +151,8 @@ impl PathRules {
             self.find_in_lower_case(path.as_str())
         };
         match rule {
-            // Literals and prefixes win over variables in the same order, whether or not case is ignored, so this is also the
-            // rule that matches exactly, if it does.
+            // The order of precedence is the same with and without case. So if a rule matches exactly, it is this one, or the path
+            // differs from this one only by case.
             Some(rule) if path.has_upper_case() || rule.pattern.has_upper_case() => {
                 match rule.pattern.has_case_of(path.as_str()) {
                     true => Ok(Some(rule)),
@@ -162,8 +163,8 @@ impl PathRules {
         }
     }
 
-    /// Returns the problem of a pattern with `{*rest}`, if the path before it (`/admin` for `/admin/{*rest}`) has no rule of its
-    /// own but is allowed by another one. Most people expect that `/admin/{*rest}` also protects `/admin/`.
+    /// Returns a problem if a pattern ends with `{*rest}`, and the path before it (`/admin` for `/admin/{*rest}`) has no rule of its
+    /// own but is allowed by another one. Many users expect that `/admin/{*rest}` also protects `/admin/`.
     fn gap_before_rest(&self, pattern: &str) -> Option<String> {
         let pattern = Pattern::parse(pattern).ok()?;
         let before = pattern.before_rest()?;

@@ -9,13 +9,13 @@ pub(super) struct Pattern {
     has_upper_case: bool,
 }
 
-/// What stands between two slashes.
+/// The part of a pattern between two slashes.
 #[derive(Clone, Debug)]
 enum Segment {
     Literal(String),
-    /// A variable, which is not empty, after this text.
+    /// A variable after this text. It matches one or more characters.
     Variable(String),
-    /// A variable for the rest of the path, which is not empty.
+    /// A variable for the rest of the path. It matches one or more characters.
     Rest,
 }
 
@@ -44,7 +44,7 @@ impl Pattern {
         }
         let has_upper_case = segments.iter().any(Segment::has_upper_case);
         let pattern = Self { segments, has_upper_case };
-        // Otherwise it would match no request.
+        // Any other pattern would match no request.
         match RequestPath::parse(&pattern.example(), NonAscii::Refuse) {
             Ok(_) => Ok(pattern),
             Err(_) => Err(
@@ -54,13 +54,13 @@ impl Pattern {
         }
     }
 
-    /// Writes the pattern with the same name for all variables, in lower case. Patterns of the same text match the same
-    /// paths, if case is ignored.
+    /// Writes the pattern in lower case, with the same name for all variables. Patterns with the same result match the same
+    /// paths if case is ignored.
     pub(super) fn ignoring_case(&self) -> String {
         self.to_text().to_ascii_lowercase()
     }
 
-    /// Writes the pattern with the same name for all variables. Patterns of the same text match the same paths.
+    /// Writes the pattern with the same name for all variables. Patterns with the same result match the same paths.
     pub(super) fn to_text(&self) -> String {
         let escape = |literal: &str| literal.replace('{', "{{").replace('}', "}}");
         self.write(|segment| match segment {
@@ -70,7 +70,7 @@ impl Pattern {
         })
     }
 
-    /// Returns the pattern before `{*rest}`, which does not match what this one matches: `/admin` for `/admin/{*rest}`.
+    /// Returns the pattern before `{*rest}`, such as `/admin` for `/admin/{*rest}`.
     pub(super) fn before_rest(&self) -> Option<Self> {
         match self.segments.split_last()? {
             (Segment::Rest, before) => {
@@ -82,7 +82,7 @@ impl Pattern {
         }
     }
 
-    /// Returns a path that matches.
+    /// Returns a path that matches the pattern.
     pub(super) fn example(&self) -> String {
         self.write(|segment| match segment {
             Segment::Literal(text) => text.clone(),
@@ -102,7 +102,7 @@ impl Pattern {
         self.has_upper_case
     }
 
-    /// Returns whether a path that matches if case is ignored also matches exactly.
+    /// Returns whether a path has the case of the pattern. The path must match if case is ignored.
     pub(super) fn has_case_of(&self, path: &str) -> bool {
         let mut rest = path;
         for segment in &self.segments {
@@ -165,7 +165,8 @@ impl Segment {
 
 /// Returns whether a literal looks like a variable in the syntax of another router: `:name`, `<name>`, `*`, `**`, `*.js`.
 ///
-/// As a literal it would match no request, so that a less strict rule would apply. `*zip*` is a literal: Jenkins has such paths.
+/// As a literal, it would match no real request, and a less strict rule could apply. `*zip*` is accepted, because Jenkins has such
+/// paths.
 fn is_syntax_of_others(literal: &str) -> bool {
     let between_stars = literal.strip_prefix('*').and_then(|text| text.strip_suffix('*'));
     let has_stars_around_word = between_stars.is_some_and(|word| !word.is_empty() && !word.contains('*'));
@@ -174,7 +175,7 @@ fn is_syntax_of_others(literal: &str) -> bool {
         || (literal.starts_with('<') && literal.ends_with('>'))
 }
 
-/// Returns whether a text names a variable.
+/// Returns whether a text can be the name of a variable.
 fn is_name(text: &str) -> bool {
     !text.is_empty() && !text.contains(['{', '*'])
 }

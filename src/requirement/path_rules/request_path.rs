@@ -1,8 +1,8 @@
-//! The path of a request, if every backend reads it in the same way: [`RequestPath`].
+//! Decodes the path of a request and refuses ambiguous ones: [`RequestPath`].
 
 use std::borrow::Cow;
 
-/// A path without escapes, dot segments, empty segments and a trailing slash.
+/// A decoded path, without dot segments, empty segments or a trailing slash.
 #[derive(Debug)]
 pub(super) struct RequestPath<'a> {
     text: Cow<'a, str>,
@@ -161,11 +161,11 @@ fn bad_segment(path: &str) -> &'static str {
     }
 }
 
-/// Returns whether no backend maps a character to ASCII: letters and digits, without variants of those in ASCII.
+/// Returns whether a character is ASCII, or a letter or digit that no backend replaces with an ASCII character.
 fn is_harmless(character: char) -> bool {
     let is_letter = || {
         let mut cases = character.to_lowercase().chain(character.to_uppercase());
-        // Some turn into ASCII when the case is changed, such as the Kelvin sign.
+        // Some become ASCII when their case is changed, such as the Kelvin sign.
         character.is_alphanumeric() && !cases.any(|cased| cased.is_ascii())
     };
     let is_variant = || {

@@ -168,11 +168,12 @@ fn all_invalid_values_are_reported_with_the_number_of_their_rule() {
         format!(r#"rule 10: acr_values "a b": {SCOPE}"#),
         format!(r#"rule 10: acr_values "": {SCOPE}"#),
         "rule 11: acr_values: expected at least one".to_owned(),
-        "otherwise: path and methods: expected none, because it applies to all others".to_owned(),
+        "otherwise: path and methods: expected none, because otherwise applies to all other requests"
+            .to_owned(),
         r#"otherwise: access "no": expected "public", "token" or "deny""#.to_owned(),
         r#"rule 2: path "orders/": expected a path that starts with "/""#.to_owned(),
         r#"rule 12: path "": expected a path that starts with "/""#.to_owned(),
-        r#"rule 13: methods "all": expected one rule for this method of "/ok""#.to_owned(),
+        r#"rule 13: methods "all": expected only one rule for this method of "/ok""#.to_owned(),
     ];
     assert_eq!(
         error.message().replace("; rule", "\nrule").replace("; otherwise", "\notherwise"),
