@@ -11,9 +11,9 @@ use std::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Panicked;
 
-/// Polls a future to completion and catches its panic, also that of code that runs before its first `.await`.
+/// Polls a future to completion and converts a panic in it into an error.
 ///
-/// The caller must not share state with the future that a panic can leave half changed.
+/// The future must not share state that a panic could leave inconsistent.
 pub(crate) async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, Panicked> {
     let mut future = pin!(future);
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {

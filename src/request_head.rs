@@ -42,13 +42,15 @@ impl<'a> RequestHead<'a> {
         self.method
     }
 
-    /// Returns the URI, as the layer sees it. A router may have removed the beginning of the path. `Router::nest` of axum
-    /// keeps the whole URI in the [`extensions`](Self::extensions), as `axum::extract::OriginalUri`.
+    /// Returns the URI that the layer received.
+    ///
+    /// An outer router may have removed the beginning of the path. `Router::nest` of axum adds the whole URI to the
+    /// [`extensions`](Self::extensions), as `axum::extract::OriginalUri`.
     pub fn uri(&self) -> &'a Uri {
         self.uri
     }
 
-    /// Returns the header fields. `Authorization` may still be there, with the token.
+    /// Returns the header fields. They may still include `Authorization` with the token.
     pub fn headers(&self) -> &'a HeaderMap {
         self.headers
     }
@@ -64,7 +66,7 @@ impl<'a> RequestHead<'a> {
     }
 }
 
-/// Reads a request, with the system's clock. For tests of policies and rules.
+/// Borrows the head of a request, with the system clock. For tests of policies and rules.
 ///
 /// ```
 /// use http::Request;
@@ -83,7 +85,7 @@ impl<'a, B> From<&'a Request<B>> for RequestHead<'a> {
     }
 }
 
-/// Shows neither headers nor extensions, which may have the token, nor the query of the URI.
+/// Shows only the method and the path, because headers, extensions and the query may have the token.
 impl fmt::Debug for RequestHead<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestHead")

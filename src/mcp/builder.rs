@@ -10,14 +10,14 @@ use super::{
 };
 use crate::{ConfigError, Requirement, config_error::Problem, scope::OFFLINE_ACCESS};
 
-/// Maximum part of a body that is read to find out the operation. Tool calls with larger arguments are rare, and servers commonly
-/// limit a request to a few MiB.
+/// Default of [`McpOperationsBuilder::max_body_bytes`]. Tool calls with larger arguments are rare, and servers commonly limit a
+/// request to a few MiB.
 const DEFAULT_MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// Maximum of [`DEFAULT_MAX_BODY_BYTES`]. Each request without a token can occupy this much memory.
+/// Maximum of [`McpOperationsBuilder::max_body_bytes`]. Each request can occupy this much memory, even without a token.
 const MAX_MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
-/// Maximum time to wait for a body. An MCP client has the whole message before it connects.
+/// Default of [`McpOperationsBuilder::body_deadline`]. An MCP client has the whole message before it connects.
 const DEFAULT_BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Builds [`McpOperations`]. Nothing is checked before [`build`](Self::build).
@@ -54,45 +54,46 @@ impl McpOperationsBuilder {
         }
     }
 
-    /// Sets what calling a tool requires (`tools/call`).
+    /// Sets what calling a tool (`tools/call`) requires.
     ///
-    /// A tool that is not listed requires what [`otherwise`](Self::otherwise) says.
+    /// Tools that are not listed: see [`otherwise`](Self::otherwise).
     pub fn tool(mut self, name: impl Into<String>, requirement: impl Into<Requirement>) -> Self {
         self.tools.push((name.into(), requirement.into()));
         self
     }
 
-    /// Sets what getting a prompt requires (`prompts/get`), also to complete its arguments.
+    /// Sets what getting a prompt (`prompts/get`) requires.
+    ///
+    /// Completing its arguments requires the same.
     pub fn prompt(mut self, name: impl Into<String>, requirement: impl Into<Requirement>) -> Self {
         self.prompts.push((name.into(), requirement.into()));
         self
     }
 
-    /// Sets what reading the resource with exactly this URI requires (`resources/read`), also to subscribe to it.
+    /// Sets what reading the resource with exactly this URI (`resources/read`) requires.
     ///
-    /// Takes precedence over templates that match the URI too.
+    /// Subscribing to it requires the same. It takes precedence over templates that match the URI.
     pub fn resource(mut self, uri: impl Into<String>, requirement: impl Into<Requirement>) -> Self {
         self.resources.push((uri.into(), requirement.into()));
         self
     }
 
-    /// Sets what reading the resources of a template requires, such as `jobs://{job}/log`.
+    /// Sets what reading the resources of a template such as `jobs://{job}/log` requires.
     ///
-    /// If a URI matches several templates, all their requirements apply. Expressions of RFC 6570:
+    /// If a URI matches several templates, all their requirements apply. These expressions of RFC 6570 are supported, and
+    /// [`build`](Self::build) refuses others:
     ///
     /// | expression | matches |
     /// |---|---|
     /// | `{job}`, `{a,b}` | one or more characters other than `/`, `?`, `#` and `\` |
-    /// | `{+path}` | one or more characters, also `/`, `?` and `#` |
-    /// | `{#part}`, `{.ext}`, `{/name}` | the operator, then as `{+part}` or `{name}`; may be absent |
+    /// | `{+path}` | one or more characters other than `\` |
+    /// | `{#part}`, `{.ext}`, `{/name}` | the operator, then what `{+part}` or `{name}` matches; may be absent |
     /// | `{/path*}` | any number of segments, each after a `/` |
     /// | `{?a,b}`, `{&a}` | a query, or the rest of one; may be absent |
     ///
-    /// A URI with a segment `.` or `..` or with a blank at one end matches no template, because the server may resolve or remove it.
-    /// URIs over 8 KiB match none. A value that is percent-encoded must also match after decoding, so `{job}` does not match
-    /// `a%2Fb`.
-    ///
-    /// `build()` refuses other expressions.
+    /// The length in `{job:3}` is not checked. Some URIs match no template: those over 8 KiB, and those that a server may change,
+    /// because they have a segment `.` or `..`, a control character, or white space at one end. A percent-encoded URI must match both
+    /// as sent and decoded, so `{job}` does not match `a%2Fb`.
     pub fn resource_template(
         mut self,
         template: impl Into<String>,
@@ -102,13 +103,13 @@ impl McpOperationsBuilder {
         self
     }
 
-    /// Decides what reading a resource of a template requires, from its URI.
+    /// Sets a function that decides by its URI what a resource requires.
     ///
     /// For scopes that depend on the URI. `rule` is called with each URI that matches the template. A URI with `%` is also
     /// passed to it percent-decoded, and both results apply.
     ///
-    /// The scopes are not known in advance, so the metadata does not list them, and a request whose operation cannot be
-    /// determined is refused.
+    /// The scopes are not known in advance. So the metadata does not list them, and two kinds of requests are refused with 403:
+    /// those whose operation cannot be determined, and those that complete the arguments of such a template.
     ///
     /// ```
     /// use tower_bearer::{Requirement, Scope, mcp::McpOperations};
@@ -134,13 +135,12 @@ impl McpOperationsBuilder {
         self
     }
 
-    /// Sets what a method requires, such as `tools/list` or `completion/complete`.
+    /// Sets what a method such as `tools/list` or `completion/complete` requires.
     ///
-    /// For `tools/call`, `prompts/get` and `resources/read`, it is required in addition to what the tool, prompt or resource
-    /// requires.
+    /// For a method that names a tool, prompt or resource, it is required in addition to what that requires.
     ///
-    /// Default for methods that connect or list: see [`connecting`](Self::connecting). `completion/complete` requires what the
-    /// prompt or resource template requires. Other methods require what [`otherwise`](Self::otherwise) says.
+    /// Default for methods that connect or list: see [`connecting`](Self::connecting). Default for methods that name a tool,
+    /// prompt or resource: no further requirement. Default for other methods: see [`otherwise`](Self::otherwise).
     pub fn method(mut self, method: impl Into<String>, requirement: impl Into<Requirement>) -> Self {
         self.methods.push((method.into(), requirement.into()));
         self
@@ -153,13 +153,13 @@ impl McpOperationsBuilder {
     /// their responses to requests of the server, and the HTTP methods `GET`, `HEAD` and `DELETE`.
     /// `subscriptions/listen` also requires what the resources in it require.
     ///
-    /// With [`Requirement::public`], clients can connect without a token, and get a 401 with the scopes of the first operation
-    /// that needs one.
+    /// With [`Requirement::public`], clients can connect without a token. The first operation that needs a token is answered with
+    /// a 401 that names the scopes of this operation.
     ///
     /// # Security
-    /// In older revisions of MCP, a `GET` receives messages of its session, and may repeat results that the session has already
-    /// sent (`Last-Event-ID`). If sessions hold data of a user, do not make this public, and compare the token's subject with
-    /// that of the session.
+    /// In older revisions of MCP, a `GET` receives the messages of its session, and may repeat results that were already sent
+    /// (`Last-Event-ID`). If sessions have data of a user, do not make this public, and check that the token has the subject that
+    /// started the session.
     pub fn connecting(mut self, requirement: impl Into<Requirement>) -> Self {
         self.connecting = requirement.into();
         self
@@ -167,9 +167,9 @@ impl McpOperationsBuilder {
 
     /// Sets what tools, resources, prompts and methods that are not listed require. Default: they are refused with 403.
     ///
-    /// It is part of the strictest requirement, which applies if the operation of a request cannot be determined.
+    /// It also applies if the operation of a request cannot be determined, together with the requirements of all operations.
     ///
-    /// `build()` refuses a public requirement, so that a new tool is never open by accident.
+    /// [`build`](Self::build) refuses a public requirement, so that a new tool is never open by accident.
     pub fn otherwise(mut self, requirement: impl Into<Requirement>) -> Self {
         self.otherwise = requirement.into();
         self
@@ -178,8 +178,8 @@ impl McpOperationsBuilder {
     /// Sets the origins whose scripts may send requests, such as `https://app.example.com`. Default: all.
     ///
     /// A request with an `Origin` that is not listed is refused with 403, without a challenge (MCP 2026-07-28, Streamable HTTP,
-    /// section "Security & Endpoint"). Requests without `Origin` do not come from a script of another site and are not
-    /// affected. This prevents DNS rebinding for servers on local networks.
+    /// section "Security & Endpoint"). Requests without `Origin` are not affected: browsers add it to
+    /// each `POST` of a script. This protects servers on local networks from DNS rebinding.
     ///
     /// Each origin is a scheme and a host in lower case, with a port unless it is the default one, and without a path. The
     /// comparison is exact.
@@ -190,26 +190,26 @@ impl McpOperationsBuilder {
 
     /// Sets how many bytes of a body are read to determine the operation. Default: 1 MiB. Range: 1 byte to 64 MiB.
     ///
-    /// A larger body is passed on, but the strictest requirement applies. Only
-    /// [`require_mcp`](crate::ResourceServer::require_mcp) reads bodies. It does so before the token is validated, because the
-    /// 401 names the scopes of the operation, so anyone can occupy this much memory per request.
+    /// For a larger body, the strictest requirement applies. If the token meets it, the whole body is passed on. Only
+    /// [`require_mcp`](crate::ResourceServer::require_mcp) reads bodies. It reads them before it validates the token, because the
+    /// 401 names the scopes of the operation. So anyone can occupy this much memory per request.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.body.limit = bytes;
         self
     }
 
-    /// Sets how long a client may take to send that part of its body. Default: 10 seconds.
+    /// Sets how long to wait for the body that determines the operation. Default: 10 seconds. Any duration is accepted.
     ///
-    /// After that, the strictest requirement applies.
+    /// After that, the strictest requirement applies. Outside a tokio runtime, there is no deadline.
     pub fn body_deadline(mut self, deadline: Duration) -> Self {
         self.body.deadline = deadline;
         self
     }
 
-    /// Builds the operations.
+    /// Checks the settings and builds the operations.
     ///
     /// # Errors
-    /// If a setting is invalid. The error lists all problems: an empty name, one that is listed twice, an invalid template or
+    /// If a setting is invalid. The error lists all problems: an empty name, a name that is listed twice, an invalid template or
     /// origin, `offline_access` as a scope (it is for the authorization server, not for a resource), a public requirement in
     /// [`otherwise`](Self::otherwise), or a limit out of range.
     pub fn build(self) -> Result<McpOperations, ConfigError> {
@@ -267,7 +267,7 @@ fn strictest(rules: &Rules) -> Requirement {
     all.fold(rules.connecting.clone(), Requirement::and_bounded)
 }
 
-/// Collects requirements by name, and adds that of the method.
+/// Collects requirements by name, each with that of the method.
 fn names(
     setting: &'static str,
     listed: Vec<(String, Requirement)>,

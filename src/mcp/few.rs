@@ -4,7 +4,7 @@ use std::{fmt, marker::PhantomData};
 
 use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 
-/// The members of an array. An array of more than `MAX` is not read to its end, so that it occupies no memory.
+/// The members of an array. Reading fails at the first member after `MAX`, so that a long array does not occupy memory.
 pub(super) struct Few<T, const MAX: usize>(pub(super) Vec<T>);
 
 impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for Few<T, MAX> {
@@ -19,7 +19,7 @@ impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for InOrder<T, MAX
     type Value = Few<T, MAX>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an array of at most {MAX}")
+        write!(f, "an array of at most {MAX} members")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {

@@ -1,4 +1,4 @@
-//! The headers that repeat what an MCP message asks for (MCP 2026-07-28, Streamable HTTP, section "Request Metadata").
+//! The headers that repeat the operation of an MCP message (MCP 2026-07-28, Streamable HTTP, section "Request Metadata").
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ const NAME: HeaderName = HeaderName::from_static("mcp-name");
 /// The first revision that requires servers to compare these headers with the body.
 const FIRST_BOUND_VERSION: &str = "2026-07-28";
 
-/// What the headers of a request say. They are not authenticated.
+/// The MCP headers of a request. They are not authenticated.
 pub(super) struct HeaderFacts<'a> {
     pub(super) method: Option<&'a str>,
     /// Decoded.
@@ -21,7 +21,7 @@ pub(super) struct HeaderFacts<'a> {
     pub(super) is_bound: bool,
 }
 
-/// Why headers and body do not match. The texts are fixed, because nothing that a peer sent is repeated.
+/// Why headers and body do not match. The messages are fixed, because nothing that a client sent is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeaderMismatch {
     Version,
@@ -59,8 +59,7 @@ pub(super) fn version(headers: &HeaderMap) -> Result<Option<&str>, &'static str>
     single(headers, &PROTOCOL_VERSION)
 }
 
-/// Returns whether a version is a date, and not before the first revision with these headers. Versions are dates, so they compare
-/// as text.
+/// Returns whether a version is a date, and not before the first revision with these headers. Such dates can be compared as text.
 pub(super) fn is_bound_version(version: &str) -> bool {
     let is_date = version.len() == FIRST_BOUND_VERSION.len()
         && version.bytes().zip(FIRST_BOUND_VERSION.bytes()).all(|(byte, model)| match model {

@@ -19,8 +19,8 @@ use crate::{Refusal, Rejection, RejectionBody};
 /// # }
 /// ```
 ///
-/// The body is `{"jsonrpc":"2.0","error":{"code":…,"message":…}}`. The code is -32600 (invalid request) if the request is refused,
-/// and -32603 (internal error) if the token cannot be validated. The message is the
+/// The body is `{"jsonrpc":"2.0","error":{"code":…,"message":…}}`. The code is -32603 (internal error)
+/// for the statuses 500, 502 and 503, and -32600 (invalid request) for others. The message is the
 /// [description](Rejection::description). An error without `id` is allowed by the schema of MCP since revision 2026-07-28.
 pub fn json_rpc_body(refusal: &Refusal) -> RejectionBody {
     const INVALID_REQUEST: i32 = -32600;

@@ -5,7 +5,9 @@ use http::{
     header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
 };
 
-/// Returns whether the body is JSON in UTF-8, not compressed and of at most `limit` bytes, as far as the head says.
+/// Returns whether, according to the headers, the body is uncompressed JSON in UTF-8 of at most `limit` bytes.
+///
+/// Without `Content-Length`, the length is unknown, and this does not check it.
 pub(crate) fn has_json_body(headers: &HeaderMap, limit: usize) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let fits = |length: &HeaderValue| {
@@ -26,7 +28,7 @@ fn is_json(media_type: &HeaderValue) -> bool {
 
 /// Returns whether a parameter of a media type does not name another character set.
 ///
-/// JSON has no such parameter (RFC 8259 section 11), but some servers obey it. In UTF-7, a string can contain the text of further
+/// JSON has no such parameter (RFC 8259 section 11), but some servers use it. In UTF-7, a string can contain the text of further
 /// members.
 fn is_harmless(parameter: &[u8]) -> bool {
     const CHARSET: &[u8] = b"charset";

@@ -1,4 +1,4 @@
-//! Reads what an MCP message asks for: [`Peeked`].
+//! Reads the operation of an MCP message: [`Peeked`].
 
 use std::borrow::Cow;
 
@@ -12,17 +12,17 @@ use super::{
 };
 use crate::strict_json::{Members, string};
 
-/// Maximum number of members of a batch. Its requirements are combined, which takes time.
+/// Maximum number of members of a batch. Combining their requirements takes time.
 const MAX_BATCH: usize = 32;
 
-/// Longest `id` that is repeated in an error, in bytes.
+/// Maximum length of an `id` that is repeated in an error, in bytes.
 const MAX_ID_LEN: usize = 256;
 
-/// What the body of a request asks for. Added to the request's extensions.
+/// The operations in the body of a request. Added to the request's extensions.
 #[derive(Clone, Debug)]
 pub(crate) enum Peeked {
     Operations(Vec<Operation>),
-    /// Nothing can be told.
+    /// The operation cannot be determined.
     Unknown,
 }
 
@@ -72,7 +72,8 @@ impl Peeked {
     /// Reads a whole body, and compares the headers with it.
     ///
     /// # Errors
-    /// If the headers must match the body and do not, or if the body has a member name twice.
+    /// If the headers must match the body and do not, if the protocol version appears twice, or if servers may read the body
+    /// differently.
     pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, Mismatch> {
         let version = headers::version(headers).map_err(|_| HeaderMismatch::Malformed)?;
         let is_bound = version.is_some_and(headers::is_bound_version);
@@ -116,7 +117,7 @@ fn batch(facts: &HeaderFacts<'_>, version: Option<&str>, body: &[u8]) -> Result<
     Ok(Peeked::Operations(operations))
 }
 
-/// A JSON-RPC message, as far as it matters here.
+/// The parts of a JSON-RPC message that determine its operation.
 struct Message<'a> {
     /// `None` for a response.
     method: Option<Cow<'a, str>>,
@@ -132,7 +133,7 @@ impl<'a> Message<'a> {
     /// Returns `None` if the text is not JSON, or not a JSON-RPC message.
     ///
     /// # Errors
-    /// If the text is JSON, but parsers may disagree about it.
+    /// If the text is JSON that parsers may read differently.
     fn parse(text: &'a [u8]) -> Result<Option<Self>, HeaderMismatch> {
         let Some(members) = object(text)? else { return Ok(None) };
         refuse_other_case(&members, &["method", "params", "id", "result", "error"])?;
@@ -162,7 +163,7 @@ impl<'a> Message<'a> {
         Ok(Some(Self { method: Some(method), id, is_notification, target, version }))
     }
 
-    /// Compares the headers with the message. Returns `None` if nothing can be told.
+    /// Compares the headers with the message. Returns `None` if the operation cannot be determined.
     fn check(
         &self,
         facts: &HeaderFacts<'_>,
@@ -235,7 +236,7 @@ fn target(method: &str, params: &Members<'_>) -> Result<Target<Box<str>>, Header
             let filter = match params.find("notifications") {
                 None => return Ok(Target::Uris(Vec::new())),
                 Some(filter) if filter.starts_with('{') => object(filter.as_bytes())?,
-                // rmcp also reads an array, as the members in a fixed order.
+                // rmcp also accepts an array, with the members in a fixed order.
                 Some(_) => None,
             };
             let Some(filter) = filter else { return Ok(Target::None) };
@@ -261,8 +262,8 @@ fn object(text: &[u8]) -> Result<Option<Members<'_>>, HeaderMismatch> {
     }
 }
 
-/// Refuses an object with a member that differs only by case from one that is read here. Some servers ignore case, and would take
-/// `Name` for `name`.
+/// Refuses an object with a member whose name differs only by case from one of `names`. Some servers ignore case and would read
+/// `Name` as `name`.
 fn refuse_other_case(members: &Members<'_>, names: &[&str]) -> Result<(), HeaderMismatch> {
     let differs = |found: &str, name: &&str| found != *name && is_equal_ignoring_case(found, name);
     match members.iter().any(|member| names.iter().any(|name| differs(&member.name, name))) {
@@ -271,7 +272,7 @@ fn refuse_other_case(members: &Members<'_>, names: &[&str]) -> Result<(), Header
     }
 }
 
-/// Compares by Unicode, since some servers also take U+017F for an `s`.
+/// Compares by the case rules of Unicode, since some servers also read U+017F as an `s`.
 fn is_equal_ignoring_case(one: &str, other: &str) -> bool {
     let is_same = |one: char, other: char| {
         one == other

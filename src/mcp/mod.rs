@@ -1,8 +1,7 @@
 //! Scopes for each tool, resource and prompt of an MCP server: [`McpOperations`] (feature `mcp`).
 //!
-//! An MCP server has one URL and many operations. [`McpOperations`] says what each operation requires.
-//! [`ResourceServer::require_mcp`] creates a layer that reads which operation a request asks for, and refuses it with a challenge
-//! that names the scopes of this operation.
+//! An MCP server has one URL and many operations. [`McpOperations`] lists what each operation requires. The layer from
+//! [`ResourceServer::require_mcp`] determines the operation of each request. Its challenges name the scopes of this operation.
 //!
 //! ```
 //! use tower_bearer::{ConfigError, Requirement, ResourceServer, Scope, ValidateMcpTokenLayer, mcp::McpOperations};
@@ -29,19 +28,19 @@
 //! | | [`require_mcp(operations)`](crate::ResourceServer::require_mcp) | [`require_by(operations)`](crate::ResourceServer::require_by) |
 //! |---|---|---|
 //! | reads the body | yes, up to a limit | no |
-//! | headers of 2026-07-28 or newer | must match the body, otherwise 400 with the JSON-RPC error -32020 | trusted: the server behind must compare them with the body |
+//! | headers of 2026-07-28 or newer | must match the body, otherwise 400 with the JSON-RPC error -32020 | trusted: the inner service must compare them with the body |
 //! | older revisions | operation from the body | the strictest requirement |
-//! | nothing can be told (body too large or too slow, compressed, not JSON, not UTF-8) | the strictest requirement | |
+//! | operation unknown (body too large or too slow, compressed, not JSON, not UTF-8) | the strictest requirement | |
 //!
-//! The *strictest requirement* is everything that any operation requires, including
-//! [`otherwise`](McpOperationsBuilder::otherwise). It is a refusal if any operation is refused.
+//! The *strictest requirement* is that of all operations together, including
+//! [`otherwise`](McpOperationsBuilder::otherwise). It is a refusal if one of them is, so it is a refusal by default.
 //!
-//! A body that servers may read differently is refused with 400: one with a member name twice, or with a name that differs from one
-//! that is read here only by case, such as `Name`.
+//! A body that servers may read differently is refused with 400: one with the same member name twice, or with a member name
+//! that differs only by case from one that the layer reads, such as `Name`.
 //!
 //! A batch (JSON-RPC arrays, revision 2025-03-26) requires what all its members require.
 //!
-//! Resource URIs are matched as they are sent and also percent-decoded, and must be allowed in both forms.
+//! Resource URIs are matched as sent and percent-decoded, and must be allowed in both forms.
 //!
 //! # GET and DELETE
 //! In older revisions, `GET` opens the stream of messages from the server, and `DELETE` ends the session. Both require what

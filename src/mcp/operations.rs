@@ -13,16 +13,16 @@ use super::{
 };
 use crate::{RequestHead, Requirement, RequirementPolicy, Scope};
 
-/// What each operation of an MCP server requires. Cheap to clone.
+/// Lists what each operation of an MCP server requires. Cheap to clone.
 ///
 /// Give it to [`ResourceServer::require_mcp`](crate::ResourceServer::require_mcp). See the [module](super) for an example and
 /// for how the operation of a request is determined.
 ///
-/// It is also a [`RequirementPolicy`], for [`require_by`](crate::ResourceServer::require_by). That mode reads only headers.
+/// It is also a [`RequirementPolicy`] for [`require_by`](crate::ResourceServer::require_by), which reads only headers.
 ///
 /// # Security
 /// With `require_by`, the headers `Mcp-Method` and `Mcp-Name` of revision 2026-07-28 or newer are trusted. Use it only for a
-/// server that compares them with the body, as MCP requires. Prefer `require_mcp`, which does so itself.
+/// server that compares them with the body, as MCP requires. Prefer `require_mcp`, which compares them itself.
 #[derive(Clone)]
 pub struct McpOperations(pub(super) Arc<Rules>);
 
@@ -31,7 +31,7 @@ pub(super) struct Rules {
     pub(super) prompts: Names,
     pub(super) resources: Names,
     pub(super) templates: Vec<Template>,
-    /// Methods that are listed on their own.
+    /// The methods that are listed.
     pub(super) methods: Names,
     pub(super) connecting: Requirement,
     pub(super) otherwise: Requirement,
@@ -65,7 +65,7 @@ pub(crate) struct BodySettings {
     pub(crate) deadline: std::time::Duration,
 }
 
-/// The methods that clients use to connect and to look around. They read no resource and call no tool.
+/// The methods that clients use to connect and to list. They read no resource and call no tool.
 const CONNECTING: [&str; 13] = [
     "initialize",
     "server/discover",
@@ -103,7 +103,7 @@ impl McpOperations {
                 let target = name.as_deref().map_or(Target::None, |name| Target::of_name(method, name));
                 self.of_message(method, &target)
             }
-            // No method, or a revision that does not require the server to compare the headers with the body.
+            // No method, or a revision in which servers need not compare the headers with the body.
             Ok(_) => self.0.strictest.clone(),
             Err(reason) => Requirement::malformed(reason),
         }
@@ -138,7 +138,7 @@ impl McpOperations {
                 uris.iter()
                     .fold(start, |all, uri| all.and_bounded(self.resource("resources/read", uri.as_ref())))
             }
-            // Without the target, nothing can be told about these.
+            // Without the target, the requirement of these is unknown.
             (
                 "tools/call"
                 | "prompts/get"
@@ -176,8 +176,8 @@ impl McpOperations {
         }
     }
 
-    // A server may decode a URI before it uses it. A URI that is allowed in one form only would then reach another resource than
-    // the one that was checked: `files://%73ecret`, `files://a%2F..%2Fsecret`.
+    // A server may decode a URI before it uses it. If only one form were checked, the server could read a resource that was not
+    // checked: `files://%73ecret`, `files://a%2F..%2Fsecret`.
     fn resource(&self, method: &str, uri: &str) -> Requirement {
         let raw = self.resource_as_written(method, uri);
         if !uri.contains('%') {

@@ -1,9 +1,9 @@
 //! Matches URIs against a URI template (RFC 6570): [`UriTemplate`].
 //!
-//! Expansion is not reversible in general, so this answers only whether a URI can be an expansion of a template. A variable never
-//! matches more than its operator allows.
+//! Expansion is not reversible in general, so this only checks whether a URI can be an expansion of a template. The values of
+//! variables are not extracted.
 
-/// Longest URI that is matched, in bytes. Header blocks are commonly limited to twice this.
+/// Maximum length of a URI that is matched, in bytes. Header blocks are commonly limited to twice this.
 const MAX_URI_LEN: usize = 8 * 1024;
 
 /// A parsed template.
@@ -28,7 +28,7 @@ enum Part {
 
 #[derive(Clone, Copy, Debug)]
 enum Characters {
-    /// Not the end of a path segment.
+    /// Those within a path segment.
     Segment,
     Query,
     Any,
@@ -45,8 +45,10 @@ impl Characters {
 }
 
 impl UriTemplate {
+    /// Parses a template.
+    ///
     /// # Errors
-    /// What was expected, if the template is not valid or has an expression that is not supported.
+    /// If the template is invalid or has an expression that is not supported. The error is what was expected.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let mut parts = Vec::new();
         let mut rest = text;
@@ -74,7 +76,7 @@ impl UriTemplate {
 
     /// Returns whether a URI can be an expansion of the template. Takes time in proportion to both lengths.
     pub(super) fn matches(&self, uri: &str) -> bool {
-        // Parsers of URLs remove blanks at both ends.
+        // URL parsers remove white space at both ends.
         let is_ambiguous = || uri.chars().any(char::is_control) || uri.trim() != uri || has_dot_segment(uri);
         if uri.len() > MAX_URI_LEN || is_ambiguous() {
             return false;
@@ -133,7 +135,7 @@ fn literal_part(literal: &str) -> Result<Part, &'static str> {
 
 fn expression_part(expression: &str) -> Result<Part, &'static str> {
     const EXPECTED: &str =
-        "expected names of variables after none of the operators, or one of + # . / ? & (RFC 6570)";
+        "expected names of variables, optionally after one of the operators + # . / ? & (RFC 6570)";
     let (operator, variables) = match expression.bytes().next() {
         Some(operator @ (b'+' | b'#' | b'.' | b'/' | b'?' | b'&')) => (Some(operator), &expression[1..]),
         _ => (None, expression),
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn long_uri_with_many_variables_takes_no_exponential_time() {
+    fn long_uri_with_many_variables_is_not_matched_in_exponential_time() {
         let template = UriTemplate::parse(&"{+a}x".repeat(50)).unwrap();
 
         assert!(!template.matches(&format!("{}y", "x".repeat(MAX_URI_LEN - 1))));

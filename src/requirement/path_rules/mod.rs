@@ -47,9 +47,10 @@ pub use self::builder::PathRulesBuilder;
 ///
 /// # Patterns
 /// The syntax is that of [`matchit`](https://docs.rs/matchit/0.8), as in axum 0.8: `{name}` is one segment, `{*rest}` the rest of
-/// the path, and `{{` a brace. A variable may have text before it, as in `/v{version}`, but not after it. Literals take precedence over
-/// variables, and variables over `{*rest}`, segment by segment. `{*rest}` is not empty: `/admin/{*rest}` matches neither `/admin` nor
-/// `/admin/`, so write a rule for `/admin` too. The syntax of other routers, such as `:name`, `<name>` and `*`, is an error.
+/// the path, and `{{` a brace. A variable may have text before it, as in `/v{version}`, but not after it. Literals take
+/// precedence over variables, and variables over `{*rest}`, segment by segment. `{*rest}` is not empty: `/admin/{*rest}` matches
+/// neither `/admin` nor `/admin/`, so write a rule for `/admin` too. The syntax of other routers, such as `:name`, `<name>` and
+/// `*`, is an error.
 ///
 /// A rule for `GET` also covers `HEAD`, unless `HEAD` has a rule. A rule for all methods applies to methods without a rule of
 /// their own. If a path has rules, but none for the method of the request, the request is refused with 403.
@@ -115,8 +116,8 @@ pub use self::builder::PathRulesBuilder;
 /// Put the layer outside of routers that remove a prefix from the path, such as `Router::nest` of axum.
 ///
 /// Some backends accept several names for one resource: short names and streams of Windows (`ADMINI~1`, `file::$DATA`), suffixes
-/// that choose a format (`/admin.json`), or `+` for a space. The rules do not detect these. For such a backend, avoid variables in rules
-/// where possible.
+/// that choose a format (`/admin.json`), or `+` for a space. The rules do not detect these. For such a backend, avoid variables
+/// in rules where possible.
 ///
 /// # Cost
 /// A decision takes about 50 ns, or about 100 ns for a path with letters in upper case. It does not allocate, unless the path
