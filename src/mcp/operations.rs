@@ -11,7 +11,7 @@ use super::{
     origins::Origins,
     uri_template::UriTemplate,
 };
-use crate::{RequestHead, Requirement, RequirementPolicy, Scope};
+use crate::{Excerpt, RequestHead, Requirement, RequirementPolicy, Scope};
 
 /// Lists what each operation of an MCP server requires. Cheap to clone.
 ///
@@ -104,7 +104,7 @@ impl McpOperations {
                 self.of_message(method, &target)
             }
             // No method, or a revision in which servers need not compare the headers with the body.
-            Ok(_) => self.0.strictest.clone(),
+            Ok(_) => self.strictest(),
             Err(reason) => Requirement::malformed(reason),
         }
     }
@@ -115,7 +115,7 @@ impl McpOperations {
             Operation::Response => self.0.connecting.clone(),
         };
         let mut all = operations.iter().map(requirement);
-        let Some(first) = all.next() else { return self.0.strictest.clone() };
+        let Some(first) = all.next() else { return self.strictest() };
         all.fold(first, Requirement::and_bounded)
     }
 
@@ -148,7 +148,7 @@ impl McpOperations {
                 | "completion/complete"
                 | "subscriptions/listen",
                 _,
-            ) => self.0.strictest.clone(),
+            ) => self.strictest(),
             (method, _) => self.method(method),
         }
     }
@@ -157,14 +157,26 @@ impl McpOperations {
         match self.0.methods.get(method) {
             Some(requirement) => requirement.clone(),
             None if CONNECTING.contains(&method) => self.0.connecting.clone(),
-            None => self.0.otherwise.clone(),
+            None => self.unlisted(method, None),
         }
+    }
+
+    /// Returns what an operation requires that is not listed.
+    fn unlisted(&self, method: &str, name: Option<&str>) -> Requirement {
+        tracing::debug!(method = ?Excerpt::new(method), name = ?name.map(Excerpt::new), "operation not listed");
+        self.0.otherwise.clone()
+    }
+
+    /// Returns what a request requires whose operation cannot be determined.
+    fn strictest(&self) -> Requirement {
+        tracing::debug!("operation cannot be determined, the strictest requirement applies");
+        self.0.strictest.clone()
     }
 
     fn named(&self, method: &str, names: &Names, name: &str) -> Requirement {
         match names.get(name) {
             Some(requirement) => requirement.clone(),
-            None => self.with_method(method, self.0.otherwise.clone()),
+            None => self.with_method(method, self.unlisted(method, Some(name))),
         }
     }
 
@@ -185,7 +197,7 @@ impl McpOperations {
         }
         match percent_decoded(uri) {
             Some(decoded) => raw.and_bounded(self.resource_as_written(method, &decoded)),
-            None => raw.and_bounded(self.with_method(method, self.0.otherwise.clone())),
+            None => raw.and_bounded(self.with_method(method, self.unlisted(method, Some(uri)))),
         }
     }
 
@@ -196,14 +208,14 @@ impl McpOperations {
         // The server may choose any template that matches.
         let matching = self.0.templates.iter().filter(|template| template.uri.matches(uri));
         let all = matching.map(|template| template.requirement(uri)).reduce(Requirement::and_bounded);
-        all.unwrap_or_else(|| self.with_method(method, self.0.otherwise.clone()))
+        all.unwrap_or_else(|| self.with_method(method, self.unlisted(method, Some(uri))))
     }
 
     /// Returns what completing the arguments of a template requires. MCP names the template by its text.
     fn template(&self, text: &str) -> Requirement {
         match self.0.templates.iter().find(|template| template.uri.as_str() == text) {
             Some(Template { rule: TemplateRule::Fixed(requirement), .. }) => requirement.clone(),
-            Some(Template { rule: TemplateRule::By(..), .. }) => self.0.strictest.clone(),
+            Some(Template { rule: TemplateRule::By(..), .. }) => self.strictest(),
             None => self.resource("resources/read", text),
         }
     }
@@ -232,7 +244,7 @@ impl McpOperations {
         match self.0.templates.iter().find(|template| template.uri.as_str() == text) {
             Some(Template { rule: TemplateRule::Fixed(requirement), .. }) => Some(requirement.clone()),
             Some(Template { rule: TemplateRule::By(..), .. }) => None,
-            None => Some(self.with_method("resources/read", self.0.otherwise.clone())),
+            None => Some(self.with_method("resources/read", self.unlisted("resources/read", Some(text)))),
         }
     }
 }
@@ -245,11 +257,11 @@ impl RequirementPolicy for McpOperations {
         match *request.method() {
             Method::POST => {}
             Method::GET | Method::HEAD | Method::DELETE => return self.0.connecting.clone(),
-            _ => return self.0.strictest.clone(),
+            _ => return self.strictest(),
         }
         match request.extensions().get::<Peeked>() {
             Some(Peeked::Operations(operations)) => self.of_operations(operations),
-            Some(Peeked::Unknown) => self.0.strictest.clone(),
+            Some(Peeked::Unknown) => self.strictest(),
             None => self.of_headers(request.headers()),
         }
     }

@@ -173,3 +173,17 @@ async fn advertised_scopes_are_named_in_the_401() {
 
     assert_requires(&answer, "mcp:read mcp:write");
 }
+
+#[tokio::test]
+async fn log_says_which_operation_is_not_listed_and_when_nothing_can_be_told() {
+    let kit = Kit::with(McpOperations::builder().tool("read_file", READ));
+    let (log, _guard) = Log::record();
+
+    assert_denied(&Call::old("tools/call", Some("delete_all")).to(&kit.reading, None).await);
+    let unlisted = r#"operation not listed method="tools/call" name=Some("delete_all")"#;
+    assert!(log.text().contains(unlisted), "{}", log.text());
+    assert!(!log.text().contains("cannot be determined"), "{}", log.text());
+
+    assert_denied(&Call::raw("not JSON").to(&kit.reading, None).await);
+    assert!(log.text().contains("operation cannot be determined"), "{}", log.text());
+}
