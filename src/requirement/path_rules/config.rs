@@ -9,7 +9,7 @@ use super::{PathRules, builder::NO_METHODS};
 use crate::{Requirement, Scope, ScopeRequirement, config_error::Problem, requirement::is_acr};
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "path rules, with the keys rule and otherwise")]
 struct Config {
     #[serde(default)]
     rule: Vec<RuleConfig>,
@@ -20,7 +20,7 @@ struct Config {
 
 /// One rule, or what requests without a rule require.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a rule, which is a table with one of scopes, any_of and access")]
 struct RuleConfig {
     path: Option<String>,
     methods: Option<Vec<String>>,

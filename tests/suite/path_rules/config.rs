@@ -83,6 +83,14 @@ fn no_rules_deny_everything() {
 }
 
 #[test]
+fn otherwise_that_is_not_a_table_is_explained() {
+    let error = toml::from_str::<PathRules>("otherwise = \"deny\"").unwrap_err();
+
+    let expected = "expected a rule, which is a table with one of scopes, any_of and access";
+    assert!(error.message().ends_with(expected), "{error}");
+}
+
+#[test]
 fn all_invalid_values_are_reported_with_the_number_of_their_rule() {
     let error = toml::from_str::<PathRules>(
         r#"
