@@ -47,6 +47,11 @@
 //! * With `MethodRouter::layer`, and with a layer on a `Router`, an unsupported method is answered with 401 or 403
 //!   instead of 405, and clients request scopes that do not help. With `Router::route_layer`, unknown paths are still
 //!   answered with 404.
+//! * `any(handler)` has no methods to add a `route_layer` to, so axum panics ("Adding a route_layer before any routes is a
+//!   no-op"): use `layer`.
+//! * A layer inside of `Router::nest` sees the path without the prefix. Put policies that look at the path, such as
+//!   [`PathRules`](crate::PathRules), outside.
+//! * Merge [`metadata_router`](crate::ResourceServer::metadata_router) after the last `Router::layer`, because it must be public.
 //! * To add several layers to one method, use a tuple: `get(a).route_layer((outer, inner))`.
 
 use std::convert::Infallible;

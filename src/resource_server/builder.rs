@@ -1,6 +1,9 @@
 //! The settings of a resource server and their defaults: [`ResourceServerBuilder`].
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use super::{ResourceServer, Settings};
 use crate::{
@@ -333,6 +336,7 @@ impl ResourceServerBuilder {
             forward_credential: self.forward_credential,
             pass_cors_preflight: self.pass_cors_preflight,
             streams_outlive_tokens: self.streams_outlive_tokens,
+            has_warned_of_metadata: AtomicBool::new(false),
         })))
     }
 }

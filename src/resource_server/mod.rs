@@ -29,7 +29,13 @@
 
 mod builder;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 pub use self::builder::ResourceServerBuilder;
 use crate::{
@@ -68,6 +74,8 @@ pub(crate) struct Settings {
     pub(crate) forward_credential: bool,
     pub(crate) pass_cors_preflight: bool,
     pub(crate) streams_outlive_tokens: bool,
+    /// Whether it was logged that a layer refused a request for the metadata.
+    pub(crate) has_warned_of_metadata: AtomicBool,
 }
 
 impl ResourceServer {
@@ -153,9 +161,26 @@ impl ResourceServer {
     ///
     /// It reads the operation from the body of the request. See [`mcp`](crate::mcp) for an example. The metadata lists all
     /// scopes of the operations in `scopes_supported`, unless that was configured.
+    ///
+    /// # Security
+    /// Put it around the MCP server only, for example with `Router::nest_service`. It does not look at paths, so other routes behind
+    /// it have the rules of MCP: `GET` and `DELETE` require what [`connecting`](crate::mcp::McpOperationsBuilder::connecting)
+    /// requires, and may be public.
     #[cfg(feature = "mcp")]
     pub fn require_mcp(&self, operations: crate::mcp::McpOperations) -> crate::ValidateMcpTokenLayer {
         crate::ValidateMcpTokenLayer::new(self, operations)
+    }
+
+    /// Logs once that a layer refused a request for the metadata, because clients need it to get a token.
+    pub(crate) fn warn_of_refused_metadata(&self, path: Option<&str>) {
+        let Some(path) = path.filter(|path| self.metadata_paths().contains(path)) else { return };
+        if !self.0.has_warned_of_metadata.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                path,
+                "metadata refused, so clients cannot find out where to get a token: serve it outside of this layer, for \
+                 example with `Router::merge` after `Router::layer`"
+            );
+        }
     }
 
     /// Creates a challenge (`WWW-Authenticate`) for a handler that refuses a request itself.
@@ -182,7 +207,8 @@ impl ResourceServer {
 
     /// Creates the service that serves the metadata (RFC 9728 section 3).
     ///
-    /// The metadata is public, so do not add a layer to it.
+    /// The metadata is public, so do not add a layer to it. The first request that a layer refuses at one of these paths is logged
+    /// at `warn`.
     ///
     /// With axum, `metadata_router` also mounts it.
     ///

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response,
+    HeaderMap, HeaderValue, Method, Request, Response, Uri,
     header::{
         ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, TRANSFER_ENCODING,
     },
@@ -196,7 +196,9 @@ impl Guard {
         need: Option<&TokenRequirement>,
         request: &Request<B>,
     ) -> Response<Bytes> {
-        self.passed.refuse(error, need, Some(RequestSummary::of(request, self.grpc))).into_http()
+        let refusal = self.passed.refuse(error, need, Some(RequestSummary::of(request, self.grpc)));
+        self.server.warn_of_refused_metadata(refusal.uri().map(Uri::path));
+        refusal.into_http()
     }
 }
 

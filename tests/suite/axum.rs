@@ -469,6 +469,41 @@ mod metadata {
     }
 
     #[tokio::test]
+    async fn metadata_behind_a_layer_is_logged_once() {
+        let authority = TestAuthorizationServer::new(ISSUER);
+        let server = authority.resource_server("https://orders.example.com");
+        let app = Router::new().merge(server.metadata_router().unwrap()).layer(server.require_token());
+        let (log, _guard) = Log::record_from(tracing::Level::WARN);
+        let request = |path: &str| {
+            app.clone().oneshot(http::Request::get(path).body(axum::body::Body::empty()).unwrap())
+        };
+
+        assert_eq!(request("/other").await.unwrap().status(), 401);
+        assert_eq!(log.text(), "");
+        for _ in 0..2 {
+            assert_eq!(request("/.well-known/oauth-protected-resource").await.unwrap().status(), 401);
+        }
+
+        assert_eq!(log.text().matches("metadata refused").count(), 1, "{}", log.text());
+    }
+
+    #[tokio::test]
+    async fn paths_below_an_mcp_server_are_not_taken_for_the_metadata() {
+        let authority = TestAuthorizationServer::new(ISSUER);
+        let server = authority.resource_server("https://orders.example.com");
+        let inner = Router::new().fallback(async || "inner").layer(server.require_token());
+        let app = Router::new().nest_service("/mcp", inner);
+        let (log, _guard) = Log::record_from(tracing::Level::WARN);
+        let request = http::Request::get("/mcp/.well-known/oauth-protected-resource")
+            .body(axum::body::Body::empty())
+            .unwrap();
+
+        assert_eq!(app.oneshot(request).await.unwrap().status(), 401);
+
+        assert_eq!(log.text(), "");
+    }
+
+    #[tokio::test]
     async fn metadata_is_404_at_other_paths() {
         let service = Service::start(routes).await;
 

@@ -23,6 +23,22 @@
 //! The token is that of the HTTP request that carried the call, also within a session. The layer can be around the
 //! `StreamableHttpService` of rmcp, or around a router that contains it.
 //!
+//! # In other methods of a handler
+//! `read_resource`, for example, has no such arguments. There the token is in the `http::request::Parts` that rmcp adds to the context:
+//!
+//! ```
+//! use http::request::Parts;
+//! use rmcp::{ErrorData, RoleServer, service::RequestContext};
+//! use tower_bearer::ValidatedToken;
+//!
+//! fn token(context: &RequestContext<RoleServer>) -> Result<&ValidatedToken, ErrorData> {
+//!     let parts = context.extensions.get::<Parts>();
+//!     let parts = parts.ok_or_else(|| ErrorData::internal_error("not called over HTTP", None))?;
+//!     Ok(ValidatedToken::from_extensions(&parts.extensions)?)
+//! }
+//! # let _ = token;
+//! ```
+//!
 //! # Where to check scopes
 //! Let the layer check them: see [`mcp`](crate::mcp). Its refusal is the HTTP 403 with a challenge that MCP requires. A tool runs
 //! too late for that: `token.require(scopes)?` in it returns a JSON-RPC error with the scopes in `data`, from which most clients
