@@ -1,4 +1,4 @@
-//! Measures what a policy adds to a request: the decision alone, without the token.
+//! Measures how long a policy takes to decide about a request, without the validation of the token.
 //!
 //! `cargo bench --bench policies`. Compare rows of the same run only, because absolute times vary between runs.
 

@@ -43,7 +43,7 @@
 //! The modules are declared in this order.
 //!
 //! 1. The request arrives at [`ValidateToken`]. The layer has one [`Requirement`] for all requests, or a
-//!    [`RequirementPolicy`] that decides by the head of each: [`PathRules`], [`GrpcMethods`], `McpOperations` or a closure.
+//!    [`RequirementPolicy`] that decides by the head of the request: [`PathRules`], [`GrpcMethods`], `McpOperations` or a closure.
 //!    If an outer layer of the same resource server already validated the token, continue at step 5.
 //! 2. Its [`credentials`] are read from the `Authorization` header: exactly one field, exactly one token68, at most 16
 //!    KiB. A request without credentials is answered with a 401 whose challenge has no `error`, or continues as

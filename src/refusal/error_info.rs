@@ -3,7 +3,7 @@
 //! | field | value |
 //! |---|---|
 //! | `reason` | for example `INSUFFICIENT_SCOPE` |
-//! | `domain` | the resource identifier, or the realm |
+//! | `domain` | the resource identifier, or else the realm, or else `api` |
 //! | `metadata` | `scope`, `acr_values`, `max_age`, `resource_metadata`: as in the challenge |
 
 use super::{Refusal, Rejection, ValidationError, challenge::DEFAULT_REALM};
@@ -13,7 +13,7 @@ use crate::requirement::scope_list;
 const MAX_DETAILS_LEN: usize = 768;
 
 impl Refusal {
-    /// Returns the details of the gRPC status. Leaves out what would make them too long.
+    /// Returns the details of the gRPC status. If they are too long, the longest values are left out.
     pub(crate) fn grpc_details(&self) -> Vec<u8> {
         let mut metadata = self.error_metadata();
         loop {
@@ -27,7 +27,7 @@ impl Refusal {
         }
     }
 
-    /// Returns what the challenge says, if there is one.
+    /// Returns the parameters of the challenge, if there is one.
     fn error_metadata(&self) -> Vec<(&'static str, String)> {
         let mut metadata = Vec::new();
         if !self.rejection().is_challenge() {

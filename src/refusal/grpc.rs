@@ -63,13 +63,13 @@ fn web_frame(trailers: &HeaderMap) -> Bytes {
 }
 
 impl Refusal {
-    /// Returns what ends a response that has already begun, and logs the refusal.
+    /// Returns the end of a response that has already begun, and logs the refusal.
     pub(crate) fn into_grpc_end(self) -> GrpcEnd {
         self.log();
         let trailers = self.grpc_trailers();
         match self.0.kind.protocol {
             Protocol::GrpcWeb => GrpcEnd::WebFrame(web_frame(&trailers)),
-            // Each message is encoded by itself.
+            // Each message is encoded separately.
             Protocol::GrpcWebText => GrpcEnd::WebFrame(STANDARD.encode(web_frame(&trailers)).into()),
             Protocol::Http | Protocol::HttpToGrpcClient | Protocol::Grpc => GrpcEnd::Trailers(trailers),
         }

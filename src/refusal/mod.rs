@@ -49,7 +49,7 @@ pub(crate) use self::{
 };
 use crate::Scope;
 
-/// The target of log lines about more scopes: asked for, and used.
+/// The log target for 403s that ask for more scopes, and for requests that are admitted with scopes.
 pub(crate) const AUDIT: &str = "tower_bearer::audit";
 
 /// A refused request, with everything that its response contains.

@@ -35,7 +35,7 @@ use super::ValidationError;
 pub enum Rejection {
     /// The request has no credentials: a challenge without an error.
     Unauthorized,
-    /// The request is malformed.
+    /// The credentials are malformed, or there is more than one `Authorization` header.
     InvalidRequest,
     /// The token is malformed, expired, revoked, for another resource or otherwise not valid.
     InvalidToken,
@@ -43,9 +43,9 @@ pub enum Rejection {
     InsufficientScope,
     /// The token is valid, but the user must authenticate again, or in another way (RFC 9470 section 3).
     InsufficientUserAuthentication,
-    /// The operation is not allowed, whatever the scopes. There is no challenge, because a new token would not help.
+    /// The operation is not allowed with any scopes. There is no challenge, because a new token would not help.
     Forbidden,
-    /// What the request asks for is ambiguous, apart from its credentials.
+    /// The request is malformed or ambiguous, apart from its credentials. There is no challenge.
     MalformedRequest,
     /// The token cannot be checked now. It may be valid.
     #[non_exhaustive]
@@ -144,8 +144,8 @@ impl Rejection {
         }
     }
 
-    /// Returns whether the response has a challenge. There is none if the failure is not caused by the client, because
-    /// a client that receives a challenge discards its token.
+    /// Returns whether the response has a challenge. There is none if a new token would not help, because a client that
+    /// receives a challenge discards its token.
     pub(crate) fn is_challenge(self) -> bool {
         match self {
             Self::Unauthorized

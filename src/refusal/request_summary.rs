@@ -22,7 +22,7 @@ impl RequestSummary {
         Self::new(request.method(), request.uri(), request.headers(), grpc, request.extensions())
     }
 
-    /// Returns whether the request is a gRPC call, on a layer for gRPC.
+    /// Returns whether the request is a gRPC call on a layer for gRPC.
     pub(crate) fn is_grpc(&self) -> bool {
         self.kind.is_grpc()
     }

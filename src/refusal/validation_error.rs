@@ -202,16 +202,16 @@ pub enum ValidationError {
         /// The maximum time since the user authenticated. `None`: any.
         max_age: Option<Duration>,
     },
-    /// The operation is not allowed, by a [requirement](crate::Requirement::deny) or an
-    /// [`Authorizer`](crate::Authorizer). Created with [`denied`](Self::denied).
+    /// A [requirement](crate::Requirement::deny) or an [`Authorizer`](crate::Authorizer) denied the operation. Created with
+    /// [`denied`](Self::denied).
     #[error("operation not allowed: {source}")]
     #[non_exhaustive]
     Denied {
         /// Why.
         source: Arc<dyn Error + Send + Sync>,
     },
-    /// A [policy](crate::RequirementPolicy) cannot tell what the request asks for. Created with
-    /// [`malformed_request`](Self::malformed_request).
+    /// The request is malformed or ambiguous, according to a [policy](crate::Requirement::malformed) or a layer for MCP. Created
+    /// with [`malformed_request`](Self::malformed_request).
     #[error("malformed request: {source}")]
     #[non_exhaustive]
     MalformedRequest {
@@ -361,20 +361,20 @@ impl ValidationError {
         Self::Denied { source: Arc::from(reason.into()) }
     }
 
-    /// Refuses a request that cannot be understood. The response is 400 without a challenge.
+    /// Refuses a malformed or ambiguous request. The response is 400 without a challenge.
     ///
     /// `reason` is a text or an error. It is logged at DEBUG and is not sent to the client.
     pub fn malformed_request(reason: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::MalformedRequest { source: Arc::from(reason.into()) }
     }
 
-    /// Reports that a custom validator is unavailable. The response is 503.
+    /// Reports that a custom validator or authorizer is unavailable. The response is 503.
     ///
     /// For example, its database is unreachable. `Retry-After` is 2 to 5 seconds. To change it, see
     /// [`with_retry_after`](Self::with_retry_after).
     ///
-    /// `reason` is a text or an error. It is not sent to the client. It is logged at DEBUG for each request and at WARN
-    /// when an outage begins. The end of the outage is logged at INFO (see
+    /// `reason` is a text or an error. It is not sent to the client. It is logged at DEBUG for each request. For a
+    /// validator, the beginning of an outage is also logged at WARN, and its end at INFO (see
     /// [`TokenValidator`](crate::TokenValidator#errors-and-what-is-logged)).
     ///
     /// ```

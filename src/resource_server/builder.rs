@@ -195,17 +195,16 @@ impl ResourceServerBuilder {
     ///
     /// Default: a stream ends at `exp` plus the clock skew of the validator. A stream is a response of the type
     /// `text/event-stream` (SSE, MCP) or `application/grpc`, and on a layer for [gRPC](crate::ValidateTokenLayer::grpc) every
-    /// request whose body is still being sent. An SSE response simply ends, so that the client reconnects with a new token. A gRPC
-    /// call ends with the status 16 `UNAUTHENTICATED` on a layer for gRPC, and without a status on others. Other responses, such as
-    /// downloads, are never cut. An upgraded connection (WebSocket) is no longer in the hands of the layer:
-    /// its handler must compare [`expires_at`](crate::ClaimsSet::expires_at) itself.
+    /// request whose body is still being sent. An SSE response just ends, so that the client reconnects with a new token. A
+    /// gRPC call ends with the status 16 `UNAUTHENTICATED` on a layer for gRPC, and without a status on other layers. Other
+    /// responses, such as downloads, are never cut. The layer cannot end an upgraded connection (WebSocket): its handler must
+    /// check [`expires_at`](crate::ClaimsSet::expires_at). The streams of tokens without `exp` do not end early.
     ///
-    /// By default, the body and the future of the inner service are dropped when the stream ends. A task that a handler has
-    /// started, and that still reads the request of a gRPC call, gets the error
+    /// When a gRPC call ends in this way, a task of the handler that still reads the request body gets the error
     /// [`TokenExpired`](crate::TokenExpired).
     ///
     /// # Security
-    /// A client whose access was withdrawn continues to receive data for as long as it keeps the connection open.
+    /// With this setting, a client receives data for as long as it keeps the connection open, even after its access was withdrawn.
     pub fn dangerously_let_streams_outlive_tokens(mut self) -> Self {
         self.streams_outlive_tokens = true;
         self

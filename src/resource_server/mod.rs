@@ -115,9 +115,9 @@ impl ResourceServer {
         self.require_by(Requirement::public())
     }
 
-    /// Creates a layer that decides for each request what it requires.
+    /// Creates a layer that requires of each request what a policy decides.
     ///
-    /// For services with one route and many operations. Policies are:
+    /// For services with one layer and many operations. Policies are:
     ///
     /// * [`PathRules`](crate::PathRules): by method and path, for gateways;
     /// * [`GrpcMethods`](crate::GrpcMethods): by gRPC method;
@@ -157,7 +157,7 @@ impl ResourceServer {
         ValidateTokenLayer::new(self.clone(), Arc::new(policy))
     }
 
-    /// Creates a layer for an MCP server that requires of each request what its operation requires (feature `mcp`).
+    /// Creates a layer for an MCP server, with a requirement for each operation (feature `mcp`).
     ///
     /// It reads the operation from the body of the request. See [`mcp`](crate::mcp) for an example. The metadata lists all
     /// scopes of the operations in `scopes_supported`, unless that was configured.
@@ -199,8 +199,8 @@ impl ResourceServer {
     /// there is no metadata.
     ///
     /// If the path of the resource ends with a slash, there is a second path, because clients build the path in
-    /// different ways. [`also_at_root`](crate::ProtectedResourceMetadata::also_at_root) adds another. The first one is the path
-    /// in challenges.
+    /// different ways. [`also_at_root`](crate::ProtectedResourceMetadata::also_at_root) adds another. Challenges name the
+    /// first path.
     pub fn metadata_paths(&self) -> Vec<&str> {
         self.0.publication.as_ref().map_or_else(Vec::new, Publication::paths)
     }

@@ -187,10 +187,10 @@ impl ValidatedToken {
         scopes.into().is_met_by(self.scopes(), hierarchy)
     }
 
-    /// Requires scopes, or anything else a [`Requirement`] can name, for an operation inside a handler.
+    /// Requires scopes, or another [`Requirement`], for an operation inside a handler.
     ///
     /// Prefer a layer on the route if possible: its 401 tells clients without a token all scopes they need. Uses the
-    /// hierarchy like [`allows`](Self::allows). Only the requirement is checked, because the layer has checked the rest.
+    /// hierarchy like [`allows`](Self::allows). Only the requirement is checked here, because the layer has already checked the token.
     ///
     /// The metadata does not know these scopes. Publish them with [`advertise`](crate::ValidateTokenLayer::advertise) on
     /// the layer, which also names them in its 401, or with
@@ -216,9 +216,10 @@ impl ValidatedToken {
     /// ```
     ///
     /// # Errors
-    /// If the token does not meet the requirement. The error is the refusal that the layer would send: for missing scopes, a
-    /// 403 whose challenge names the scopes of all layers that the token passed, followed by these. Without a layer, it names
-    /// only these, without the URL of the metadata. The 401 for a new authentication (RFC 9470) names the same scopes.
+    /// If the token does not meet the requirement. The error is the refusal that the layer would send. For missing scopes, it is
+    /// a 403 whose challenge names the scopes of all layers that the token passed, followed by these. Without a layer, it names
+    /// only these, without the URL of the metadata. The 401 for a new authentication (RFC 9470) names the same scopes, followed
+    /// by the advertised ones, and has the baseline scopes in place of these if `requirement` has none.
     pub fn require(&self, requirement: impl Into<Requirement>) -> Result<(), Refusal> {
         let requirement = requirement.into();
         let operation = match requirement.clone().into_kind() {

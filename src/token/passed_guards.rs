@@ -35,7 +35,7 @@ pub(crate) struct PassedGuards {
     pub(crate) clock: Arc<dyn Clock>,
     /// The scopes in the challenges of operations that require none.
     pub(crate) baseline: Arc<[Scope]>,
-    /// Scopes that are added to all challenges, except to `insufficient_scope` challenges.
+    /// Scopes that are added to all challenges except those with `insufficient_scope`.
     pub(crate) advertised: Arc<[Scope]>,
     pub(crate) outer: Option<Arc<OuterGuards>>,
 }
@@ -48,7 +48,7 @@ pub(crate) struct OuterGuards {
 }
 
 impl PassedGuards {
-    /// Returns the record of `self` inside the guards that a token has passed.
+    /// Returns `self` inside the guards that a token has passed.
     pub(crate) fn inside(&self, outer: &Passed) -> Self {
         let outer = OuterGuards { guards: Arc::clone(&outer.guards), requirement: outer.requirement.clone() };
         Self { outer: Some(Arc::new(outer)), ..self.clone() }
@@ -72,7 +72,7 @@ impl PassedGuards {
         check_authentication(requirement, claims, &*self.clock)
     }
 
-    /// Creates a refusal with the settings of this guard, for an operation that requires this.
+    /// Creates a refusal with the settings of this guard, for an operation with this requirement.
     pub(crate) fn refuse(
         &self,
         error: ValidationError,
@@ -81,7 +81,7 @@ impl PassedGuards {
     ) -> Refusal {
         let named = match &error {
             ValidationError::InsufficientScope { required, .. } => required.named().to_vec(),
-            // The new token must also be good for what the token has already passed.
+            // The new token must also pass the outer guards.
             ValidationError::InsufficientUserAuthentication { .. } => {
                 let outer = self.outer_scopes();
                 let outer = outer.iter().flat_map(ScopeRequirement::named).cloned();
@@ -92,7 +92,7 @@ impl PassedGuards {
         Refusal::new(error, &self.refusals, &named, request)
     }
 
-    /// Returns the scopes of a challenge for an operation, except of an `insufficient_scope` challenge.
+    /// Returns the scopes that a challenge for an operation names, unless its error is `insufficient_scope`.
     fn named(&self, requirement: Option<&TokenRequirement>) -> Vec<Scope> {
         let required = requirement.map_or(&[][..], |requirement| requirement.scopes.named());
         let named = if required.is_empty() { &*self.baseline } else { required };

@@ -1,4 +1,4 @@
-//! Decides about requests by more than scopes: [`Authorizer`].
+//! Decisions that scopes cannot express: [`Authorizer`].
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use crate::{
     catch_panic::{Panicked, catch_panic},
 };
 
-/// Decides whether a valid token may do what a request asks for.
+/// Decides whether a request with a valid token is allowed.
 ///
-/// Give it to [`ValidateTokenLayer::authorizer`](super::ValidateTokenLayer::authorizer). It is asked after the scopes have
-/// been checked, for every request with a token, also if the verdict on the token was cached.
+/// Give it to [`ValidateTokenLayer::authorizer`](super::ValidateTokenLayer::authorizer). It is called after all other checks, for
+/// every request with a token, even if the verdict on the token was cached.
 ///
 /// ```
 /// use http::Method;
@@ -23,7 +23,7 @@ use crate::{
 /// impl Authorizer for Owners {
 ///     async fn authorize(&self, token: &ValidatedToken, request: &RequestHead<'_>) -> Result<(), ValidationError> {
 ///         let owner = request.uri().path().split('/').nth(1);
-///         match request.method() == Method::GET || owner == token.subject() {
+///         match request.method() == Method::GET || owner.is_some() && owner == token.subject() {
 ///             true => Ok(()),
 ///             false => Err(ValidationError::denied("not the owner")),
 ///         }
@@ -33,20 +33,22 @@ use crate::{
 ///
 /// # Errors
 /// [`ValidationError::denied`] refuses the request with 403, [`unavailable`](ValidationError::unavailable) with 503 (the
-/// decision cannot be made now) and [`internal`](ValidationError::internal) with 500, as does a panic. Other errors are answered
-/// as if the layer had found them.
+/// decision cannot be made now) and [`internal`](ValidationError::internal) with 500, as does a panic. Other errors have the
+/// same responses as those of the layer.
 ///
 /// # Caching
-/// The layer caches no decision. If yours come from another service, you may cache one for as long as that service allows
-/// (`Cache-Control: max-age`), in a bounded cache whose key has everything that the decision depends on: issuer, subject, method
-/// and resource, and each claim that you send. Do not cache failures. The validity of the token need not be part of the key,
-/// because the layer checks it on every request. `examples/authzen.rs` does this.
+/// The layer does not cache decisions. If another service makes them, you may cache them for as long as it allows
+/// (`Cache-Control: max-age`). Use a bounded cache whose key has everything that the decision depends on: issuer, subject, method,
+/// resource, and each claim that you send. Do not cache failures. The validity of the token need not be part of the key, because
+/// the layer checks it on every request. `examples/authzen.rs` has such a cache.
 ///
 /// # Security
-/// The request waits for the decision, so give it a deadline. It holds no permit of the inner service meanwhile. A client that
-/// leaves cancels the decision.
+/// The request waits for the decision, and the layer sets no deadline for it, so set one. While it waits, it holds no permit of the
+/// inner service. If the client disconnects, the future is dropped.
 pub trait Authorizer: Send + Sync + 'static {
-    /// Decides about one request. Its head has no `Authorization` header, unless the resource server forwards it.
+    /// Returns `Ok` to allow the request.
+    ///
+    /// Its head has no `Authorization` header, unless the resource server forwards it.
     fn authorize(
         &self,
         token: &ValidatedToken,
@@ -54,8 +56,8 @@ pub trait Authorizer: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), ValidationError>> + Send;
 }
 
-/// An object-safe [`Authorizer`]. It takes the head of the request, so that the future borrows nothing, and returns it if the
-/// request is allowed.
+/// An object-safe [`Authorizer`]. It takes the head of the request, so that the future borrows nothing. It returns the head if
+/// the request is allowed.
 pub(crate) trait ErasedAuthorizer: Send + Sync {
     fn authorize(
         self: Arc<Self>,

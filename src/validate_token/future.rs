@@ -35,7 +35,7 @@ pin_project! {
         Answering { #[pin] answer: F, call: CallBound },
         /// The token is being validated. Boxed, to keep the common case small.
         Validating { validation: Validation, need: Need, waiting: Option<Box<Waiting<S, B>>> },
-        /// The authorizer was asked, and has the head of the request.
+        /// The authorizer was called and owns the head of the request.
         Authorizing { authorization: Authorization, undecided: Option<Box<Undecided<S, B>>> },
         /// The request is accepted, but the inner service is not ready yet.
         WaitingForReady { waiting: Option<Box<Waiting<S, B>>> },
@@ -47,7 +47,7 @@ pin_project! {
 type Validation = BoxFuture<'static, Result<ValidatedToken, ValidationError>>;
 type Authorization = BoxFuture<'static, Result<Parts, ValidationError>>;
 
-/// A request that waits, and the service to call after that.
+/// A request that waits for validation or readiness, and the service to call.
 pub(super) struct Waiting<S, B> {
     pub(super) inner: S,
     pub(super) request: Request<B>,
@@ -55,7 +55,7 @@ pub(super) struct Waiting<S, B> {
     pub(super) call: CallBound,
 }
 
-/// A request whose head is with the authorizer.
+/// A request without its head, which the authorizer owns.
 struct Undecided<S, B> {
     inner: S,
     body: B,
@@ -73,12 +73,12 @@ pub(super) struct CallBound {
 }
 
 impl CallBound {
-    /// Applies to a call with this token.
+    /// Sets the token of the call.
     pub(super) fn set_token(&mut self, guard: &Guard, token: &ValidatedToken) {
         self.token = StreamBound::of(guard, token, self.upload.take());
     }
 
-    /// Completes when the token has expired while the client still sends messages, on a layer for gRPC.
+    /// Completes with a refusal if the token expires while the client of a gRPC call is still sending.
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Response<Bytes>> {
         match &mut self.token {
             Some(token) if token.is_uploading() => {
@@ -129,7 +129,7 @@ impl<S, B, F> State<S, B, F> {
         Self::Refused { refusal: Some(refusal) }
     }
 
-    /// Prepares the request and asks the authorizer, if there is one.
+    /// Prepares the request and calls the authorizer, if there is one.
     fn admitted(token: ValidatedToken, mut waiting: Box<Waiting<S, B>>) -> Self {
         let guard = Arc::clone(&waiting.guard);
         waiting.call.set_token(&guard, &token);

@@ -68,11 +68,10 @@ where
 }
 
 pin_project! {
-    /// A request body that removes credentials from its trailers, and that ends with the token.
+    /// A request body without credentials in its trailers.
     ///
-    /// The credentials are `authorization`, `proxy-authorization` and `dpop`. Data and other trailers are not changed. After the
-    /// layer has ended the call because the token expired, reading it fails with [`TokenExpired`], also in a task that a handler
-    /// has spawned.
+    /// `authorization`, `proxy-authorization` and `dpop` are removed. Data and other trailers are not changed. When the token expires,
+    /// the layer ends the call. After that, reading the body fails with [`TokenExpired`], also in a task that a handler has spawned.
     #[derive(Clone, Debug)]
     pub struct GrpcRequestBody<B> {
         #[pin]
@@ -94,7 +93,7 @@ pub(super) struct Upload(Arc<UploadState>);
 struct UploadState {
     /// The body has been read to its end.
     is_finished: AtomicBool,
-    /// The call was ended, because its token has expired.
+    /// The call was ended because its token has expired.
     is_cut: AtomicBool,
     /// The task that reads the body.
     reader: Mutex<Option<Waker>>,
@@ -113,7 +112,7 @@ impl Upload {
         }
     }
 
-    /// Returns whether the body was cut. If not, the task is woken when it is.
+    /// Completes when the body has been cut.
     fn poll_cut(&self, cx: &mut Context<'_>) -> Poll<TokenExpired> {
         let mut reader = self.reader();
         if self.0.is_cut.load(Ordering::SeqCst) {

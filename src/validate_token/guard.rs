@@ -32,7 +32,7 @@ pub(crate) struct Guard {
     pub(super) passed: Arc<PassedGuards>,
 }
 
-/// The decision about a request, as far as possible without waiting.
+/// The decision about a request that is possible without waiting.
 pub(crate) enum Decision {
     /// Pass it on with this token.
     Admit(ValidatedToken),
@@ -43,7 +43,7 @@ pub(crate) enum Decision {
     Refuse(ValidationError, Need),
 }
 
-/// What the request needs of a token. `None` if it needs no more than a valid one.
+/// What the token of a request must have. `None` accepts any valid token.
 pub(crate) type Need = Option<Arc<TokenRequirement>>;
 
 impl Guard {
@@ -70,7 +70,7 @@ impl Guard {
         passed.advertised = deduplicated(passed.advertised.iter().chain(scopes).cloned()).into();
     }
 
-    /// Decides about a request by its head.
+    /// Decides about a request by its head, without waiting.
     pub(super) fn decide<B>(&self, request: &Request<B>) -> Decision {
         let (method, headers) = (request.method(), request.headers());
         let outer = request.extensions().get::<ValidatedToken>();

@@ -10,8 +10,8 @@ use crate::{RequirementPolicy, ResourceServer, Scope};
 /// Wraps a service with [`ValidateToken`].
 ///
 /// Created by [`ResourceServer::require_token`], [`ResourceServer::require_scopes`],
-/// [`ResourceServer::allow_anonymous`] and [`ResourceServer::require_by`]. Inside another layer of the same resource server, it uses the token that the
-/// outer layer validated.
+/// [`ResourceServer::allow_anonymous`] and [`ResourceServer::require_by`]. Inside another layer of the same resource
+/// server, it uses the token that the outer layer validated.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ValidateTokenLayer {
@@ -45,10 +45,10 @@ impl ValidateTokenLayer {
         self
     }
 
-    /// Asks an [`Authorizer`] about each request with a token, after all other checks. Default: none.
+    /// Calls an [`Authorizer`] for each request with a token, after all other checks. Default: none.
     ///
-    /// For decisions that scopes cannot express, such as those of a policy decision point. Anonymous requests are not shown
-    /// to it.
+    /// For decisions that scopes cannot express, such as those of a policy decision point. It is not called for anonymous
+    /// requests. A second call replaces the first authorizer.
     pub fn authorizer(mut self, authorizer: impl Authorizer) -> Self {
         Arc::make_mut(&mut self.guard).authorizer = Some(erase(authorizer));
         self
@@ -61,10 +61,11 @@ impl ValidateTokenLayer {
     /// `application/grpc`, `application/grpc-web` or `application/grpc-web-text`. Other requests are refused with an
     /// HTTP status.
     ///
-    /// The metadata has the challenge (`www-authenticate`), and 14 `UNAVAILABLE` has `grpc-retry-pushback-ms`. The details of
-    /// the status (`grpc-status-details-bin`) have a `google.rpc.ErrorInfo`: its `reason` is for example `INSUFFICIENT_SCOPE`,
-    /// its `domain` the resource identifier or the realm, and its `metadata` has the parameters of the challenge: `scope`,
-    /// `acr_values`, `max_age`, `resource_metadata`. All that together stays below 8 KiB.
+    /// The trailers have the challenge (`www-authenticate`), and for 14 `UNAVAILABLE` also `grpc-retry-pushback-ms`. The details
+    /// of the status (`grpc-status-details-bin`) have a `google.rpc.ErrorInfo`. Its `reason` is, for example,
+    /// `INSUFFICIENT_SCOPE`. Its `domain` is the resource identifier, or else the realm, or else `api`. Its `metadata` has the
+    /// parameters of the challenge: `scope`, `acr_values`, `max_age` and `resource_metadata`. All trailers together stay below
+    /// 8 KiB: parameters that are too long are left out of the details.
     ///
     /// Default: every refusal has an HTTP status of 400 or above, for all content types. gRPC clients map 401, 403 and
     /// 503 to the right codes. Such a refusal has no body, because gRPC clients would read it as a broken message.

@@ -64,7 +64,7 @@ impl ValidateMcpTokenLayer {
         Self { layer: self.layer.advertise(scopes), ..self }
     }
 
-    /// Asks an [`Authorizer`] about each request with a token, after all other checks, like
+    /// Calls an [`Authorizer`] for each request with a token, after all other checks, like
     /// [`ValidateTokenLayer::authorizer`].
     pub fn authorizer(self, authorizer: impl Authorizer) -> Self {
         Self { layer: self.layer.authorizer(authorizer), ..self }
@@ -79,9 +79,9 @@ impl<S> Layer<S> for ValidateMcpTokenLayer {
     }
 }
 
-/// Validates the access token of each request to an MCP server, with the requirement of its operation.
+/// Validates the access token of each request to an MCP server, as its operation requires.
 ///
-/// Works like [`ValidateToken`], but reads the body of `POST` requests to find out the operation, up to a limit and a deadline
+/// Works like [`ValidateToken`], but reads the body of `POST` requests to determine the operation, up to a limit and a deadline
 /// ([`max_body_bytes`](crate::mcp::McpOperationsBuilder::max_body_bytes),
 /// [`body_deadline`](crate::mcp::McpOperationsBuilder::body_deadline)). The inner service is called with a [`McpRequestBody`],
 /// which has the whole body.
@@ -168,10 +168,10 @@ struct ReadingBody<S, B: Body> {
 
 /// Ends the wait for a slow client.
 enum Deadline {
-    /// Not started, because the client was not waited for yet.
+    /// Not started, because there was no wait yet.
     After(std::time::Duration),
     At(Pin<Box<Sleep>>),
-    /// There is no timer outside a runtime.
+    /// There are no timers outside a runtime.
     Never,
 }
 
@@ -221,8 +221,8 @@ where
     }
 }
 
-/// Refuses a request whose headers contradict its body. The body of the refusal is a JSON-RPC error, whichever function writes the
-/// bodies of other refusals.
+/// Refuses a request whose headers contradict its body. The body of the refusal is always a JSON-RPC error, even if other
+/// refusals have other bodies.
 fn refuse<S, B>(validate: &ValidateToken<S>, mismatch: &Mismatch, request: &Request<B>) -> Response<Bytes> {
     let error = ValidationError::malformed_request(mismatch.reason.message());
     let mut response = validate.guard().refuse(error, None, request);

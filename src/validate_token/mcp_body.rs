@@ -1,4 +1,4 @@
-//! A request body whose start was read to find out the operation: [`McpRequestBody`].
+//! A request body whose start was read to determine the operation: [`McpRequestBody`].
 
 use std::{
     fmt, mem,
@@ -26,7 +26,7 @@ enum End<E> {
     Unread,
     Trailers(HeaderMap),
     Error(E),
-    /// There is nothing more.
+    /// The body ended.
     Reached,
 }
 
@@ -42,11 +42,11 @@ pub(super) struct Peek<B: Body> {
     body: McpRequestBody<B>,
 }
 
-/// How far a body was read.
+/// Whether a body was read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
     Complete,
-    /// The limit was exceeded, or the client failed.
+    /// The limit or the deadline was exceeded, or reading failed.
     Incomplete,
 }
 
@@ -84,7 +84,7 @@ impl<B: Body> Peek<B> {
                     }
                     Err(frame) => match frame.into_trailers() {
                         Ok(trailers) => (End::Trailers(trailers), Reading::Complete),
-                        // A kind of frame that does not exist yet.
+                        // An unknown kind of frame.
                         Err(_) => continue,
                     },
                 },
@@ -94,7 +94,7 @@ impl<B: Body> Peek<B> {
         }
     }
 
-    /// Returns the body. What was read comes first.
+    /// Returns the body, with the part that was read at its start.
     pub(super) fn into_body(self) -> McpRequestBody<B> {
         let mut body = self.body;
         if !self.buffer.is_empty() {

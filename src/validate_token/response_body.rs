@@ -36,7 +36,7 @@ pin_project! {
     }
 }
 
-/// How far a stream has come.
+/// A stream, and when it must end.
 struct StreamState {
     bound: StreamBound,
     progress: Progress,
@@ -46,7 +46,7 @@ struct StreamState {
 enum Progress {
     /// No data yet.
     Head,
-    /// The first data was passed on. More is only passed on until the token expires.
+    /// The first data was passed on. Further data is only passed on until the token expires.
     Data,
     Ended,
 }
@@ -98,8 +98,8 @@ where
             KindProject::Inner { body } => body.poll_frame(cx),
             KindProject::Stream { state, .. } if state.progress == Progress::Ended => Poll::Ready(None),
             KindProject::Stream { body, state } => match body.poll_frame(cx) {
-                // The first data is the whole response of a unary gRPC call, which is complete. Later data is cut, even
-                // if there is always more of it.
+                // The first data is always passed on, because it is the whole response of a unary gRPC call. Expiry is
+                // checked for later data too, because a busy stream may never be pending.
                 Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
                     if state.progress == Progress::Data && state.bound.is_over() {
                         return Poll::Ready(state.end().map(Ok));

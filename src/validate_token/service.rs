@@ -62,7 +62,7 @@ where
 }
 
 impl<S> ValidateToken<S> {
-    /// Decides about a request. `upload` tells whether the body of a gRPC request has been read.
+    /// Responds to a request. `upload` is the state of the request body on a layer for gRPC.
     pub(super) fn respond<B>(
         &mut self,
         mut request: Request<B>,
@@ -86,7 +86,7 @@ impl<S> ValidateToken<S> {
         }
     }
 
-    /// Decides about a request whose inner service was not polled ready.
+    /// Responds to a request, if the inner service was not polled ready.
     #[cfg(feature = "mcp")]
     pub(super) fn respond_unready<B>(&mut self, request: Request<B>) -> ResponseFuture<S, B>
     where

@@ -21,9 +21,9 @@ use crate::{
     token::PassedGuards,
 };
 
-/// Knows when the token of a request expires, and how to end the call then.
+/// Ends a call when the token of its request expires.
 ///
-/// The clock of the resource server decides. A timer only wakes the task.
+/// Expiry is checked with the clock of the resource server. The timer only wakes the task.
 pub(super) struct StreamBound {
     guards: Arc<PassedGuards>,
     exp: UnixTime,
@@ -31,7 +31,7 @@ pub(super) struct StreamBound {
     expired_from: UnixTime,
     /// Set for gRPC calls, which end with a status.
     grpc: Option<Box<RequestSummary>>,
-    /// The request body on a layer for gRPC, which ends too. tonic does not check its content type, so this does not depend on it.
+    /// The request body on a layer for gRPC, which is also ended, whatever its content type: tonic does not check that.
     upload: Option<Upload>,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -102,8 +102,9 @@ impl StreamBound {
     }
 }
 
-/// Returns whether the content type is that of an event stream or of gRPC. The content type of the request does not tell, because
-/// tonic does not check it.
+/// Returns whether the content type is that of an event stream or of gRPC.
+///
+/// The content type of the request is not used, because tonic does not check it.
 fn is_stream(headers: &HeaderMap<HeaderValue>) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let starts_with = |stream: &&[u8]| {

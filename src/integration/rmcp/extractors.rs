@@ -13,8 +13,8 @@ use crate::{Refusal, Rejection, Scope, ValidatedToken, ValidationError, integrat
 
 /// The token of a request, or `None` if the request is anonymous. An argument of tools and prompts.
 ///
-/// It cannot distinguish an anonymous request from a server without a layer. (`Option<ValidatedToken>` cannot be an argument,
-/// because both `Option` and the trait for arguments are from other crates.)
+/// It is also `None` if there is no layer. (`Option<ValidatedToken>` cannot be an argument, because both `Option` and the trait
+/// for arguments are from other crates.)
 #[derive(Clone, Debug)]
 pub struct OptionalToken(pub Option<ValidatedToken>);
 
@@ -33,7 +33,9 @@ impl<C: AsRequestContext> FromContextPart<C> for OptionalToken {
     }
 }
 
-/// Passes the claims of the token as a `T`. Fails like [`ValidatedToken`], and if the claims are not a `T`.
+/// Passes the claims of the token as a `T`.
+///
+/// Fails like [`ValidatedToken`], and also if the claims cannot be deserialized as a `T`.
 impl<C: AsRequestContext, T: DeserializeOwned> FromContextPart<C> for Claims<T> {
     fn from_context_part(context: &mut C) -> Result<Self, ErrorData> {
         find(context).and_then(Self::of).map_err(ErrorData::from)
@@ -42,8 +44,8 @@ impl<C: AsRequestContext, T: DeserializeOwned> FromContextPart<C> for Claims<T> 
 
 /// Converts into a JSON-RPC error, and logs the refusal.
 ///
-/// The code is -32600 (invalid request), or -32603 (internal error) for a 5xx. `data` has the `error` of the challenge and its
-/// scopes, as in `{"error":"insufficient_scope","scope":"mcp:read mcp:write"}`.
+/// The code is -32603 (internal error) for the statuses 500, 502 and 503, and -32600 (invalid request) for others. `data` has the
+/// `error` of the challenge and its scopes, as in `{"error":"insufficient_scope","scope":"mcp:read mcp:write"}`.
 impl From<Refusal> for ErrorData {
     fn from(refusal: Refusal) -> Self {
         refusal.log();

@@ -1,4 +1,4 @@
-//! A handler whose lists have only what the token may use: [`FilteredLists`].
+//! Removes from lists what the caller may not use: [`FilteredLists`].
 #![allow(deprecated, reason = "methods of older revisions are passed on too")]
 
 use std::{borrow::Cow, fmt, future::Future};
@@ -22,7 +22,7 @@ use rmcp::{
 
 use crate::{Requirement, ValidatedToken, mcp::McpOperations};
 
-/// A handler whose lists of tools, resources, resource templates and prompts have only what the caller may use.
+/// A handler whose lists contain only what the caller may use.
 ///
 /// Created by [`McpOperations::filter_lists`].
 #[derive(Clone)]
@@ -32,13 +32,14 @@ pub struct FilteredLists<H> {
 }
 
 impl McpOperations {
-    /// Wraps a handler of rmcp, so that its lists have only what the token of the request may use.
+    /// Wraps a handler of rmcp, so that its lists contain only what the caller may use.
     ///
-    /// Filters `tools/list`, `resources/list`, `resources/templates/list` and `prompts/list`. An anonymous caller sees what is
-    /// public. The results are marked `cacheScope: "private"` (MCP 2026-07-28), because they differ between callers. A page may
-    /// have fewer items than the handler returned. A template whose requirement depends on the URI is listed for every token.
+    /// Filters `tools/list`, `resources/list`, `resources/templates/list`, `prompts/list` and the directories of resources. An
+    /// anonymous caller gets what is public. The results are marked `cacheScope: "private"` (MCP 2026-07-28), because they
+    /// differ between callers. A page may have fewer items than the handler returned. A template whose requirement depends on
+    /// the URI is listed for every token.
     ///
-    /// This only hides what cannot be called. The layer refuses the calls.
+    /// Filtering is for convenience: it is the layer that refuses calls.
     ///
     /// ```
     /// # use rmcp::{ServerHandler, tool, tool_router};

@@ -1,4 +1,4 @@
-//! For MCP servers with rmcp: the token as an argument of tools and prompts, and lists filtered by what it may call.
+//! For MCP servers with rmcp: the token as an argument of tools and prompts, and filtered lists.
 //!
 //! ```
 //! use rmcp::{ErrorData, tool, tool_router};
@@ -39,10 +39,9 @@
 //! # let _ = token;
 //! ```
 //!
-//! # Where to check scopes
-//! Let the layer check them: see [`mcp`](crate::mcp). Its refusal is the HTTP 403 with a challenge that MCP requires. A tool runs
-//! too late for that: `token.require(scopes)?` in it returns a JSON-RPC error with the scopes in `data`, from which most clients
-//! do not ask for more scopes.
+//! # Where to check scopes Let the layer check them: see [`mcp`](crate::mcp). It refuses with HTTP 403 and a challenge, as MCP
+//! requires. A tool cannot do that: its `token.require(scopes)?` returns a JSON-RPC error with the scopes in `data`, and most
+//! clients do not request more scopes after such an error.
 
 mod extractors;
 mod filtered_lists;
