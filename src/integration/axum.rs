@@ -49,7 +49,7 @@
 //!   answered with 404.
 //! * `any(handler)` has no methods to add a `route_layer` to, so axum panics ("Adding a route_layer before any routes is a
 //!   no-op"): use `layer`.
-//! * A layer inside of `Router::nest` sees the path without the prefix. Put policies that look at the path, such as
+//! * A layer inside `Router::nest` receives the path without the prefix. Put policies that use the path, such as
 //!   [`PathRules`](crate::PathRules), outside.
 //! * Merge [`metadata_router`](crate::ResourceServer::metadata_router) after the last `Router::layer`, because it must be public.
 //! * To add several layers to one method, use a tuple: `get(a).route_layer((outer, inner))`.

@@ -161,13 +161,13 @@ impl McpOperations {
         }
     }
 
-    /// Returns what an operation requires that is not listed.
+    /// Returns what unlisted operations require.
     fn unlisted(&self, method: &str, name: Option<&str>) -> Requirement {
         tracing::debug!(method = ?Excerpt::new(method), name = ?name.map(Excerpt::new), "operation not listed");
         self.0.otherwise.clone()
     }
 
-    /// Returns what a request requires whose operation cannot be determined.
+    /// Returns the strictest requirement, for a request whose operation cannot be determined.
     fn strictest(&self) -> Requirement {
         tracing::debug!("operation cannot be determined, the strictest requirement applies");
         self.0.strictest.clone()

@@ -163,8 +163,8 @@ impl ResourceServer {
     /// scopes of the operations in `scopes_supported`, unless that was configured.
     ///
     /// # Security
-    /// Put it around the MCP server only, for example with `Router::nest_service`. It does not look at paths, so other routes behind
-    /// it have the rules of MCP: `GET` and `DELETE` require what [`connecting`](crate::mcp::McpOperationsBuilder::connecting)
+    /// Put it around the MCP server only, for example with `Router::nest_service`. It ignores paths, so it
+    /// applies the rules of MCP to all routes behind it: `GET` and `DELETE` require what [`connecting`](crate::mcp::McpOperationsBuilder::connecting)
     /// requires, and may be public.
     #[cfg(feature = "mcp")]
     pub fn require_mcp(&self, operations: crate::mcp::McpOperations) -> crate::ValidateMcpTokenLayer {

@@ -37,8 +37,8 @@ impl ManualClock {
     /// Background work that becomes due, such as a refresh of keys, starts with the next request. Call
     /// [`TestAuthorizationServer::settle`](super::TestAuthorizationServer::settle) after that request to see its effect.
     ///
-    /// A stream whose token expires ends when its response is polled next. While it is idle, only a timer of tokio does that,
-    /// which this clock does not move: use `#[tokio::test(start_paused = true)]`, and call the service without a socket.
+    /// A stream whose token expires ends the next time its response is polled. An idle stream is only polled by a timer of tokio, which this
+    /// clock does not advance: use `#[tokio::test(start_paused = true)]`, and call the service without a socket.
     pub fn advance(&self, span: Duration) {
         let mut times = self.times();
         times.now = times.now.saturating_add(span);
