@@ -39,13 +39,13 @@ impl RequestSummary {
     }
 }
 
-/// axum's `Router::nest` removes its prefix from the URI, but also stores the original one.
+/// Returns the URI before a router changed it: axum's `Router::nest` removes its prefix from the URI, but also stores the original one.
 #[cfg(feature = "axum")]
-fn original_uri<'a>(uri: &'a Uri, extensions: &'a Extensions) -> &'a Uri {
+pub(crate) fn original_uri<'a>(uri: &'a Uri, extensions: &'a Extensions) -> &'a Uri {
     extensions.get::<OriginalUri>().map_or(uri, |OriginalUri(original)| original)
 }
 
 #[cfg(not(feature = "axum"))]
-fn original_uri<'a>(uri: &'a Uri, _: &'a Extensions) -> &'a Uri {
+pub(crate) fn original_uri<'a>(uri: &'a Uri, _: &'a Extensions) -> &'a Uri {
     uri
 }

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use tower_bearer::{
-    Claims, ClaimsSet, ProtectedResourceMetadata, ResourceServer, Scope, ScopeHierarchy, ScopeRequirement,
-    ValidatedToken,
+    Claims, ClaimsSet, PathRules, ProtectedResourceMetadata, ResourceServer, Scope, ScopeHierarchy,
+    ScopeRequirement, ValidatedToken,
     testing::{TestAuthorizationServer, TokenBuilder, bearer, challenges},
 };
 use tower_http::{cors::CorsLayer, trace::TraceLayer};
@@ -424,6 +424,22 @@ mod routers {
         assert_eq!((head.status, &*head.body), (StatusCode::UNAUTHORIZED, ""));
         assert_eq!(head.headers["www-authenticate"], get.headers["www-authenticate"]);
     }
+}
+
+#[tokio::test]
+async fn log_says_why_path_rules_inside_of_nest_do_not_match() {
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let rules = PathRules::builder().any_method("/api/orders", READ).build().unwrap();
+    let layer = authority.resource_server(RESOURCE).require_by(rules);
+    let app =
+        Router::new().nest("/api", Router::new().route("/orders", get(|| async { "list" })).layer(layer));
+    let (log, _guard) = Log::record();
+    let request = http::Request::get("/api/orders").body(axum::body::Body::empty()).unwrap();
+
+    assert_eq!(app.oneshot(request).await.unwrap().status(), StatusCode::FORBIDDEN);
+
+    assert!(log.text().contains("a router has removed its beginning"), "{}", log.text());
+    assert!(log.text().contains(r#"path="/orders""#), "{}", log.text());
 }
 
 mod metadata {

@@ -16,7 +16,7 @@ use self::{
     request_path::{NonAscii, RequestPath},
 };
 use super::{Requirement, RequirementPolicy};
-use crate::{RequestHead, Scope};
+use crate::{Excerpt, RequestHead, Scope, refusal::original_uri};
 
 pub use self::builder::PathRulesBuilder;
 
@@ -215,7 +215,16 @@ impl RequirementPolicy for PathRules {
                 Some(requirement) => requirement.clone(),
                 None => Requirement::deny("no rule for this method"),
             },
-            Ok(None) => self.otherwise.clone(),
+            Ok(None) => {
+                let path = request.uri().path();
+                if original_uri(request.uri(), request.extensions()).path() != path {
+                    tracing::debug!(
+                        path = ?Excerpt::new(path),
+                        "no rule for this path, because a router has removed its beginning: put the layer outside of that router"
+                    );
+                }
+                self.otherwise.clone()
+            }
             Err(reason) => Requirement::malformed(reason),
         }
     }
