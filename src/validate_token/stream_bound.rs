@@ -12,7 +12,10 @@ use http::{
     HeaderMap, Response,
     header::{CONTENT_TYPE, HeaderValue},
 };
-use tokio::time::{Sleep, sleep};
+use tokio::{
+    runtime::Handle,
+    time::{Sleep, sleep},
+};
 
 use super::{Guard, grpc::Upload};
 use crate::{
@@ -69,8 +72,13 @@ impl StreamBound {
     }
 
     /// Completes when the token has expired.
+    ///
+    /// There are no timers outside a runtime. The stream then ends when the inner body next has data.
     pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.is_over() {
+            if Handle::try_current().is_err() {
+                return Poll::Pending;
+            }
             let rest = self.expired_from.saturating_duration_since(self.guards.clock.now());
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(rest)));
             ready!(timer.as_mut().poll(cx));

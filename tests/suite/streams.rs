@@ -8,7 +8,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -628,6 +628,23 @@ mod event_streams {
 
         assert_eq!(end, None);
         assert!(body.is_end_stream());
+    }
+
+    #[test]
+    fn event_stream_polled_outside_a_runtime_ends_with_the_next_data() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let kit = Kit::new();
+        let (feeder, response) = runtime.block_on(kit.call(EVENT_STREAM));
+        let mut body = Box::pin(response.into_body());
+        let mut cx = Context::from_waker(Waker::noop());
+        feeder.send(data("data: 1\n\n")).unwrap();
+        assert!(matches!(body.as_mut().poll_frame(&mut cx), Poll::Ready(Some(Ok(_)))));
+
+        assert!(body.as_mut().poll_frame(&mut cx).is_pending());
+        kit.clock.advance(LIFETIME);
+        feeder.send(data("data: 2\n\n")).unwrap();
+
+        assert!(matches!(body.as_mut().poll_frame(&mut cx), Poll::Ready(None)));
     }
 
     #[tokio::test(start_paused = true)]
