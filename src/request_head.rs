@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+#[cfg(feature = "axum")]
+use axum::extract::OriginalUri;
 use http::{Extensions, HeaderMap, Method, Request, Uri, request::Parts};
 
 use crate::{Clock, SystemClock, UnixTime};
@@ -93,4 +95,15 @@ impl fmt::Debug for RequestHead<'_> {
             .field("path", &self.uri.path())
             .finish_non_exhaustive()
     }
+}
+
+/// Returns the URI before a router changed it. axum's `Router::nest` removes its prefix, but also stores the original URI.
+#[cfg(feature = "axum")]
+pub(crate) fn original_uri<'a>(uri: &'a Uri, extensions: &'a Extensions) -> &'a Uri {
+    extensions.get::<OriginalUri>().map_or(uri, |OriginalUri(original)| original)
+}
+
+#[cfg(not(feature = "axum"))]
+pub(crate) fn original_uri<'a>(uri: &'a Uri, _: &'a Extensions) -> &'a Uri {
+    uri
 }

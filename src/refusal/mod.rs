@@ -44,7 +44,7 @@ pub(crate) use self::{
     challenge::{ChallengeSettings, is_error_uri, is_quotable, nameable},
     grpc::GrpcEnd,
     request_kind::RequestKind,
-    request_summary::{RequestSummary, original_uri},
+    request_summary::RequestSummary,
     validation_error::DEFAULT_RETRY_AFTER,
 };
 use crate::Scope;

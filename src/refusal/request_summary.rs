@@ -1,10 +1,9 @@
 //! The parts of a request that a refusal needs: [`RequestSummary`].
 
-#[cfg(feature = "axum")]
-use axum::extract::OriginalUri;
 use http::{Extensions, HeaderMap, Method, Request, Uri};
 
 use super::RequestKind;
+use crate::request_head::original_uri;
 
 /// Method, URI and kind of a request. Every token that passed a layer contains one, for refusals of handlers.
 ///
@@ -37,15 +36,4 @@ impl RequestSummary {
         let kind = RequestKind::new(method, headers, grpc);
         Self { kind, method: method.clone(), uri: original_uri(uri, extensions).clone() }
     }
-}
-
-/// Returns the URI before a router changed it: axum's `Router::nest` removes its prefix from the URI, but also stores the original one.
-#[cfg(feature = "axum")]
-pub(crate) fn original_uri<'a>(uri: &'a Uri, extensions: &'a Extensions) -> &'a Uri {
-    extensions.get::<OriginalUri>().map_or(uri, |OriginalUri(original)| original)
-}
-
-#[cfg(not(feature = "axum"))]
-pub(crate) fn original_uri<'a>(uri: &'a Uri, _: &'a Extensions) -> &'a Uri {
-    uri
 }

@@ -16,7 +16,7 @@ use self::{
     request_path::{NonAscii, RequestPath},
 };
 use super::{Requirement, RequirementPolicy};
-use crate::{Excerpt, RequestHead, Scope, refusal::original_uri};
+use crate::{RequestHead, Scope, request_head::original_uri};
 
 pub use self::builder::PathRulesBuilder;
 
@@ -219,7 +219,7 @@ impl RequirementPolicy for PathRules {
                 let path = request.uri().path();
                 if original_uri(request.uri(), request.extensions()).path() != path {
                     tracing::debug!(
-                        path = ?Excerpt::new(path),
+                        ?path,
                         "no rule for this path, because a router has removed its beginning: put the layer outside of that router"
                     );
                 }
