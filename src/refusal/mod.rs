@@ -17,6 +17,7 @@
 mod body;
 mod challenge;
 mod claim_error;
+mod custom_errors;
 mod error_info;
 mod excerpt;
 mod grpc;
@@ -42,10 +43,10 @@ pub use self::{
 pub(crate) use self::{
     body::{WriteBody, json_body},
     challenge::{ChallengeSettings, is_error_uri, is_quotable, nameable},
+    custom_errors::DEFAULT_RETRY_AFTER,
     grpc::GrpcEnd,
     request_kind::RequestKind,
     request_summary::RequestSummary,
-    validation_error::DEFAULT_RETRY_AFTER,
 };
 use crate::Scope;
 
