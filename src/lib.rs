@@ -168,7 +168,7 @@ pub use self::{
     clock::{Clock, SystemClock, UnixTime},
     config_error::ConfigError,
     credentials::AccessToken,
-    http_client::{BoxFuture, HttpClient, HttpError},
+    http_client::{AddressGuard, BoxFuture, HttpClient, HttpError},
     protected_resource_metadata::{MetadataService, ProtectedResourceMetadata},
     refusal::{
         Challenge, ClaimError, ErrorCode, Excerpt, Refusal, Rejection, RejectionBody, RejectionReason,

@@ -1,4 +1,5 @@
 //! Sends requests to the authorization server: [`HttpClient`], and [`ReqwestClient`] with the feature `reqwest`.
+//! [`AddressGuard`] decides which addresses it may connect to.
 //!
 //! The trait has one method, so that any HTTP client, TLS stack or proxy can be used. This crate enforces a deadline
 //! for every call and checks the length of every response itself.
@@ -17,7 +18,10 @@
 //! }
 //! ```
 
+mod address_guard;
 pub(crate) mod fetch;
+#[cfg(feature = "reqwest")]
+mod guarded_resolver;
 #[cfg(feature = "reqwest")]
 mod reqwest_client;
 
@@ -25,6 +29,7 @@ use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 
+pub use self::address_guard::AddressGuard;
 #[cfg(feature = "reqwest")]
 pub use self::reqwest_client::ReqwestClient;
 

@@ -1,10 +1,15 @@
 //! An [`HttpClient`] that uses reqwest: [`ReqwestClient`].
 
-use std::{error::Error, fmt, time::Duration};
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
+use reqwest::dns::Resolve;
 
-use super::{BoxFuture, HttpClient, HttpError};
+use super::{
+    AddressGuard, BoxFuture, HttpClient, HttpError,
+    guarded_resolver::{GuardedResolver, SystemResolver, check_literal},
+};
+use crate::ConfigError;
 
 /// Maximum time for name resolution, TCP and TLS. The caller's deadline covers the whole request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -17,10 +22,17 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// As usual with reqwest, proxies are taken from the environment (`HTTPS_PROXY`, `NO_PROXY`). For another TLS stack, a
 /// proxy or a private certificate authority, see [`from_builder`](Self::from_builder).
 ///
+/// It connects to any address, because most authorization servers of a company have private addresses. For URLs that you
+/// did not choose, see [`guarded`](Self::guarded).
+///
 /// Clones share their connections. `Debug` does not show settings, because default headers and proxies may contain
 /// secrets.
 #[derive(Clone)]
-pub struct ReqwestClient(reqwest::Client);
+pub struct ReqwestClient {
+    client: reqwest::Client,
+    /// For URLs whose host is an address. Names are checked when they are resolved.
+    guard: Option<Arc<AddressGuard>>,
+}
 
 impl ReqwestClient {
     /// Builds a client with the settings above and a connect timeout of 3 seconds.
@@ -57,12 +69,61 @@ impl ReqwestClient {
     /// # Errors
     /// If [`reqwest::ClientBuilder::build`] fails.
     pub fn from_builder(builder: reqwest::ClientBuilder) -> Result<Self, HttpError> {
-        builder
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .build()
-            .map(Self)
-            .map_err(|error| with_causes(&error))
+        let client =
+            builder.redirect(reqwest::redirect::Policy::none()).retry(reqwest::retry::never()).build();
+        Ok(Self { client: client.map_err(|error| with_causes(&error))?, guard: None })
+    }
+
+    /// Builds a client that connects only to addresses that `guard` allows. For URLs that you did not choose.
+    ///
+    /// The addresses are checked for each new connection, so DNS rebinding gains nothing. A request to a host without an
+    /// allowed address fails before anything is sent, and the token is answered with 503.
+    ///
+    /// ```
+    /// use tower_bearer::{AddressGuard, ReqwestClient};
+    ///
+    /// let client = ReqwestClient::guarded(AddressGuard::new())?;
+    /// # Ok::<(), tower_bearer::HttpError>(())
+    /// ```
+    ///
+    /// # Deployment
+    /// It uses no proxy, also if the environment names one, because a proxy resolves names itself. If requests must go
+    /// through a proxy, let the proxy refuse private addresses, and use [`new`](Self::new).
+    ///
+    /// # Errors
+    /// If a range of the guard is not valid, or the TLS stack cannot be set up.
+    pub fn guarded(guard: AddressGuard) -> Result<Self, HttpError> {
+        Self::guarded_from_builder(reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT), guard)
+    }
+
+    /// Builds a client like [`guarded`](Self::guarded) from a reqwest builder.
+    ///
+    /// The proxies and the name resolver of the builder are not used.
+    ///
+    /// Not checked: addresses set with [`resolve`](reqwest::ClientBuilder::resolve) and
+    /// [`resolve_to_addrs`](reqwest::ClientBuilder::resolve_to_addrs), Unix sockets, and connector layers.
+    ///
+    /// # Errors
+    /// As for [`guarded`](Self::guarded) and [`from_builder`](Self::from_builder).
+    pub fn guarded_from_builder(
+        builder: reqwest::ClientBuilder,
+        guard: AddressGuard,
+    ) -> Result<Self, HttpError> {
+        Self::guarded_with_resolver(builder, guard, SystemResolver)
+    }
+
+    pub(super) fn guarded_with_resolver(
+        builder: reqwest::ClientBuilder,
+        guard: AddressGuard,
+        resolver: impl Resolve + 'static,
+    ) -> Result<Self, HttpError> {
+        if !guard.problems().is_empty() {
+            return Err(HttpError::new(ConfigError::of(guard.problems().to_vec())));
+        }
+        let guard = Arc::new(guard);
+        let resolver = GuardedResolver::new(Arc::clone(&guard), resolver);
+        let client = Self::from_builder(builder.no_proxy().dns_resolver(resolver))?;
+        Ok(Self { guard: Some(guard), ..client })
     }
 }
 
@@ -74,7 +135,10 @@ impl HttpClient for ReqwestClient {
     ) -> BoxFuture<'_, Result<http::Response<Bytes>, HttpError>> {
         Box::pin(async move {
             let request = reqwest::Request::try_from(request).map_err(|error| with_causes(&error))?;
-            let mut response = self.0.execute(request).await.map_err(|error| with_causes(&error))?;
+            if let Some(guard) = &self.guard {
+                check_literal(guard, request.url())?;
+            }
+            let mut response = self.client.execute(request).await.map_err(|error| with_causes(&error))?;
             let mut body = BytesMut::new();
             while let Some(chunk) = response.chunk().await.map_err(|error| with_causes(&error))? {
                 if body.len() + chunk.len() > body_limit {
