@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -9,6 +10,7 @@ use super::ProtectedResourceMetadata;
 use crate::{
     Issuer, Scope,
     config_error::Problem,
+    requirement::deduplicated,
     scope::OFFLINE_ACCESS,
     url_policy::{check_url, with_lower_case_origin},
 };
@@ -16,20 +18,33 @@ use crate::{
 /// The path of the document, for a resource without a path.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
-/// Published metadata. Cheap to clone.
+/// Published metadata. Clones share the document.
 #[derive(Clone, Debug)]
 pub(crate) struct Publication(Arc<Published>);
 
 #[derive(Debug)]
 struct Published {
+    /// Every path at which the document is served.
+    paths: Box<[Box<str>]>,
+    document: ArcSwap<Document>,
+    /// The scopes of each guard created so far.
+    guard_scopes: Mutex<Vec<Scope>>,
+}
+
+/// One version of the document.
+#[derive(Debug)]
+struct Document {
     /// All members except the scopes.
     members: Map<String, Value>,
     url: Box<str>,
-    path: Box<str>,
-    other_paths: Vec<Box<str>>,
-    /// The configured scopes, or the baseline scopes plus those of each guard created so far.
-    scopes: Mutex<Vec<Scope>>,
-    grows: bool,
+    scopes: DocumentScopes,
+}
+
+#[derive(Debug)]
+enum DocumentScopes {
+    Configured(Vec<Scope>),
+    /// These, and the scopes of the guards.
+    Derived(Vec<Scope>),
 }
 
 impl Publication {
@@ -38,7 +53,7 @@ impl Publication {
     pub(crate) fn new(
         metadata: ProtectedResourceMetadata,
         issuers: &[Issuer],
-        baseline: &[Scope],
+        derived_scopes: Vec<Scope>,
     ) -> Result<Self, Vec<Problem>> {
         let ProtectedResourceMetadata {
             resource,
@@ -73,60 +88,88 @@ impl Publication {
             );
         }
         let path = well_known_path(&url);
-        let mut other_paths: Vec<Box<str>> = path.strip_suffix('/').map(Into::into).into_iter().collect();
-        if also_at_root && path != WELL_KNOWN {
-            other_paths.push(WELL_KNOWN.into());
-        }
+        // RFC 9728 and the MCP SDK for Python remove a trailing slash only if it directly follows the host. The MCP SDK for
+        // TypeScript removes it from any path.
+        let without_slash = path.strip_suffix('/').map(Into::into);
+        let root = (also_at_root && path != WELL_KNOWN).then(|| WELL_KNOWN.into());
+        let paths = [Some(path.as_str().into()), without_slash, root].into_iter().flatten().collect();
         members.insert("resource".into(), (*resource).into());
         members.insert("bearer_methods_supported".into(), json!(["header"]));
         if !issuers.is_empty() {
             let issuers: Vec<_> = issuers.iter().map(Issuer::as_str).collect();
             members.insert("authorization_servers".into(), issuers.into());
         }
-        let grows = scopes_supported.is_none();
-        Ok(Self(Arc::new(Published {
+        let document = Document {
             members,
             url: document_url(&url, &path).into(),
-            path: path.into(),
-            other_paths,
-            scopes: Mutex::new(scopes_supported.unwrap_or_else(|| baseline.to_vec())),
-            grows,
-        })))
+            scopes: match scopes_supported {
+                Some(configured) => DocumentScopes::Configured(configured),
+                None => DocumentScopes::Derived(derived_scopes),
+            },
+        };
+        let document = ArcSwap::from_pointee(document);
+        Ok(Self(Arc::new(Published { paths, document, guard_scopes: Mutex::default() })))
     }
 
     /// Returns the identifier of the resource.
-    pub(crate) fn resource(&self) -> &str {
-        self.0.members.get("resource").and_then(Value::as_str).unwrap_or_default()
+    pub(crate) fn resource(&self) -> Box<str> {
+        let document = self.0.document.load();
+        document.members.get("resource").and_then(Value::as_str).unwrap_or_default().into()
     }
 
     /// Returns the URL of the document, for challenges.
-    pub(crate) fn url(&self) -> &str {
-        &self.0.url
+    pub(crate) fn url(&self) -> Box<str> {
+        self.0.document.load().url.clone()
     }
 
-    /// Returns every path at which the document is served. RFC 9728 and the MCP SDK for Python remove a trailing slash
-    /// only if it directly follows the host. The MCP SDK for TypeScript removes it from any path.
-    pub(crate) fn paths(&self) -> Vec<&str> {
-        std::iter::once(&self.0.path).chain(&self.0.other_paths).map(|path| &**path).collect()
+    /// Returns every path at which the document is served. The first one is in challenges.
+    pub(crate) fn paths(&self) -> &[Box<str>] {
+        &self.0.paths
+    }
+
+    pub(crate) fn is_at(&self, path: &str) -> bool {
+        self.0.paths.iter().any(|known| &**known == path)
+    }
+
+    /// Checks whether the document of `next` can be published in place of this one.
+    ///
+    /// # Errors
+    /// If it has other paths, because the service is mounted already.
+    pub(crate) fn check_replacement(&self, next: &Self) -> Result<(), Problem> {
+        if self.0.paths == next.0.paths {
+            return Ok(());
+        }
+        let expected = format!(
+            "expected a resource with the metadata paths {}, which are mounted already; restart the service to change them",
+            self.0.paths.join(", ")
+        );
+        Err(Problem::new("resource", next.resource(), expected))
+    }
+
+    /// Publishes the document of `next` from now on. The scopes of the guards are kept.
+    pub(crate) fn replace(&self, next: &Self) {
+        self.0.document.store(next.0.document.load_full());
     }
 
     /// Adds the scopes of a guard to the published ones, unless the scopes were configured.
-    pub(crate) fn add_scopes<'a>(&self, scopes: impl IntoIterator<Item = &'a Scope>) {
-        if !self.0.grows {
-            return;
-        }
-        let mut published = self.0.scopes.lock().unwrap_or_else(PoisonError::into_inner);
-        for scope in scopes {
-            if scope.as_str() != OFFLINE_ACCESS && !published.contains(scope) {
-                published.push(scope.clone());
-            }
-        }
+    pub(crate) fn add_scopes(&self, scopes: &[Scope]) {
+        let mut known = self.0.guard_scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        let added = deduplicated(known.iter().chain(scopes).cloned());
+        *known = added;
     }
 
     /// Returns the document. Members without a value are omitted (RFC 9728 section 3.2).
     pub(crate) fn document(&self) -> Value {
-        let mut members = self.0.members.clone();
-        let scopes = self.0.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        let document = self.0.document.load();
+        let mut members = document.members.clone();
+        let scopes = match &document.scopes {
+            DocumentScopes::Configured(scopes) => scopes.clone(),
+            DocumentScopes::Derived(scopes) => {
+                let guards = self.0.guard_scopes.lock().unwrap_or_else(PoisonError::into_inner);
+                let all = deduplicated(scopes.iter().chain(&*guards).cloned());
+                all.into_iter().filter(|scope| scope.as_str() != OFFLINE_ACCESS).collect()
+            }
+        };
         if !scopes.is_empty() {
             let scopes: Vec<_> = scopes.iter().map(Scope::as_str).collect();
             members.insert("scopes_supported".into(), scopes.into());
@@ -155,20 +198,24 @@ mod tests {
     use super::*;
 
     fn publication(resource: &str) -> Publication {
-        Publication::new(ProtectedResourceMetadata::new(resource), &[], &[]).unwrap()
+        Publication::new(ProtectedResourceMetadata::new(resource), &[], Vec::new()).unwrap()
+    }
+
+    fn paths(publication: &Publication) -> Vec<&str> {
+        publication.paths().iter().map(|path| &**path).collect()
     }
 
     #[test]
     fn r9728_01_well_known_part_goes_before_the_path() {
         let publication = publication("https://h/a/b");
 
-        assert_eq!(publication.paths(), ["/.well-known/oauth-protected-resource/a/b"]);
-        assert_eq!(publication.url(), "https://h/.well-known/oauth-protected-resource/a/b");
+        assert_eq!(paths(&publication), ["/.well-known/oauth-protected-resource/a/b"]);
+        assert_eq!(&*publication.url(), "https://h/.well-known/oauth-protected-resource/a/b");
     }
 
     #[test]
     fn r9728_02_a_bare_host_has_no_suffix_and_a_last_slash_has_two_paths() {
-        for (resource, paths) in [
+        for (resource, expected) in [
             ("https://h", &["/.well-known/oauth-protected-resource"][..]),
             ("https://h/", &["/.well-known/oauth-protected-resource"]),
             (
@@ -176,13 +223,13 @@ mod tests {
                 &["/.well-known/oauth-protected-resource/a/", "/.well-known/oauth-protected-resource/a"],
             ),
         ] {
-            assert_eq!(publication(resource).paths(), paths, "{resource}");
+            assert_eq!(paths(&publication(resource)), expected, "{resource}");
         }
     }
 
     #[test]
     fn rmcp_02_root_path_is_added_by_a_call() {
-        for (resource, paths) in [
+        for (resource, expected) in [
             (
                 "https://h/mcp",
                 &["/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-protected-resource"][..],
@@ -190,10 +237,10 @@ mod tests {
             ("https://h", &["/.well-known/oauth-protected-resource"]),
         ] {
             let metadata = ProtectedResourceMetadata::new(resource).also_at_root();
-            let publication = Publication::new(metadata, &[], &[]).unwrap();
+            let publication = Publication::new(metadata, &[], Vec::new()).unwrap();
 
-            assert_eq!(publication.paths(), paths);
-            assert!(publication.url().ends_with(paths[0]));
+            assert_eq!(paths(&publication), expected);
+            assert!(publication.url().ends_with(expected[0]));
         }
     }
 
@@ -201,7 +248,7 @@ mod tests {
     fn r9728_07_a_query_is_kept_after_the_path() {
         let publication = publication("https://h/a?t=1");
 
-        assert_eq!(publication.url(), "https://h/.well-known/oauth-protected-resource/a?t=1");
+        assert_eq!(&*publication.url(), "https://h/.well-known/oauth-protected-resource/a?t=1");
         assert_eq!(publication.document()["resource"], "https://h/a?t=1");
     }
 
@@ -227,7 +274,7 @@ mod tests {
     fn configured_scopes_are_not_extended() {
         let metadata = ProtectedResourceMetadata::new("https://h");
         let metadata = metadata.scopes_supported([Scope::from_static("read")]);
-        let publication = Publication::new(metadata, &[], &[Scope::from_static("base")]).unwrap();
+        let publication = Publication::new(metadata, &[], vec![Scope::from_static("base")]).unwrap();
 
         publication.add_scopes(&[Scope::from_static("write")]);
 

@@ -38,7 +38,7 @@ impl MetadataService {
     }
 
     fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
-        if !self.publication.paths().contains(&path) {
+        if !self.publication.is_at(path) {
             return with_status(StatusCode::NOT_FOUND);
         }
         if method == Method::OPTIONS {

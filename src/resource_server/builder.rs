@@ -1,19 +1,16 @@
 //! The settings of a resource server and their defaults: [`ResourceServerBuilder`].
 
-use std::{
-    fmt,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::{fmt, sync::Arc};
 
-use super::{ResourceServer, Settings};
+use super::{ResourceServer, Settings, Shared};
 use crate::{
-    Clock, ConfigError, ProtectedResourceMetadata, Refusal, RejectionBody, RequestRule, Scope,
-    ScopeHierarchy, SystemClock,
+    Clock, ConfigError, ProtectedResourceMetadata, Refusal, RejectionBody, RequestRule, RequirementPolicy,
+    Scope, ScopeHierarchy, SystemClock,
     config_error::Problem,
     protected_resource_metadata::Publication,
     refusal::{ChallengeSettings, RefusalSettings, WriteBody, is_error_uri, is_quotable, json_body},
     scope::OFFLINE_ACCESS,
-    token::ServerId,
+    token::GuardSettings,
     validator::{CachedValidator, ErasedValidator},
 };
 
@@ -27,6 +24,7 @@ pub struct ResourceServerBuilder {
     metadata: Option<ProtectedResourceMetadata>,
     realm: Option<Box<str>>,
     error_uri: Option<Box<str>>,
+    policy: Option<Arc<dyn RequirementPolicy>>,
     hierarchy: ScopeHierarchy,
     baseline: Vec<Scope>,
     claim_rules: Vec<RequestRule>,
@@ -46,6 +44,7 @@ impl ResourceServerBuilder {
             metadata: None,
             realm: None,
             error_uri: None,
+            policy: None,
             hierarchy: ScopeHierarchy::default(),
             baseline: Vec::new(),
             claim_rules: Vec::new(),
@@ -84,6 +83,17 @@ impl ResourceServerBuilder {
     /// It is the URI of a page that explains errors to people.
     pub fn error_uri(mut self, uri: impl Into<String>) -> Self {
         self.error_uri = Some(uri.into().into());
+        self
+    }
+
+    /// Sets the policy for the layers of [`ResourceServer::require_policy`]. Default: none.
+    ///
+    /// It is a setting like all others, so [`ResourceServer::reconfigure`] replaces it. A layer of
+    /// [`ResourceServer::require_by`] has a policy of its own, which never changes.
+    ///
+    /// The metadata lists [its scopes](RequirementPolicy::scopes) in `scopes_supported`, unless that was configured.
+    pub fn policy(mut self, policy: impl RequirementPolicy) -> Self {
+        self.policy = Some(Arc::new(policy));
         self
     }
 
@@ -291,7 +301,9 @@ impl ResourceServerBuilder {
         }
         let issuers = self.validator.issuers();
         let publication = self.metadata.map(|metadata| {
-            Publication::new(metadata, &issuers, &self.baseline).map_err(|found| problems.extend(found))
+            let of_policy = self.policy.iter().flat_map(|policy| policy.scopes());
+            let scopes = self.baseline.iter().cloned().chain(of_policy).collect();
+            Publication::new(metadata, &issuers, scopes).map_err(|found| problems.extend(found))
         });
         let publication = publication.and_then(Result::ok);
         let validator = CachedValidator::new(self.validator, self.cache_bytes, Arc::clone(&self.clock));
@@ -307,15 +319,15 @@ impl ResourceServerBuilder {
         if let Some(publication) = publication.as_ref().filter(|_| issuers.is_empty()) {
             // RFC 9728 section 2: `authorization_servers` is optional, but MCP clients need it.
             tracing::warn!(
-                url = publication.url(),
+                url = &*publication.url(),
                 "metadata without authorization_servers, since the validator names no issuers: clients cannot find out \
                  where to get a token (see TokenValidator::issuers)"
             );
         }
         let challenge = ChallengeSettings {
             realm: self.realm,
-            resource: publication.as_ref().map(|publication| publication.resource().into()),
-            resource_metadata: publication.as_ref().map(|publication| publication.url().into()),
+            resource: publication.as_ref().map(Publication::resource),
+            resource_metadata: publication.as_ref().map(Publication::url),
             error_uri: self.error_uri,
         };
         let refusals = RefusalSettings {
@@ -323,20 +335,19 @@ impl ResourceServerBuilder {
             write_body: self.write_body,
             grpc_invalid_argument: self.grpc_invalid_argument,
         };
-        Ok(ResourceServer(Arc::new(Settings {
-            id: ServerId::new(),
-            validator: Arc::new(validator),
-            clock: self.clock,
+        let guard = GuardSettings {
+            hierarchy: self.hierarchy,
             refusals: Arc::new(refusals),
-            publication,
-            hierarchy: Arc::new(self.hierarchy),
-            baseline: self.baseline.into_iter().collect(),
+            clock: self.clock,
+            baseline: self.baseline.into(),
             claim_rules: self.claim_rules.into(),
             forward_credential: self.forward_credential,
             pass_cors_preflight: self.pass_cors_preflight,
             streams_outlive_tokens: self.streams_outlive_tokens,
-            has_warned_of_metadata: AtomicBool::new(false),
-        })))
+        };
+        let settings =
+            Settings { validator: Arc::new(validator), guard: Arc::new(guard), policy: self.policy };
+        Ok(ResourceServer(Arc::new(Shared::new(settings, publication))))
     }
 }
 

@@ -33,18 +33,20 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
+use arc_swap::ArcSwap;
+
 pub use self::builder::ResourceServerBuilder;
 use crate::{
-    Challenge, Clock, ConfigError, MetadataService, RequestRule, Requirement, RequirementPolicy, Scope,
-    ScopeHierarchy, ScopeRequirement, TokenValidator, ValidateTokenLayer,
+    Challenge, ConfigError, MetadataService, Requirement, RequirementPolicy, ScopeRequirement,
+    TokenValidator, ValidateTokenLayer,
     config_error::Problem,
     protected_resource_metadata::Publication,
-    refusal::RefusalSettings,
-    token::ServerId,
+    token::{GuardSettings, ServerId},
+    validate_token::Policy,
     validator::{CachedValidator, erase},
 };
 
@@ -52,30 +54,61 @@ use crate::{
 ///
 /// The role is that of RFC 6749 section 1.1.
 ///
-/// It is immutable and cheap to clone. All clones and layers share one verdict cache. Pass it to the functions that
-/// build your routers.
+/// It is cheap to clone. All clones and layers share one verdict cache, and the settings, which only
+/// [`reconfigure`](Self::reconfigure) changes. Pass it to the functions that build your routers.
 ///
 /// # Where to put the layers
 /// The outermost layer sends the 401, and clients request exactly the scopes in it. Put
 /// [`require_scopes`](Self::require_scopes) on the route, or on a router whose routes all require the same scopes. A
 /// [`require_token`](Self::require_token) around the whole application would send the 401 and name too few scopes.
 #[derive(Clone)]
-pub struct ResourceServer(pub(crate) Arc<Settings>);
+pub struct ResourceServer(pub(crate) Arc<Shared>);
 
-pub(crate) struct Settings {
+/// What all clones of a resource server and its layers share.
+pub(crate) struct Shared {
     pub(crate) id: ServerId,
-    pub(crate) validator: Arc<CachedValidator>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) refusals: Arc<RefusalSettings>,
+    settings: ArcSwap<Settings>,
+    /// Number of times the settings were replaced.
+    generation: AtomicU64,
     pub(crate) publication: Option<Publication>,
-    pub(crate) hierarchy: Arc<ScopeHierarchy>,
-    pub(crate) baseline: Arc<[Scope]>,
-    pub(crate) claim_rules: Box<[RequestRule]>,
-    pub(crate) forward_credential: bool,
-    pub(crate) pass_cors_preflight: bool,
-    pub(crate) streams_outlive_tokens: bool,
     /// Whether it was logged that a layer refused a request for the metadata.
-    pub(crate) has_warned_of_metadata: AtomicBool,
+    has_warned_of_metadata: AtomicBool,
+}
+
+/// The settings that can be replaced together.
+pub(crate) struct Settings {
+    pub(crate) validator: Arc<CachedValidator>,
+    pub(crate) guard: Arc<GuardSettings>,
+    pub(crate) policy: Option<Arc<dyn RequirementPolicy>>,
+}
+
+impl Shared {
+    fn new(settings: Settings, publication: Option<Publication>) -> Self {
+        Self {
+            id: ServerId::new(),
+            settings: ArcSwap::from_pointee(settings),
+            generation: AtomicU64::new(0),
+            publication,
+            has_warned_of_metadata: AtomicBool::new(false),
+        }
+    }
+
+    /// Returns a number that changes when the settings are replaced. Every request reads it.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Returns the settings, and their generation or an older one.
+    pub(crate) fn current(&self) -> (u64, Arc<Settings>) {
+        // In this order: `replace` stores the settings first, so they are at least as new as the number.
+        let generation = self.generation();
+        (generation, self.settings.load_full())
+    }
+
+    fn replace(&self, settings: Arc<Settings>) {
+        self.settings.store(settings);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
 }
 
 impl ResourceServer {
@@ -154,7 +187,76 @@ impl ResourceServer {
         if let Some(publication) = &self.0.publication {
             publication.add_scopes(&policy.scopes());
         }
-        ValidateTokenLayer::new(self.clone(), Arc::new(policy))
+        ValidateTokenLayer::new(self.clone(), Policy::OfLayer(Arc::new(policy)))
+    }
+
+    /// Creates a layer that requires of each request what the [policy of the resource
+    /// server](ResourceServerBuilder::policy) decides.
+    ///
+    /// Works like [`require_by`](Self::require_by), except that [`reconfigure`](Self::reconfigure) replaces the policy together
+    /// with all other settings.
+    ///
+    /// # Errors
+    /// If the resource server has no policy.
+    pub fn require_policy(&self) -> Result<ValidateTokenLayer, ConfigError> {
+        if self.0.current().1.policy.is_none() {
+            let expected = "expected a policy; set it on the builder of the resource server";
+            return Err(Problem::without_value("policy", expected).into());
+        }
+        Ok(ValidateTokenLayer::new(self.clone(), Policy::OfServer))
+    }
+
+    /// Replaces all settings, while requests are served, by those of `next`.
+    ///
+    /// The settings are those of the [builder](ResourceServerBuilder): the validator, the cache, the policy, the metadata,
+    /// everything. All layers use them from the next request on. A layer of [`require_by`](Self::require_by) keeps its own policy,
+    /// and one of [`require_scopes`](Self::require_scopes) its scopes.
+    ///
+    /// No verdict under the old settings is used afterwards. Cached verdicts are dropped, because `next` has a cache of its own,
+    /// and a request whose token is being validated is decided again with the new settings. A request that was admitted
+    /// before completes, and so does its stream.
+    ///
+    /// The new validator may still have to fetch its keys, so that the next requests wait for them.
+    ///
+    /// ```
+    /// use tower_bearer::{ConfigError, ResourceServer, TokenValidator};
+    ///
+    /// fn change(resource_server: &ResourceServer, validator: impl TokenValidator) -> Result<(), ConfigError> {
+    ///     // If a setting is invalid, `?` returns here, and nothing changes.
+    ///     let next = ResourceServer::builder(validator).realm("orders").build()?;
+    ///     resource_server.reconfigure(&next)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Nothing changes if the metadata of `next` is served at other [paths](Self::metadata_paths), since those are mounted
+    /// already, or if only one of the two has metadata, or if `next` has no policy and this resource server has one.
+    pub fn reconfigure(&self, next: &Self) -> Result<(), ConfigError> {
+        let (_, settings) = next.0.current();
+        let mut problems = Vec::new();
+        if settings.policy.is_none() && self.0.current().1.policy.is_some() {
+            let expected = "expected a policy, because layers use the one of this resource server";
+            problems.push(Problem::without_value("policy", expected));
+        }
+        match (&self.0.publication, &next.0.publication) {
+            (Some(publication), Some(next)) => problems.extend(publication.check_replacement(next).err()),
+            (None, None) => {}
+            (Some(_), None) => {
+                let expected =
+                    "expected metadata, because it is served already; restart the service to remove it";
+                problems.push(Problem::without_value("resource_metadata", expected));
+            }
+            (None, Some(_)) => {
+                let expected = "expected no metadata, because none is served; restart the service to add it";
+                problems.push(Problem::without_value("resource_metadata", expected));
+            }
+        }
+        ConfigError::unless_none(problems, ())?;
+        if let (Some(publication), Some(next)) = (&self.0.publication, &next.0.publication) {
+            publication.replace(next);
+        }
+        self.0.replace(settings);
+        Ok(())
     }
 
     /// Creates a layer for an MCP server, with a requirement for each operation (feature `mcp`).
@@ -173,7 +275,9 @@ impl ResourceServer {
 
     /// Logs once that a layer refused a request for the metadata, because clients need it to get a token.
     pub(crate) fn warn_of_refused_metadata(&self, path: Option<&str>) {
-        let Some(path) = path.filter(|path| self.metadata_paths().contains(path)) else { return };
+        let is_metadata =
+            |path: &str| self.0.publication.as_ref().is_some_and(|publication| publication.is_at(path));
+        let Some(path) = path.filter(|path| is_metadata(path)) else { return };
         if !self.0.has_warned_of_metadata.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 path,
@@ -190,7 +294,7 @@ impl ResourceServer {
     ///
     /// [`ValidatedToken::require`]: crate::ValidatedToken::require
     pub fn challenge(&self) -> Challenge {
-        Challenge::new(&self.0.refusals)
+        Challenge::new(&self.0.current().1.guard.refusals)
     }
 
     /// Returns every path at which to serve the metadata (RFC 9728 section 3.1).
@@ -202,7 +306,8 @@ impl ResourceServer {
     /// different ways. [`also_at_root`](crate::ProtectedResourceMetadata::also_at_root) adds another. Challenges name the
     /// first path.
     pub fn metadata_paths(&self) -> Vec<&str> {
-        self.0.publication.as_ref().map_or_else(Vec::new, Publication::paths)
+        let paths = self.0.publication.iter().flat_map(Publication::paths);
+        paths.map(|path| &**path).collect()
     }
 
     /// Creates the service that serves the metadata (RFC 9728 section 3).
@@ -232,12 +337,13 @@ impl ResourceServer {
 
 impl fmt::Debug for ResourceServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (_, settings) = self.0.current();
         f.debug_struct("ResourceServer")
-            .field("issuers", &self.0.validator.issuers())
-            .field("challenge", &self.0.refusals.challenge)
-            .field("hierarchy", &self.0.hierarchy)
-            .field("baseline", &self.0.baseline)
-            .field("claim_rules", &self.0.claim_rules)
+            .field("issuers", &settings.validator.issuers())
+            .field("challenge", &settings.guard.refusals.challenge)
+            .field("hierarchy", &settings.guard.hierarchy)
+            .field("baseline", &settings.guard.baseline)
+            .field("claim_rules", &settings.guard.claim_rules)
             .finish_non_exhaustive()
     }
 }

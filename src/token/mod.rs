@@ -20,7 +20,7 @@ use std::{fmt, ops, sync::Arc, time::Duration};
 use self::requirement_check::{check_authentication, check_scopes};
 pub(crate) use self::{
     key_validity::{KeyValidity, RefreshHook},
-    passed_guards::{AnonymousRequest, Passed, PassedGuards, ServerId},
+    passed_guards::{AnonymousRequest, GuardSettings, Passed, PassedGuards, ServerId},
     verdict::{Reuse, ReuseSource, Verdict},
 };
 use crate::{
@@ -183,7 +183,7 @@ impl ValidatedToken {
     /// is no hierarchy, and each scope must be listed in the token.
     pub fn allows(&self, scopes: impl Into<ScopeRequirement>) -> bool {
         let none = ScopeHierarchy::default();
-        let hierarchy = self.passed.as_ref().map_or(&none, |passed| &passed.guards.hierarchy);
+        let hierarchy = self.passed.as_ref().map_or(&none, |passed| &passed.guards.settings.hierarchy);
         scopes.into().is_met_by(self.scopes(), hierarchy)
     }
 

@@ -10,7 +10,7 @@ use std::{
 
 use super::requirement_check::{check_authentication, check_scopes};
 use crate::{
-    ClaimsSet, Clock, Refusal, Scope, ScopeHierarchy, ScopeRequirement, ValidationError,
+    ClaimsSet, Clock, Refusal, RequestRule, Scope, ScopeHierarchy, ScopeRequirement, ValidationError,
     refusal::{RefusalSettings, RequestSummary},
     requirement::{TokenRequirement, deduplicated},
 };
@@ -26,15 +26,25 @@ impl ServerId {
     }
 }
 
+/// The settings of a resource server for the checks of each request.
+pub(crate) struct GuardSettings {
+    pub(crate) hierarchy: ScopeHierarchy,
+    pub(crate) refusals: Arc<RefusalSettings>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The scopes in the challenges of operations that require none.
+    pub(crate) baseline: Box<[Scope]>,
+    pub(crate) claim_rules: Box<[RequestRule]>,
+    pub(crate) forward_credential: bool,
+    pub(crate) pass_cors_preflight: bool,
+    pub(crate) streams_outlive_tokens: bool,
+}
+
 /// The innermost guard that a token passed, and the outer ones.
 #[derive(Clone)]
 pub(crate) struct PassedGuards {
     pub(crate) server: ServerId,
-    pub(crate) hierarchy: Arc<ScopeHierarchy>,
-    pub(crate) refusals: Arc<RefusalSettings>,
-    pub(crate) clock: Arc<dyn Clock>,
-    /// The scopes in the challenges of operations that require none.
-    pub(crate) baseline: Arc<[Scope]>,
+    /// The settings that were in force when the request was decided.
+    pub(crate) settings: Arc<GuardSettings>,
     /// Scopes that are added to all challenges except those with `insufficient_scope`.
     pub(crate) advertised: Arc<[Scope]>,
     pub(crate) outer: Option<Arc<OuterGuards>>,
@@ -60,7 +70,7 @@ impl PassedGuards {
         requirement: &TokenRequirement,
         claims: &ClaimsSet,
     ) -> Result<(), ValidationError> {
-        check_scopes(requirement, claims, &self.hierarchy).map_err(|error| match error {
+        check_scopes(requirement, claims, &self.settings.hierarchy).map_err(|error| match error {
             ValidationError::InsufficientScope { required, granted } => {
                 let required =
                     self.outer_scopes().into_iter().chain([required]).reduce(ScopeRequirement::and);
@@ -69,7 +79,7 @@ impl PassedGuards {
             }
             error => error,
         })?;
-        check_authentication(requirement, claims, &*self.clock)
+        check_authentication(requirement, claims, &*self.settings.clock)
     }
 
     /// Creates a refusal with the settings of this guard, for an operation with this requirement.
@@ -89,13 +99,13 @@ impl PassedGuards {
             }
             _ => self.named(requirement),
         };
-        Refusal::new(error, &self.refusals, &named, request)
+        Refusal::new(error, &self.settings.refusals, &named, request)
     }
 
     /// Returns the scopes that a challenge for an operation names, unless its error is `insufficient_scope`.
     fn named(&self, requirement: Option<&TokenRequirement>) -> Vec<Scope> {
         let required = requirement.map_or(&[][..], |requirement| requirement.scopes.named());
-        let named = if required.is_empty() { &*self.baseline } else { required };
+        let named = if required.is_empty() { &*self.settings.baseline } else { required };
         deduplicated(named.iter().chain(&*self.advertised).cloned())
     }
 

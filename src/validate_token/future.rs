@@ -13,7 +13,13 @@ use http::{Request, Response, request::Parts};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{Guard, ResponseBody, grpc::Upload, guard::Need, stream_bound::StreamBound};
+use super::{
+    Guard, ResponseBody,
+    grpc::Upload,
+    guard::{Decision, Pending},
+    service::mark_sensitive,
+    stream_bound::StreamBound,
+};
 use crate::{BoxFuture, ValidatedToken, ValidationError};
 
 pin_project! {
@@ -34,7 +40,7 @@ pin_project! {
         /// The inner service was called.
         Answering { #[pin] answer: F, call: CallBound },
         /// The token is being validated. Boxed, to keep the common case small.
-        Validating { validation: Validation, need: Need, waiting: Option<Box<Waiting<S, B>>> },
+        Validating { validation: Validation, pending: Option<Pending>, waiting: Option<Box<Waiting<S, B>>> },
         /// The authorizer was called and owns the head of the request.
         Authorizing { authorization: Authorization, undecided: Option<Box<Undecided<S, B>>> },
         /// The request is accepted, but the inner service is not ready yet.
@@ -74,8 +80,8 @@ pub(super) struct CallBound {
 
 impl CallBound {
     /// Sets the token of the call.
-    pub(super) fn set_token(&mut self, guard: &Guard, token: &ValidatedToken) {
-        self.token = StreamBound::of(guard, token, self.upload.take());
+    pub(super) fn set_token(&mut self, token: &ValidatedToken) {
+        self.token = StreamBound::of(token, self.upload.take());
     }
 
     /// Completes with a refusal if the token expires while the client of a gRPC call is still sending.
@@ -105,18 +111,9 @@ where
         Self { state: State::Answering { answer, call } }
     }
 
-    pub(super) fn validating(validation: Validation, need: Need, waiting: Waiting<S, B>) -> Self {
-        Self { state: State::Validating { validation, need, waiting: Some(Box::new(waiting)) } }
-    }
-
-    /// Continues with a request that has a token and meets its requirement.
-    pub(super) fn admitted(token: ValidatedToken, waiting: Waiting<S, B>) -> Self {
-        Self { state: State::admitted(token, Box::new(waiting)) }
-    }
-
-    /// Continues with a request that needs no token.
-    pub(super) fn waiting(waiting: Waiting<S, B>) -> Self {
-        Self { state: State::WaitingForReady { waiting: Some(Box::new(waiting)) } }
+    /// Continues as decided.
+    pub(super) fn decided(decision: Decision, waiting: Waiting<S, B>) -> Self {
+        Self { state: State::decided(decision, Box::new(waiting)) }
     }
 
     pub(super) fn refused(refusal: Response<Bytes>) -> Self {
@@ -129,17 +126,35 @@ impl<S, B, F> State<S, B, F> {
         Self::Refused { refusal: Some(refusal) }
     }
 
+    fn decided(decision: Decision, mut waiting: Box<Waiting<S, B>>) -> Self {
+        match decision {
+            Decision::Admit(token) => Self::admitted(token, waiting),
+            Decision::AdmitAnonymous => {
+                Arc::clone(&waiting.guard).prepare(&mut waiting.request, None);
+                Self::WaitingForReady { waiting: Some(waiting) }
+            }
+            Decision::Validate(new) => {
+                mark_sensitive(waiting.request.headers_mut());
+                let (validation, pending) = new.validate();
+                Self::Validating { validation, pending: Some(pending), waiting: Some(waiting) }
+            }
+            Decision::Refuse(error, need) => {
+                Self::refused(waiting.guard.refuse(error, need.as_deref(), &waiting.request))
+            }
+        }
+    }
+
     /// Prepares the request and calls the authorizer, if there is one.
     fn admitted(token: ValidatedToken, mut waiting: Box<Waiting<S, B>>) -> Self {
         let guard = Arc::clone(&waiting.guard);
-        waiting.call.set_token(&guard, &token);
+        waiting.call.set_token(&token);
         guard.prepare(&mut waiting.request, Some(token.clone()));
         let Some(authorizer) = &guard.authorizer else {
             return Self::WaitingForReady { waiting: Some(waiting) };
         };
         let Waiting { inner, request, call, .. } = *waiting;
         let (head, body) = request.into_parts();
-        let clock = Arc::clone(&guard.server.0.clock);
+        let clock = guard.passed().settings.clock.clone();
         let authorization = Arc::clone(authorizer).authorize(token.clone(), head, clock);
         let undecided = Undecided { inner, body, guard, call, token };
         Self::Authorizing { authorization, undecided: Some(Box::new(undecided)) }
@@ -161,19 +176,12 @@ where
                     Poll::Ready(response) => return Poll::Ready(Ok(call.bound(response))),
                     Poll::Pending => State::refused(ready!(call.poll_over(cx))),
                 },
-                StateProject::Validating { validation, need, waiting } => {
+                StateProject::Validating { validation, pending, waiting } => {
                     let verdict = ready!(validation.as_mut().poll(cx));
-                    let (need, waiting) = (need.take(), waiting.take().expect(POLLED_AGAIN));
-                    let admitted = match verdict {
-                        Ok(token) => waiting.guard.admit(token, need, &waiting.request),
-                        Err(error) => Err((error, need)),
-                    };
-                    match admitted {
-                        Ok(token) => State::admitted(token, waiting),
-                        Err((error, need)) => {
-                            State::refused(waiting.guard.refuse(error, need.as_deref(), &waiting.request))
-                        }
-                    }
+                    let waiting = waiting.take().expect(POLLED_AGAIN);
+                    let pending = pending.take().expect(POLLED_AGAIN);
+                    let decision = waiting.guard.conclude(verdict, pending, &waiting.request);
+                    State::decided(decision, waiting)
                 }
                 StateProject::Authorizing { authorization, undecided } => {
                     let decision = ready!(authorization.as_mut().poll(cx));

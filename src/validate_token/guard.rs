@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, Uri,
@@ -12,24 +13,44 @@ use http::{
 
 use super::authorizer::ErasedAuthorizer;
 use crate::{
-    AccessToken, RequestHead, RequirementPolicy, ResourceServer, Scope, ValidatedToken, ValidationError,
+    AccessToken, BoxFuture, Clock, RequestHead, Requirement, RequirementPolicy, ResourceServer, Scope,
+    ValidatedToken, ValidationError,
     credentials::{Credentials, extract},
     refusal::{AUDIT, RequestSummary},
     requirement::{RequirementKind, TokenRequirement, deduplicated},
+    resource_server::Settings,
     token::{Passed, PassedGuards},
     validator::TokenHash,
 };
 
 /// What one layer requires of each request.
-#[derive(Clone)]
 pub(crate) struct Guard {
     pub(crate) server: ResourceServer,
-    policy: Arc<dyn RequirementPolicy>,
+    policy: Policy,
     pub(super) authorizer: Option<Arc<dyn ErasedAuthorizer>>,
     /// Whether gRPC calls are refused with a gRPC status.
     pub(super) grpc: bool,
+    /// Scopes that are added to challenges.
+    advertised: Arc<[Scope]>,
+    /// The settings that were in force for the last request.
+    in_force: ArcSwap<InForce>,
+}
+
+/// Where a guard finds its requirement policy.
+#[derive(Clone)]
+pub(crate) enum Policy {
+    /// It belongs to the layer.
+    OfLayer(Arc<dyn RequirementPolicy>),
+    /// It is a setting of the resource server, which can be replaced.
+    OfServer,
+}
+
+/// The settings of the resource server, and what a guard derives from them.
+pub(crate) struct InForce {
+    generation: u64,
+    settings: Arc<Settings>,
     /// The record for a token that passes only this guard.
-    pub(super) passed: Arc<PassedGuards>,
+    passed: Arc<PassedGuards>,
 }
 
 /// The decision about a request that is possible without waiting.
@@ -39,26 +60,51 @@ pub(crate) enum Decision {
     /// Pass it on without a token: it is anonymous, or a preflight request for an inner CORS layer.
     AdmitAnonymous,
     /// Validate its token, which is not in the cache.
-    Validate(AccessToken, TokenHash, Need),
+    Validate(NewToken),
     Refuse(ValidationError, Need),
+}
+
+/// A token that is not in the cache, and the settings to validate it with.
+pub(crate) struct NewToken {
+    token: AccessToken,
+    hash: TokenHash,
+    pub(super) pending: Pending,
+}
+
+/// A request whose token is being validated.
+pub(crate) struct Pending {
+    need: Need,
+    in_force: Arc<InForce>,
 }
 
 /// What the token of a request must have. `None` accepts any valid token.
 pub(crate) type Need = Option<Arc<TokenRequirement>>;
 
-impl Guard {
-    pub(super) fn new(server: ResourceServer, policy: Arc<dyn RequirementPolicy>) -> Self {
-        let settings = &server.0;
-        let passed = Arc::new(PassedGuards {
-            server: settings.id,
-            hierarchy: Arc::clone(&settings.hierarchy),
-            refusals: Arc::clone(&settings.refusals),
-            clock: Arc::clone(&settings.clock),
-            baseline: Arc::clone(&settings.baseline),
-            advertised: Arc::default(),
+impl NewToken {
+    pub(super) fn validate(self) -> (BoxFuture<'static, Result<ValidatedToken, ValidationError>>, Pending) {
+        let Self { token, hash, pending } = self;
+        (pending.in_force.settings.validator.validate(token, hash), pending)
+    }
+}
+
+impl InForce {
+    fn new(server: &ResourceServer, advertised: &Arc<[Scope]>) -> Self {
+        let (generation, settings) = server.0.current();
+        let passed = PassedGuards {
+            server: server.0.id,
+            settings: Arc::clone(&settings.guard),
+            advertised: Arc::clone(advertised),
             outer: None,
-        });
-        Self { server, policy, authorizer: None, grpc: false, passed }
+        };
+        Self { generation, settings, passed: Arc::new(passed) }
+    }
+}
+
+impl Guard {
+    pub(super) fn new(server: ResourceServer, policy: Policy) -> Self {
+        let advertised = Arc::default();
+        let in_force = ArcSwap::from_pointee(InForce::new(&server, &advertised));
+        Self { server, policy, authorizer: None, grpc: false, advertised, in_force }
     }
 
     /// Adds scopes to challenges.
@@ -66,21 +112,41 @@ impl Guard {
         if let Some(publication) = &self.server.0.publication {
             publication.add_scopes(scopes);
         }
-        let passed = Arc::make_mut(&mut self.passed);
-        passed.advertised = deduplicated(passed.advertised.iter().chain(scopes).cloned()).into();
+        self.advertised = deduplicated(self.advertised.iter().chain(scopes).cloned()).into();
+        self.in_force = ArcSwap::from_pointee(InForce::new(&self.server, &self.advertised));
+    }
+
+    /// Returns the settings for a request.
+    fn in_force(&self) -> arc_swap::Guard<Arc<InForce>> {
+        let known = self.in_force.load();
+        if known.generation == self.server.0.generation() {
+            return known;
+        }
+        self.in_force.store(Arc::new(InForce::new(&self.server, &self.advertised)));
+        self.in_force.load()
+    }
+
+    fn requirement<B>(&self, settings: &Settings, request: &Request<B>) -> Requirement {
+        let head = RequestHead::new(request, &*settings.guard.clock);
+        match (&self.policy, &settings.policy) {
+            (Policy::OfLayer(policy), _) | (Policy::OfServer, Some(policy)) => policy.requirement(&head),
+            // Cannot happen: such a layer is not created without a policy, and a policy is only replaced by another one.
+            (Policy::OfServer, None) => Requirement::deny("the resource server has no policy"),
+        }
     }
 
     /// Decides about a request by its head, without waiting.
     pub(super) fn decide<B>(&self, request: &Request<B>) -> Decision {
+        let in_force = self.in_force();
+        let settings = &in_force.settings;
         let (method, headers) = (request.method(), request.headers());
         let outer = request.extensions().get::<ValidatedToken>();
         let outer = outer.and_then(|token| Some((token, token.passed()?)));
         // A request whose token an outer layer validated had an `Authorization` header, so it is not a preflight request.
-        if self.server.0.pass_cors_preflight && outer.is_none() && is_cors_preflight(method, headers) {
+        if settings.guard.pass_cors_preflight && outer.is_none() && is_cors_preflight(method, headers) {
             return Decision::AdmitAnonymous;
         }
-        let requirement = self.policy.requirement(&RequestHead::new(request, &*self.server.0.clock));
-        let (need, token_is_optional) = match requirement.into_kind() {
+        let (need, token_is_optional) = match self.requirement(settings, request).into_kind() {
             RequirementKind::Public => (None, true),
             RequirementKind::Token(need) => (need, false),
             RequirementKind::Denied(reason) => {
@@ -92,8 +158,8 @@ impl Guard {
         };
         // An outer layer of the same resource server has validated the token and removed the header.
         if let Some((token, outer)) = outer.filter(|(_, outer)| outer.guards.server == self.server.0.id) {
-            let guards = Arc::new(self.passed.inside(outer));
-            return match self.check(token, &guards, need.as_deref(), request) {
+            let guards = Arc::new(in_force.passed.inside(outer));
+            return match check(token, &guards, need.as_deref(), request) {
                 Ok(()) => Decision::Admit(self.having_passed(token.clone(), guards, need, request)),
                 Err(error) => Decision::Refuse(error, need),
             };
@@ -108,28 +174,50 @@ impl Guard {
             }
             Err(error) => return Decision::Refuse(error, need),
         };
-        match self.server.0.validator.find(token) {
+        match settings.validator.find(token) {
             Ok(validated) => {
                 tracing::trace!("verdict found in the cache");
-                match self.admit(validated, need, request) {
-                    Ok(token) => Decision::Admit(token),
-                    Err((error, need)) => Decision::Refuse(error, need),
-                }
+                self.admit(validated, &in_force, need, request)
             }
-            Err(hash) => Decision::Validate(AccessToken::new(token), hash, need),
+            Err(hash) => {
+                let pending = Pending { need, in_force: Arc::clone(&in_force) };
+                Decision::Validate(NewToken { token: AccessToken::new(token), hash, pending })
+            }
+        }
+    }
+
+    /// Decides about a request whose token was validated.
+    pub(super) fn conclude<B>(
+        &self,
+        verdict: Result<ValidatedToken, ValidationError>,
+        pending: Pending,
+        request: &Request<B>,
+    ) -> Decision {
+        let Pending { need, in_force } = pending;
+        // A verdict under settings that were replaced in the meantime does not count.
+        if in_force.generation != self.server.0.generation() {
+            return self.decide(request);
+        }
+        match verdict {
+            Ok(token) => self.admit(token, &in_force, need, request),
+            Err(error) => Decision::Refuse(error, need),
         }
     }
 
     /// Admits a valid token if it meets the requirement of the request.
-    pub(super) fn admit<B>(
+    fn admit<B>(
         &self,
         token: ValidatedToken,
+        in_force: &InForce,
         need: Need,
         request: &Request<B>,
-    ) -> Result<ValidatedToken, (ValidationError, Need)> {
-        match self.check(&token, &self.passed, need.as_deref(), request) {
-            Ok(()) => Ok(self.having_passed(token, Arc::clone(&self.passed), need, request)),
-            Err(error) => Err((error, need)),
+    ) -> Decision {
+        match check(&token, &in_force.passed, need.as_deref(), request) {
+            Ok(()) => {
+                let guards = Arc::clone(&in_force.passed);
+                Decision::Admit(self.having_passed(token, guards, need, request))
+            }
+            Err(error) => Decision::Refuse(error, need),
         }
     }
 
@@ -148,45 +236,9 @@ impl Guard {
         token.having_passed(Passed { guards, requirement, request: RequestSummary::of(request, self.grpc) })
     }
 
-    /// Checks expiry, sender constraint, claim rules, scopes and step-up, whichever validator was used.
-    fn check<B>(
-        &self,
-        token: &ValidatedToken,
-        guards: &PassedGuards,
-        need: Option<&TokenRequirement>,
-        request: &Request<B>,
-    ) -> Result<(), ValidationError> {
-        self.check_expiry(token)?;
-        check_sender_constraint(token)?;
-        self.check_claim_rules(token, request)?;
-        need.map_or(Ok(()), |need| guards.check(need, token))
-    }
-
-    // RFC 7519 section 4.1.4. A custom validator may not check it, and a cached token may have expired since
-    // validation.
-    fn check_expiry(&self, token: &ValidatedToken) -> Result<(), ValidationError> {
-        let (Some(expired_from), Some(exp)) = (token.verdict().expired_from(), token.expires_at()) else {
-            return Ok(());
-        };
-        let now = self.server.0.clock.now();
-        if now >= expired_from {
-            let clock_skew = expired_from.saturating_duration_since(exp);
-            return Err(ValidationError::Expired { exp, now, clock_skew });
-        }
-        Ok(())
-    }
-
-    fn check_claim_rules<B>(
-        &self,
-        token: &ValidatedToken,
-        request: &Request<B>,
-    ) -> Result<(), ValidationError> {
-        let rules = &self.server.0.claim_rules;
-        if rules.is_empty() {
-            return Ok(());
-        }
-        let request = RequestHead::new(request, &*self.server.0.clock);
-        rules.iter().try_for_each(|rule| rule.check(token.claims(), &request))
+    /// Returns the record for a token that passes only this guard.
+    pub(super) fn passed(&self) -> Arc<PassedGuards> {
+        Arc::clone(&self.in_force().passed)
     }
 
     /// Refuses a request.
@@ -196,10 +248,40 @@ impl Guard {
         need: Option<&TokenRequirement>,
         request: &Request<B>,
     ) -> Response<Bytes> {
-        let refusal = self.passed.refuse(error, need, Some(RequestSummary::of(request, self.grpc)));
+        let refusal = self.passed().refuse(error, need, Some(RequestSummary::of(request, self.grpc)));
         self.server.warn_of_refused_metadata(refusal.uri().map(Uri::path));
         refusal.into_http()
     }
+}
+
+/// Checks expiry, sender constraint, claim rules, scopes and step-up, whichever validator was used.
+fn check<B>(
+    token: &ValidatedToken,
+    guards: &PassedGuards,
+    need: Option<&TokenRequirement>,
+    request: &Request<B>,
+) -> Result<(), ValidationError> {
+    check_expiry(token, &*guards.settings.clock)?;
+    check_sender_constraint(token)?;
+    let rules = &guards.settings.claim_rules;
+    if !rules.is_empty() {
+        let request = RequestHead::new(request, &*guards.settings.clock);
+        rules.iter().try_for_each(|rule| rule.check(token.claims(), &request))?;
+    }
+    need.map_or(Ok(()), |need| guards.check(need, token))
+}
+
+// RFC 7519 section 4.1.4. A custom validator may not check it, and a cached token may have expired since validation.
+fn check_expiry(token: &ValidatedToken, clock: &dyn Clock) -> Result<(), ValidationError> {
+    let (Some(expired_from), Some(exp)) = (token.verdict().expired_from(), token.expires_at()) else {
+        return Ok(());
+    };
+    let now = clock.now();
+    if now >= expired_from {
+        let clock_skew = expired_from.saturating_duration_since(exp);
+        return Err(ValidationError::Expired { exp, now, clock_skew });
+    }
+    Ok(())
 }
 
 /// RFC 9449 section 7.2: a token that is bound to a key must not be accepted as a plain bearer token. This crate does
@@ -221,6 +303,19 @@ fn is_cors_preflight(method: &Method, headers: &HeaderMap) -> bool {
         && !headers.contains_key(CONTENT_TYPE)
         && !headers.contains_key(TRANSFER_ENCODING)
         && headers.get_all(CONTENT_LENGTH).iter().all(|length| length == "0")
+}
+
+impl Clone for Guard {
+    fn clone(&self) -> Self {
+        Self {
+            server: self.server.clone(),
+            policy: self.policy.clone(),
+            authorizer: self.authorizer.clone(),
+            grpc: self.grpc,
+            advertised: Arc::clone(&self.advertised),
+            in_force: ArcSwap::new(self.in_force.load_full()),
+        }
+    }
 }
 
 impl fmt::Debug for Guard {

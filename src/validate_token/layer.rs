@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
-use super::{Authorizer, Guard, ValidateGrpcTokenLayer, ValidateToken, authorizer::erase};
-use crate::{RequirementPolicy, ResourceServer, Scope};
+use super::{Authorizer, Guard, Policy, ValidateGrpcTokenLayer, ValidateToken, authorizer::erase};
+use crate::{ResourceServer, Scope};
 
 /// Wraps a service with [`ValidateToken`].
 ///
@@ -19,7 +19,7 @@ pub struct ValidateTokenLayer {
 }
 
 impl ValidateTokenLayer {
-    pub(crate) fn new(server: ResourceServer, policy: Arc<dyn RequirementPolicy>) -> Self {
+    pub(crate) fn new(server: ResourceServer, policy: Policy) -> Self {
         Self { guard: Arc::new(Guard::new(server, policy)) }
     }
 

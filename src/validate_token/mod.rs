@@ -48,7 +48,7 @@ mod response_body;
 mod service;
 mod stream_bound;
 
-pub(crate) use self::guard::Guard;
+pub(crate) use self::guard::{Guard, Policy};
 pub use self::{
     authorizer::Authorizer,
     future::ResponseFuture,

@@ -74,7 +74,7 @@ impl<S> ValidateToken<S> {
         let mut call = CallBound { token: None, upload };
         match self.guard.decide(&request) {
             Decision::Admit(token) if self.guard.authorizer.is_none() => {
-                call.set_token(&self.guard, &token);
+                call.set_token(&token);
                 self.guard.prepare(&mut request, Some(token));
                 ResponseFuture::answering(self.inner.call(request), call)
             }
@@ -98,28 +98,17 @@ impl<S> ValidateToken<S> {
     fn respond_when_ready<B>(
         &mut self,
         decision: Decision,
-        mut request: Request<B>,
+        request: Request<B>,
         call: CallBound,
     ) -> ResponseFuture<S, B>
     where
         S: Service<Request<B>> + Clone,
     {
-        match decision {
-            Decision::Admit(token) => ResponseFuture::admitted(token, self.waiting(request, call)),
-            Decision::AdmitAnonymous => {
-                self.guard.prepare(&mut request, None);
-                ResponseFuture::waiting(self.waiting(request, call))
-            }
-            Decision::Validate(token, hash, need) => {
-                mark_sensitive(request.headers_mut());
-                let validation = self.guard.server.0.validator.validate(token, hash);
-                ResponseFuture::validating(validation, need, self.waiting(request, call))
-            }
-            Decision::Refuse(error, need) => {
-                drop(self.give_readiness_back());
-                ResponseFuture::refused(self.guard.refuse(error, need.as_deref(), &request))
-            }
+        if let Decision::Refuse(error, need) = decision {
+            drop(self.give_readiness_back());
+            return ResponseFuture::refused(self.guard.refuse(error, need.as_deref(), &request));
         }
+        ResponseFuture::decided(decision, self.waiting(request, call))
     }
 }
 
@@ -144,7 +133,8 @@ impl Guard {
     pub(super) fn prepare<B>(&self, request: &mut Request<B>, token: Option<ValidatedToken>) {
         match token {
             Some(token) => {
-                if self.server.0.forward_credential {
+                let forward = token.passed().is_some_and(|passed| passed.guards.settings.forward_credential);
+                if forward {
                     mark_sensitive(request.headers_mut());
                 } else {
                     request.headers_mut().remove(AUTHORIZATION);
@@ -164,13 +154,12 @@ impl Guard {
 
     fn mark_anonymous<B>(&self, request: &mut Request<B>) {
         let summary = RequestSummary::of(request, self.grpc);
-        let passed = Arc::clone(&self.passed);
-        request.extensions_mut().insert(AnonymousRequest { passed, request: summary });
+        request.extensions_mut().insert(AnonymousRequest { passed: self.passed(), request: summary });
     }
 }
 
 /// Keeps the token out of the `Debug` output of headers and out of the compression tables of HTTP/2.
-fn mark_sensitive(headers: &mut HeaderMap<HeaderValue>) {
+pub(super) fn mark_sensitive(headers: &mut HeaderMap<HeaderValue>) {
     if let Some(value) = headers.get_mut(AUTHORIZATION) {
         value.set_sensitive(true);
     }

@@ -17,7 +17,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::{Guard, grpc::Upload};
+use super::grpc::Upload;
 use crate::{
     Refusal, UnixTime, ValidatedToken, ValidationError,
     refusal::{GrpcEnd, RequestSummary},
@@ -41,8 +41,8 @@ pub(super) struct StreamBound {
 
 impl StreamBound {
     /// Returns the bound of a request, or `None` if its token does not expire or streams may outlive it.
-    pub(super) fn of(guard: &Guard, token: &ValidatedToken, upload: Option<Upload>) -> Option<Self> {
-        let passed = token.passed().filter(|_| !guard.server.0.streams_outlive_tokens)?;
+    pub(super) fn of(token: &ValidatedToken, upload: Option<Upload>) -> Option<Self> {
+        let passed = token.passed().filter(|passed| !passed.guards.settings.streams_outlive_tokens)?;
         Some(Self {
             guards: Arc::clone(&passed.guards),
             exp: token.expires_at()?,
@@ -63,7 +63,7 @@ impl StreamBound {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.guards.clock.now() >= self.expired_from
+        self.guards.settings.clock.now() >= self.expired_from
     }
 
     /// Returns whether the client can still send messages, on a layer for gRPC.
@@ -79,7 +79,7 @@ impl StreamBound {
             if Handle::try_current().is_err() {
                 return Poll::Pending;
             }
-            let rest = self.expired_from.saturating_duration_since(self.guards.clock.now());
+            let rest = self.expired_from.saturating_duration_since(self.guards.settings.clock.now());
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(rest)));
             ready!(timer.as_mut().poll(cx));
             self.timer = None;
@@ -103,7 +103,7 @@ impl StreamBound {
         if let Some(upload) = &self.upload {
             upload.cut();
         }
-        let now = self.guards.clock.now();
+        let now = self.guards.settings.clock.now();
         let clock_skew = self.expired_from.saturating_duration_since(self.exp);
         let error = ValidationError::Expired { exp: self.exp, now, clock_skew };
         self.guards.refuse(error, None, self.grpc.as_deref().cloned())

@@ -29,6 +29,7 @@ mod policies;
 mod providers;
 mod public_api;
 mod quickstart;
+mod reconfigure;
 mod refusals;
 mod rfc;
 mod routing;
