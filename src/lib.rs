@@ -161,6 +161,10 @@ pub mod integration;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+// Not compiled into the library
+#[cfg(any(doc, doctest))]
+pub mod guides;
+
 #[doc(inline)]
 pub use self::{
     authorization_server::{AuthorizationServer, Issuer},
