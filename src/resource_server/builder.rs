@@ -25,6 +25,8 @@ pub struct ResourceServerBuilder {
     realm: Option<Box<str>>,
     error_uri: Option<Box<str>>,
     policy: Option<Arc<dyn RequirementPolicy>>,
+    #[cfg(feature = "mcp")]
+    mcp_policy: Option<crate::mcp::McpOperations>,
     hierarchy: ScopeHierarchy,
     baseline: Vec<Scope>,
     claim_rules: Vec<RequestRule>,
@@ -45,6 +47,8 @@ impl ResourceServerBuilder {
             realm: None,
             error_uri: None,
             policy: None,
+            #[cfg(feature = "mcp")]
+            mcp_policy: None,
             hierarchy: ScopeHierarchy::default(),
             baseline: Vec::new(),
             claim_rules: Vec::new(),
@@ -86,13 +90,18 @@ impl ResourceServerBuilder {
         self
     }
 
-    /// Sets the policy for the layers of [`ResourceServer::require_policy`]. Default: none.
+    /// Sets the policy for the layers of [`ResourceServer::require_policy`]; `McpOperations` also for those of
+    /// `ResourceServer::require_mcp_policy` (feature `mcp`). Default: none.
     ///
     /// It is a setting like all others, so [`ResourceServer::reconfigure`] replaces it. A layer of
     /// [`ResourceServer::require_by`] has a policy of its own, which never changes.
     ///
     /// The metadata lists [its scopes](RequirementPolicy::scopes) in `scopes_supported`, unless that was configured.
     pub fn policy(mut self, policy: impl RequirementPolicy) -> Self {
+        #[cfg(feature = "mcp")]
+        {
+            self.mcp_policy = (&policy as &dyn std::any::Any).downcast_ref().cloned();
+        }
         self.policy = Some(Arc::new(policy));
         self
     }
@@ -345,8 +354,13 @@ impl ResourceServerBuilder {
             pass_cors_preflight: self.pass_cors_preflight,
             streams_outlive_tokens: self.streams_outlive_tokens,
         };
-        let settings =
-            Settings { validator: Arc::new(validator), guard: Arc::new(guard), policy: self.policy };
+        let settings = Settings {
+            validator: Arc::new(validator),
+            guard: Arc::new(guard),
+            policy: self.policy,
+            #[cfg(feature = "mcp")]
+            mcp_policy: self.mcp_policy,
+        };
         Ok(ResourceServer(Arc::new(Shared::new(settings, publication))))
     }
 }

@@ -80,6 +80,9 @@ pub(crate) struct Settings {
     pub(crate) validator: Arc<CachedValidator>,
     pub(crate) guard: Arc<GuardSettings>,
     pub(crate) policy: Option<Arc<dyn RequirementPolicy>>,
+    /// The policy again, if it is one for MCP.
+    #[cfg(feature = "mcp")]
+    mcp_policy: Option<crate::mcp::McpOperations>,
 }
 
 impl Shared {
@@ -206,6 +209,29 @@ impl ResourceServer {
         Ok(ValidateTokenLayer::new(self.clone(), Policy::OfServer))
     }
 
+    /// Creates a layer for an MCP server whose operations are the [policy of the resource
+    /// server](ResourceServerBuilder::policy) (feature `mcp`).
+    ///
+    /// Works like [`require_mcp`](Self::require_mcp), except that [`reconfigure`](Self::reconfigure) replaces the operations
+    /// together with all other settings.
+    ///
+    /// # Errors
+    /// If the resource server has no policy, or one that is not [`McpOperations`](crate::mcp::McpOperations).
+    #[cfg(feature = "mcp")]
+    pub fn require_mcp_policy(&self) -> Result<crate::ValidateMcpTokenLayer, ConfigError> {
+        let layer = self.require_policy()?;
+        let Some(operations) = self.mcp_policy() else {
+            return Err(Problem::without_value("policy", "expected McpOperations").into());
+        };
+        Ok(crate::ValidateMcpTokenLayer::of_policy(layer, self, operations))
+    }
+
+    /// Returns the policy, if it is one for MCP.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn mcp_policy(&self) -> Option<crate::mcp::McpOperations> {
+        self.0.current().1.mcp_policy.clone()
+    }
+
     /// Replaces all settings, while requests are served, by those of `next`.
     ///
     /// The settings are those of the [builder](ResourceServerBuilder): the validator, the cache, the policy, the metadata,
@@ -230,12 +256,19 @@ impl ResourceServer {
     ///
     /// # Errors
     /// Nothing changes if the metadata of `next` is served at other [paths](Self::metadata_paths), since those are mounted
-    /// already, or if only one of the two has metadata, or if `next` has no policy and this resource server has one.
+    /// already, or if only one of the two has metadata, or if `next` has no policy and this resource server has one. A policy
+    /// for MCP is only replaced by another one for MCP.
     pub fn reconfigure(&self, next: &Self) -> Result<(), ConfigError> {
         let (_, settings) = next.0.current();
         let mut problems = Vec::new();
-        if settings.policy.is_none() && self.0.current().1.policy.is_some() {
+        let (_, current) = self.0.current();
+        if settings.policy.is_none() && current.policy.is_some() {
             let expected = "expected a policy, because layers use the one of this resource server";
+            problems.push(Problem::without_value("policy", expected));
+        }
+        #[cfg(feature = "mcp")]
+        if settings.policy.is_some() && settings.mcp_policy.is_none() && current.mcp_policy.is_some() {
+            let expected = "expected McpOperations, because layers use those of this resource server";
             problems.push(Problem::without_value("policy", expected));
         }
         match (&self.0.publication, &next.0.publication) {

@@ -50,12 +50,39 @@ use crate::{
 #[must_use]
 pub struct ValidateMcpTokenLayer {
     layer: ValidateTokenLayer,
-    operations: McpOperations,
+    operations: Operations,
+}
+
+/// Where a layer finds its operations.
+#[derive(Clone, Debug)]
+enum Operations {
+    OfLayer(McpOperations),
+    /// The policy of the resource server, which can be replaced.
+    OfServer(ResourceServer, McpOperations),
+}
+
+impl Operations {
+    fn current(&self) -> McpOperations {
+        match self {
+            Self::OfLayer(operations) => operations.clone(),
+            // `reconfigure` refuses a policy of another kind, so the first one is never used again.
+            Self::OfServer(server, first) => server.mcp_policy().unwrap_or_else(|| first.clone()),
+        }
+    }
 }
 
 impl ValidateMcpTokenLayer {
     pub(crate) fn new(server: &ResourceServer, operations: McpOperations) -> Self {
-        Self { layer: server.require_by(operations.clone()), operations }
+        Self { layer: server.require_by(operations.clone()), operations: Operations::OfLayer(operations) }
+    }
+
+    /// Creates a layer for the policy of the resource server, which is `operations` now.
+    pub(crate) fn of_policy(
+        layer: ValidateTokenLayer,
+        server: &ResourceServer,
+        operations: McpOperations,
+    ) -> Self {
+        Self { layer, operations: Operations::OfServer(server.clone(), operations) }
     }
 
     /// Adds scopes to the challenge of a 401 that the operation does not require, like
@@ -92,7 +119,7 @@ impl<S> Layer<S> for ValidateMcpTokenLayer {
 #[derive(Clone, Debug)]
 pub struct ValidateMcpToken<S> {
     validate: ValidateToken<S>,
-    operations: McpOperations,
+    operations: Operations,
 }
 
 impl<S, B, R> Service<Request<B>> for ValidateMcpToken<S>
@@ -109,11 +136,12 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        if request.method() != Method::POST || !self.operations.accepts_origin(request.headers()) {
+        let operations = self.operations.current();
+        if request.method() != Method::POST || !operations.accepts_origin(request.headers()) {
             let request = request.map(McpRequestBody::unread);
             return McpResponseFuture::responding(self.validate.respond(request, None));
         }
-        let limit = self.operations.body_settings().limit;
+        let limit = operations.body_settings().limit;
         if !has_json_body(request.headers(), limit) {
             request.extensions_mut().insert(Peeked::Unknown);
             let request = request.map(McpRequestBody::unread);
@@ -126,7 +154,7 @@ where
             head,
             peek: Peek::new(body),
             limit,
-            deadline: Deadline::After(self.operations.body_settings().deadline),
+            deadline: Deadline::After(operations.body_settings().deadline),
         };
         McpResponseFuture { state: State::Reading { reading: Some(Box::new(reading)) } }
     }

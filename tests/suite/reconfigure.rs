@@ -5,8 +5,9 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use tokio::sync::Semaphore;
 use tower_bearer::{
-    AccessToken, ClaimsSet, PathRules, ProtectedResourceMetadata, ResourceServer, ResourceServerBuilder,
-    Scope, ScopeHierarchy, TokenValidator, ValidatedToken, ValidationError,
+    AccessToken, ClaimsSet, PathRules, ProtectedResourceMetadata, Requirement, ResourceServer,
+    ResourceServerBuilder, Scope, ScopeHierarchy, TokenValidator, ValidatedToken, ValidationError,
+    mcp::McpOperations,
     testing::{ManualClock, TestAuthorizationServer},
 };
 
@@ -32,7 +33,7 @@ async fn every_layer_uses_the_new_validator_and_no_verdict_of_the_old_one() {
     let apps = [
         App::new(resource_server.require_token()),
         App::new(resource_server.clone().require_scopes(READ)),
-        App::new(resource_server.require_by(tower_bearer::Requirement::token()).advertise([WRITE])),
+        App::new(resource_server.require_by(Requirement::token()).advertise([WRITE])),
     ];
     let next = builder(&new).build().unwrap();
     let (of_old, of_new) = (old.token().scope("orders:read").sign(), new.token().scope("orders:read").sign());
@@ -183,6 +184,41 @@ async fn policy_of_the_resource_server_is_replaced_with_the_other_settings() {
 
     app.send(bearer(&reader)).await.assert_insufficient_scope("orders:write");
     assert_eq!(scopes_supported(&resource_server), ["orders:write"]);
+}
+
+#[tokio::test]
+async fn operations_of_an_mcp_layer_are_replaced_with_their_limits() {
+    let authority = TestAuthorizationServer::new(OLD);
+    let operations = |scope: Scope, limit| {
+        let operations = McpOperations::builder().tool("list", scope).max_body_bytes(limit);
+        operations.connecting(Requirement::public()).build().unwrap()
+    };
+    let resource_server = builder(&authority).policy(operations(READ, 1_000)).build().unwrap();
+    let app = App::new(resource_server.require_mcp_policy().unwrap());
+    let reader = authority.token().scope("orders:read").sign();
+    let call = || {
+        let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list"}}"#;
+        let mut request = bearer(&reader).map(|_| body.into());
+        *request.method_mut() = Method::POST;
+        request.headers_mut().insert("content-type", "application/json".parse().unwrap());
+        request
+    };
+    app.send(call()).await.assert_pass();
+
+    let next = builder(&authority).policy(operations(WRITE, 1_000)).build().unwrap();
+    resource_server.reconfigure(&next).unwrap();
+    app.send(call()).await.assert_insufficient_scope("orders:write");
+    let next = builder(&authority).policy(operations(READ, 10)).build().unwrap();
+    resource_server.reconfigure(&next).unwrap();
+    assert_eq!(app.send(call()).await.status, StatusCode::FORBIDDEN, "the body is too long to read");
+
+    let other = builder(&authority).policy(Requirement::public()).build().unwrap();
+    let error = resource_server.reconfigure(&other).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "policy: expected McpOperations, because layers use those of this resource server"
+    );
+    assert!(other.require_mcp_policy().is_err());
 }
 
 fn scopes_supported(resource_server: &ResourceServer) -> Vec<String> {
