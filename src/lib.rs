@@ -142,6 +142,10 @@ pub mod claims;
 // A request is refused
 pub mod refusal;
 
+// What operators see
+pub mod health;
+pub mod observer;
+
 // Used by all
 pub mod scope;
 pub mod http_client;
@@ -172,7 +176,9 @@ pub use self::{
     clock::{Clock, SystemClock, UnixTime},
     config_error::ConfigError,
     credentials::AccessToken,
+    health::{Dependency, Health, NotReady},
     http_client::{AddressGuard, BoxFuture, HttpClient, HttpError},
+    observer::{Event, Observer, Outcome},
     protected_resource_metadata::{MetadataService, ProtectedResourceMetadata},
     refusal::{
         Challenge, ClaimError, ErrorCode, Excerpt, Refusal, Rejection, RejectionBody, RejectionReason,

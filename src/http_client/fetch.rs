@@ -29,6 +29,16 @@ pub(crate) enum FetchError {
     Unusable(String),
 }
 
+impl FetchError {
+    /// Returns the name of the variant in snake case, for events.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::NoResponse(_) => "no_response",
+            Self::Unusable(_) => "unusable",
+        }
+    }
+}
+
 /// Fetches a document. The caller checks the status and the content.
 pub(crate) async fn get(
     client: &dyn HttpClient,

@@ -28,7 +28,7 @@ use crate::Refusal;
 /// the [`ValidationError`](crate::ValidationError).
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
-        refusal.log();
+        refusal.report();
         let code = Code::from_i32(refusal.grpc_status().into());
         let metadata = MetadataMap::from_headers(refusal.grpc_metadata());
         let (message, details) = (refusal.rejection().description(), refusal.grpc_details());

@@ -8,7 +8,7 @@ use std::{
 use super::{
     IntrospectionValidator, ResourceServerCredential, call::EndpointClient, inactive_cache::InactiveCache,
     location::EndpointLocation, outage_log::OutageLog, response::IntrospectionPolicy,
-    validation::Introspection,
+    source_state::CallRecord, validation::Introspection,
 };
 use crate::{
     Audience, AuthorizationServer, ClaimRule, Clock, ConfigError, SystemClock,
@@ -250,6 +250,7 @@ impl IntrospectionValidatorBuilder {
             inactive,
             clock: self.clock,
             outages,
+            calls: CallRecord::default(),
             has_logged_audience: AtomicBool::new(false),
         };
         ConfigError::unless_none(problems, IntrospectionValidator(Arc::new(introspection)))

@@ -56,6 +56,10 @@ impl EndpointClient {
         Self { location, credential, client, clock, timeout, token_type_hint, calls }
     }
 
+    pub(super) fn calls_in_progress(&self) -> usize {
+        MAX_CALLS.saturating_sub(self.calls.available_permits())
+    }
+
     /// Introspects a token. The deadline includes discovery of the endpoint.
     pub(super) async fn ask(&self, token: &AccessToken) -> Result<Answer, CallFailure> {
         let Ok(_permit) = self.calls.try_acquire() else {

@@ -6,23 +6,39 @@ use super::call::MAX_CALLS;
 use crate::{Issuer, ValidationError, http_client::fetch::FetchError, refusal::DEFAULT_RETRY_AFTER};
 
 /// A failed call. It says nothing about the token, so nothing is cached.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum CallFailure {
     /// No request was sent: the maximum number of concurrent calls is reached.
+    #[error("maximum number of concurrent calls reached, {MAX_CALLS}")]
     TooManyCalls,
     /// No response was received: the connection failed or timed out.
+    #[error("{reason}")]
     NoResponse { reason: String },
     /// The authorization server is unavailable, or its metadata cannot be used.
+    #[error("{reason}")]
     Unavailable { reason: String, retry_after: Duration },
     /// The response is not an introspection response.
+    #[error("{reason}")]
     Malformed { reason: String },
     /// The authorization server refuses our credential, or has no introspection endpoint at this URL.
+    #[error("refused with status {status}")]
     Refused { status: u16 },
 }
 
 impl CallFailure {
     pub(super) fn malformed(reason: impl Into<String>) -> Self {
         Self::Malformed { reason: reason.into() }
+    }
+
+    /// Returns the name of the variant in snake case, for events.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::TooManyCalls => "too_many_calls",
+            Self::NoResponse { .. } => "no_response",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Malformed { .. } => "malformed",
+            Self::Refused { .. } => "refused",
+        }
     }
 
     /// Returns whether the endpoint may have moved.
@@ -39,10 +55,7 @@ impl CallFailure {
             retry_after,
         };
         match self {
-            Self::TooManyCalls => {
-                let reason = format!("maximum number of concurrent calls reached, {MAX_CALLS}");
-                unavailable(issuer, &reason, DEFAULT_RETRY_AFTER)
-            }
+            Self::TooManyCalls => unavailable(issuer, &self.to_string(), DEFAULT_RETRY_AFTER),
             Self::NoResponse { reason } => unavailable(issuer, reason, DEFAULT_RETRY_AFTER),
             Self::Unavailable { reason, retry_after } => unavailable(issuer, reason, *retry_after),
             Self::Malformed { reason } => {

@@ -10,6 +10,7 @@ use quick_cache::{
 
 use crate::{
     AccessToken, Clock,
+    health::InactiveCacheHealth,
     validator::{BuildTokenHasher, TokenHash, TokenHasher},
 };
 
@@ -36,6 +37,11 @@ impl InactiveCache {
 
     pub(super) fn hash(&self, token: &AccessToken) -> TokenHash {
         self.hasher.hash(token.expose())
+    }
+
+    /// Returns how full it is. `None` if results are not cached.
+    pub(super) fn health(&self) -> Option<InactiveCacheHealth> {
+        self.entries.as_ref().map(|entries| InactiveCacheHealth::new(entries.len(), MAX_ENTRIES))
     }
 
     pub(super) fn contains(&self, hash: TokenHash) -> bool {

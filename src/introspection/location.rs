@@ -56,6 +56,7 @@ struct Found {
     paused_until: Duration,
     /// Why the last search failed, if it did.
     error: Option<FetchError>,
+    failed_at: Duration,
     /// Number of consecutive failed searches.
     failures: u32,
 }
@@ -90,6 +91,22 @@ impl EndpointLocation {
             // A search has just ended.
             None => self.found().result(),
         }
+    }
+
+    /// Returns whether the URL is known.
+    pub(super) fn is_known(&self) -> bool {
+        self.server.introspection_endpoint.is_some() || self.found().url.is_some()
+    }
+
+    /// Returns how long no search may start.
+    pub(super) fn pause_left(&self) -> Duration {
+        self.found().paused_until.saturating_sub(self.clock.monotonic())
+    }
+
+    /// Returns when and why the last search failed. `None` if it succeeded.
+    pub(super) fn last_failure(&self) -> Option<(Duration, Arc<str>)> {
+        let found = self.found();
+        found.error.as_ref().map(|error| (found.failed_at, error.to_string().into()))
     }
 
     /// Starts a search in the background if one is due.
@@ -154,6 +171,7 @@ impl EndpointLocation {
                     may_have_moved: false,
                     paused_until: now.saturating_add(RENEW_PAUSE),
                     error: None,
+                    failed_at: Duration::ZERO,
                     failures: 0,
                 };
             }
@@ -169,6 +187,7 @@ impl EndpointLocation {
                 let pause = if may_repeat { Duration::ZERO } else { found.pause() };
                 found.paused_until = now.saturating_add(pause);
                 found.error = Some(error.clone());
+                found.failed_at = now;
             }
         }
     }

@@ -60,6 +60,7 @@ mod location;
 mod outage_log;
 mod request;
 mod response;
+mod source_state;
 mod status;
 mod validation;
 
@@ -68,7 +69,8 @@ use std::{fmt, sync::Arc};
 use self::validation::Introspection;
 pub use self::{builder::IntrospectionValidatorBuilder, credential::ResourceServerCredential};
 use crate::{
-    AccessToken, Audience, AuthorizationServer, Issuer, TokenValidator, ValidatedToken, ValidationError,
+    AccessToken, Audience, AuthorizationServer, Dependency, Issuer, TokenValidator, ValidatedToken,
+    ValidationError,
     validator::{BuiltIn, Private},
 };
 
@@ -105,6 +107,10 @@ impl TokenValidator for IntrospectionValidator {
     /// Returns false if results are not reused, because a shared answer may be older than the request.
     fn shares_calls(&self, _: &AccessToken) -> bool {
         !self.0.ttl.is_zero()
+    }
+
+    fn dependencies(&self) -> Vec<Dependency> {
+        vec![Dependency::new(Arc::<Introspection>::clone(&self.0))]
     }
 
     fn __built_in(&self, _: Private) -> Option<BuiltIn> {

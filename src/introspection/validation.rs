@@ -14,6 +14,7 @@ use super::{
     inactive_cache::InactiveCache,
     outage_log::OutageLog,
     response::{self, IntrospectionPolicy},
+    source_state::CallRecord,
 };
 use crate::{AccessToken, ClaimsSet, Clock, Issuer, ValidatedToken, ValidationError, token::Reuse};
 
@@ -27,6 +28,7 @@ pub(super) struct Introspection {
     pub(super) inactive: InactiveCache,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) outages: OutageLog,
+    pub(super) calls: CallRecord,
     /// Whether the warning about responses without `aud` was logged.
     pub(super) has_logged_audience: AtomicBool,
 }
@@ -37,8 +39,10 @@ impl Introspection {
         if self.inactive.contains(hash) {
             return Err(ValidationError::Inactive);
         }
+        let began = self.clock.monotonic();
         let verdict = self.endpoint.ask(token).await.and_then(|answer| self.parse(&answer));
         self.outages.report(verdict.as_ref().err());
+        self.record(began, verdict.as_ref().err());
         let (asked, claims) = verdict.map_err(|failure| failure.to_error(&self.issuer))?;
         let Some(claims) = claims else {
             self.inactive.insert(hash, asked);

@@ -34,6 +34,7 @@ mod builder;
 mod claims_policy;
 mod compact;
 mod header;
+mod key_source;
 mod payload;
 mod remote_keys;
 mod token_type;
@@ -45,12 +46,13 @@ use self::{
     claims_policy::ClaimsPolicy,
     compact::CompactJws,
     header::HeaderPolicy,
+    key_source::KeySource,
     payload::{SignedPayload, UnverifiedPayload},
     remote_keys::{KeyRefresh, RemoteKeys},
 };
 use crate::{
-    AccessToken, Audience, AuthorizationServer, Clock, Issuer, KeySet, TokenValidator, ValidatedToken,
-    ValidationError,
+    AccessToken, Audience, AuthorizationServer, Clock, Dependency, Issuer, KeySet, TokenValidator,
+    ValidatedToken, ValidationError,
     validator::{BuiltIn, Private},
 };
 
@@ -64,13 +66,6 @@ pub struct JwtValidator {
     header_policy: HeaderPolicy,
     claims_policy: Arc<ClaimsPolicy>,
     clock: Arc<dyn Clock>,
-}
-
-/// Where the keys come from.
-#[derive(Clone, Debug)]
-enum KeySource {
-    Given(Arc<KeySet>),
-    Remote(Arc<RemoteKeys>),
 }
 
 impl JwtValidator {
@@ -152,6 +147,10 @@ impl TokenValidator for JwtValidator {
 
     fn issuers(&self) -> Vec<Issuer> {
         vec![self.issuer.clone()]
+    }
+
+    fn dependencies(&self) -> Vec<Dependency> {
+        vec![self.keys.dependency(&self.issuer)]
     }
 
     fn __built_in(&self, _: Private) -> Option<BuiltIn> {

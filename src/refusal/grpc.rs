@@ -65,7 +65,7 @@ fn web_frame(trailers: &HeaderMap) -> Bytes {
 impl Refusal {
     /// Returns the end of a response that has already begun, and logs the refusal.
     pub(crate) fn into_grpc_end(self) -> GrpcEnd {
-        self.log();
+        self.report();
         let trailers = self.grpc_trailers();
         match self.0.kind.protocol {
             Protocol::GrpcWeb => GrpcEnd::WebFrame(web_frame(&trailers)),

@@ -48,7 +48,7 @@ pub(crate) use self::{
     request_kind::RequestKind,
     request_summary::RequestSummary,
 };
-use crate::Scope;
+use crate::{Event, Scope, observer::Observation};
 
 /// The log target for 403s that ask for more scopes, and for requests that are admitted with scopes.
 pub(crate) const AUDIT: &str = "tower_bearer::audit";
@@ -155,20 +155,28 @@ impl Refusal {
         })
     }
 
-    /// Creates the HTTP response, and logs the refusal.
+    /// Creates the HTTP response, logs the refusal and reports it to the observer.
     ///
     /// A gRPC call behind a layer with [`grpc()`](crate::ValidateTokenLayer::grpc) is answered with HTTP 200 and a
     /// `grpc-status`. Any other request is answered with the HTTP status of [`rejection`](Self::rejection).
     pub fn into_http(self) -> Response<Bytes> {
-        self.log();
+        self.report();
         let mut response = if self.0.kind.is_grpc() { grpc::write(&self) } else { http::write(&self) };
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response.extensions_mut().insert(self.0.reason);
         response
     }
 
+    /// Reports that the request is answered with this refusal.
+    pub(crate) fn report(&self) {
+        self.log();
+        let (rejection, error) = (self.rejection(), self.error().kind());
+        let (status, error_code) = (rejection.status(), rejection.error_code().map(ErrorCode::as_str));
+        self.0.settings.observation.notify(&Event::RequestRefused { status, error_code, error });
+    }
+
     /// Logs the cause. Failures of other services are logged at a higher level where they are detected.
-    pub(crate) fn log(&self) {
+    fn log(&self) {
         let status = self.rejection().status().as_u16();
         if let ValidationError::InsufficientScope { required, .. } = self.error() {
             tracing::info!(target: AUDIT, rule = ?required.to_string(), "token lacks scopes, client asked to get more");
@@ -212,6 +220,7 @@ pub(crate) struct RefusalSettings {
     pub(crate) write_body: Box<WriteBody>,
     /// Whether malformed gRPC requests are answered with 3 `INVALID_ARGUMENT`.
     pub(crate) grpc_invalid_argument: bool,
+    pub(crate) observation: Observation,
 }
 
 impl Default for RefusalSettings {
@@ -220,6 +229,7 @@ impl Default for RefusalSettings {
             challenge: ChallengeSettings::default(),
             write_body: Box::new(json_body),
             grpc_invalid_argument: false,
+            observation: Observation::default(),
         }
     }
 }

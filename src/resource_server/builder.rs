@@ -4,13 +4,14 @@ use std::{fmt, sync::Arc};
 
 use super::{ResourceServer, Settings, Shared};
 use crate::{
-    Clock, ConfigError, ProtectedResourceMetadata, Refusal, RejectionBody, RequestRule, RequirementPolicy,
-    Scope, ScopeHierarchy, SystemClock,
+    Clock, ConfigError, Observer, ProtectedResourceMetadata, Refusal, RejectionBody, RequestRule,
+    RequirementPolicy, Scope, ScopeHierarchy, SystemClock,
     config_error::Problem,
+    observer::Observation,
     protected_resource_metadata::Publication,
     refusal::{ChallengeSettings, RefusalSettings, WriteBody, is_error_uri, is_quotable, json_body},
     scope::OFFLINE_ACCESS,
-    token::GuardSettings,
+    token::{GuardSettings, PseudonymKey},
     validator::{CachedValidator, ErasedValidator},
 };
 
@@ -37,6 +38,8 @@ pub struct ResourceServerBuilder {
     streams_outlive_tokens: bool,
     grpc_invalid_argument: bool,
     write_body: Box<WriteBody>,
+    observation: Observation,
+    pseudonym_key: Option<Box<[u8]>>,
 }
 
 impl ResourceServerBuilder {
@@ -59,6 +62,8 @@ impl ResourceServerBuilder {
             streams_outlive_tokens: false,
             grpc_invalid_argument: false,
             write_body: Box::new(json_body),
+            observation: Observation::default(),
+            pseudonym_key: None,
         }
     }
 
@@ -282,12 +287,43 @@ impl ResourceServerBuilder {
         self
     }
 
+    /// Sets the [`Observer`], which is told about requests, validations, fetches and introspection calls. Default: none, at no
+    /// cost.
+    ///
+    /// The validators report to it too, if they name their [dependencies](crate::TokenValidator::dependencies). An `Arc`, so that
+    /// several resource servers can have the same observer: what happens in a validator that they share is then reported once.
+    /// A second call replaces the first observer.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observation = Observation::by(observer);
+        self
+    }
+
+    /// Sets the key of pseudonyms: keyed hashes of the subject, for access logs. Default: none, so that nothing about the
+    /// subject gets into logs.
+    ///
+    /// [`ValidatedToken::pseudonym`](crate::ValidatedToken::pseudonym) returns the pseudonym of a token. If the current `tracing`
+    /// span has a field named `enduser.pseudo.id`, each layer that admits a token records it there.
+    ///
+    /// A pseudonym is the same for all tokens of a subject at one issuer, and for no other subject. It is HMAC-SHA-256 over
+    /// issuer and subject, cut to 128 bits, in base64url. It changes with the key.
+    ///
+    /// The key must have at least 32 bytes. Use random bytes that are the same in all instances of the service, and nothing else.
+    ///
+    /// # Security
+    /// Pseudonyms are personal data: they show which requests belong together, and who has the key can find out for each known
+    /// subject which requests were theirs. Keep the key where the logs are not, and replace it to separate old logs from new ones.
+    pub fn pseudonym_key(mut self, key: impl Into<Vec<u8>>) -> Self {
+        self.pseudonym_key = Some(key.into().into());
+        self
+    }
+
     /// Builds the resource server.
     ///
     /// # Errors
     /// If a setting is invalid. The error lists all problems: a realm or `error_uri` with characters that are not
     /// allowed, `offline_access` as a scope (it is for the authorization server, not for a resource), invalid metadata,
-    /// or a route of a [`RoutingValidator`] that can never be chosen.
+    /// a route of a [`RoutingValidator`] that can never be
+    /// chosen, or a short [`pseudonym_key`](Self::pseudonym_key).
     ///
     /// [`RoutingValidator`]: crate::RoutingValidator
     pub fn build(self) -> Result<ResourceServer, ConfigError> {
@@ -316,6 +352,11 @@ impl ResourceServerBuilder {
         });
         let publication = publication.and_then(Result::ok);
         let validator = CachedValidator::new(self.validator, self.cache_bytes, Arc::clone(&self.clock));
+        let pseudonyms = self.pseudonym_key.as_deref().and_then(PseudonymKey::new);
+        if self.pseudonym_key.is_some() && pseudonyms.is_none() {
+            let expected = "expected at least 32 bytes (RFC 2104 section 3)";
+            problems.push(Problem::without_value("pseudonym_key", expected));
+        }
         let validator = validator
             .map_err(|_| {
                 let expected = "expected random bytes from the operating system";
@@ -343,6 +384,7 @@ impl ResourceServerBuilder {
             challenge,
             write_body: self.write_body,
             grpc_invalid_argument: self.grpc_invalid_argument,
+            observation: self.observation.clone(),
         };
         let guard = GuardSettings {
             hierarchy: self.hierarchy,
@@ -353,9 +395,10 @@ impl ResourceServerBuilder {
             forward_credential: self.forward_credential,
             pass_cors_preflight: self.pass_cors_preflight,
             streams_outlive_tokens: self.streams_outlive_tokens,
+            pseudonyms,
         };
         let settings = Settings {
-            validator: Arc::new(validator),
+            validator: Arc::new(validator.observed_by(self.observation)),
             guard: Arc::new(guard),
             policy: self.policy,
             #[cfg(feature = "mcp")]

@@ -35,15 +35,17 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
 
 pub use self::builder::ResourceServerBuilder;
 use crate::{
-    Challenge, ConfigError, MetadataService, Requirement, RequirementPolicy, ScopeRequirement,
-    TokenValidator, ValidateTokenLayer,
+    Challenge, ConfigError, Health, MetadataService, NotReady, Requirement, RequirementPolicy,
+    ScopeRequirement, TokenValidator, ValidateTokenLayer,
     config_error::Problem,
+    health::wait,
     protected_resource_metadata::Publication,
     token::{GuardSettings, ServerId},
     validate_token::Policy,
@@ -318,6 +320,33 @@ impl ResourceServer {
                  example with `Router::merge` after `Router::layer`"
             );
         }
+    }
+
+    /// Waits until requests can be served: until the keys and the introspection endpoint of every issuer are known.
+    ///
+    /// Call it at start, before the service accepts connections, so that the first requests do not wait. Failed attempts are
+    /// repeated after a pause, which grows from 1 to 4 seconds. Without this call, the first requests fetch what they need.
+    ///
+    /// Waits for the [dependencies](TokenValidator::dependencies) of the validator, so only for those that a custom validator
+    /// names. Not checked: whether the introspection endpoint accepts the credential.
+    ///
+    /// # Errors
+    /// If not everything is known within `limit`. The error names each issuer, and why the last attempt failed. The service
+    /// may start nevertheless: requests are answered with 503 until the authorization server is back.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub async fn ready(&self, limit: Duration) -> Result<(), NotReady> {
+        let (_, settings) = self.0.current();
+        let dependencies = settings.validator.dependencies();
+        wait(&dependencies, limit).await
+    }
+
+    /// Returns the state of keys, introspection endpoints and the verdict cache. See [`health`](crate::health).
+    ///
+    /// Cheap enough for each health probe. Nothing is fetched.
+    pub fn health(&self) -> Health {
+        self.0.current().1.validator.health()
     }
 
     /// Creates a challenge (`WWW-Authenticate`) for a handler that refuses a request itself.

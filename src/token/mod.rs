@@ -12,6 +12,7 @@
 
 mod key_validity;
 mod passed_guards;
+mod pseudonym;
 mod requirement_check;
 mod verdict;
 
@@ -21,6 +22,7 @@ use self::requirement_check::{check_authentication, check_scopes};
 pub(crate) use self::{
     key_validity::{KeyValidity, RefreshHook},
     passed_guards::{AnonymousRequest, GuardSettings, Passed, PassedGuards, ServerId},
+    pseudonym::{PSEUDONYM_FIELD, PseudonymKey},
     verdict::{Reuse, ReuseSource, Verdict},
 };
 use crate::{
@@ -259,6 +261,28 @@ impl ValidatedToken {
         match &self.passed {
             Some(passed) => passed.refuse(error),
             None => Refusal::without_layer(error, None),
+        }
+    }
+
+    /// Returns a keyed hash of the subject for logs, such as `4NRJcEmlGFBRfiQwaA0yRQ`.
+    ///
+    /// `None` without a [`pseudonym_key`](crate::ResourceServerBuilder::pseudonym_key), for a token without subject, and for one
+    /// that passed no layer.
+    pub fn pseudonym(&self) -> Option<String> {
+        self.passed.as_ref()?.guards.settings.pseudonyms.as_ref()?.of(self.claims())
+    }
+
+    /// Records the pseudonym in the current span, if it has the field.
+    pub(crate) fn record_pseudonym(&self) {
+        let has_key = self.passed.as_ref().is_some_and(|passed| passed.guards.settings.pseudonyms.is_some());
+        if !has_key {
+            return;
+        }
+        let span = tracing::Span::current();
+        if span.has_field(PSEUDONYM_FIELD)
+            && let Some(pseudonym) = self.pseudonym()
+        {
+            span.record(PSEUDONYM_FIELD, pseudonym);
         }
     }
 

@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use super::requirement_check::{check_authentication, check_scopes};
+use super::{
+    PseudonymKey,
+    requirement_check::{check_authentication, check_scopes},
+};
 use crate::{
     ClaimsSet, Clock, Refusal, RequestRule, Scope, ScopeHierarchy, ScopeRequirement, ValidationError,
     refusal::{RefusalSettings, RequestSummary},
@@ -37,6 +40,7 @@ pub(crate) struct GuardSettings {
     pub(crate) forward_credential: bool,
     pub(crate) pass_cors_preflight: bool,
     pub(crate) streams_outlive_tokens: bool,
+    pub(crate) pseudonyms: Option<PseudonymKey>,
 }
 
 /// The innermost guard that a token passed, and the outer ones.

@@ -19,8 +19,9 @@ use super::{
     guard::{Decision, Pending},
     service::mark_sensitive,
     stream_bound::StreamBound,
+    timing::Timing,
 };
-use crate::{BoxFuture, ValidatedToken, ValidationError};
+use crate::{BoxFuture, Outcome, ValidatedToken, ValidationError};
 
 pin_project! {
     /// The future of [`ValidateToken`](super::ValidateToken).
@@ -76,6 +77,8 @@ pub(super) struct CallBound {
     pub(super) token: Option<StreamBound>,
     /// The request body on a layer for gRPC, until the token is known.
     pub(super) upload: Option<Upload>,
+    /// When the decision began.
+    pub(super) timing: Timing,
 }
 
 impl CallBound {
@@ -130,6 +133,7 @@ impl<S, B, F> State<S, B, F> {
         match decision {
             Decision::Admit(token) => Self::admitted(token, waiting),
             Decision::AdmitAnonymous => {
+                waiting.call.timing.end(|| Outcome::Anonymous);
                 Arc::clone(&waiting.guard).prepare(&mut waiting.request, None);
                 Self::WaitingForReady { waiting: Some(waiting) }
             }
@@ -139,6 +143,7 @@ impl<S, B, F> State<S, B, F> {
                 Self::Validating { validation, pending: Some(pending), waiting: Some(waiting) }
             }
             Decision::Refuse(error, need) => {
+                waiting.call.timing.end_refused(&error);
                 Self::refused(waiting.guard.refuse(error, need.as_deref(), &waiting.request))
             }
         }
@@ -150,6 +155,7 @@ impl<S, B, F> State<S, B, F> {
         waiting.call.set_token(&token);
         guard.prepare(&mut waiting.request, Some(token.clone()));
         let Some(authorizer) = &guard.authorizer else {
+            waiting.call.timing.end(|| Outcome::Admitted);
             return Self::WaitingForReady { waiting: Some(waiting) };
         };
         let Waiting { inner, request, call, .. } = *waiting;
@@ -178,22 +184,27 @@ where
                 },
                 StateProject::Validating { validation, pending, waiting } => {
                     let verdict = ready!(validation.as_mut().poll(cx));
-                    let waiting = waiting.take().expect(POLLED_AGAIN);
+                    let mut waiting = waiting.take().expect(POLLED_AGAIN);
                     let pending = pending.take().expect(POLLED_AGAIN);
-                    let decision = waiting.guard.conclude(verdict, pending, &waiting.request);
+                    let Waiting { request, guard, call, .. } = &mut *waiting;
+                    let decision = guard.conclude(verdict, pending, request, &mut call.timing);
                     State::decided(decision, waiting)
                 }
                 StateProject::Authorizing { authorization, undecided } => {
                     let decision = ready!(authorization.as_mut().poll(cx));
-                    let Undecided { inner, body, guard, call, token } =
+                    let Undecided { inner, body, guard, mut call, token } =
                         *undecided.take().expect(POLLED_AGAIN);
                     match decision {
                         Ok(head) => {
+                            call.timing.end(|| Outcome::Admitted);
                             let request = Request::from_parts(head, body);
                             let waiting = Waiting { inner, request, guard, call };
                             State::WaitingForReady { waiting: Some(Box::new(waiting)) }
                         }
-                        Err(error) => State::refused(token.refuse(error).into_http()),
+                        Err(error) => {
+                            call.timing.end_refused(&error);
+                            State::refused(token.refuse(error).into_http())
+                        }
                     }
                 }
                 StateProject::WaitingForReady { waiting } => {

@@ -11,7 +11,7 @@ use http::{
     },
 };
 
-use super::authorizer::ErasedAuthorizer;
+use super::{authorizer::ErasedAuthorizer, timing::Timing};
 use crate::{
     AccessToken, BoxFuture, Clock, RequestHead, Requirement, RequirementPolicy, ResourceServer, Scope,
     ValidatedToken, ValidationError,
@@ -135,10 +135,19 @@ impl Guard {
         }
     }
 
+    /// Starts to measure a decision that is made elsewhere.
+    #[cfg(feature = "mcp")]
+    pub(super) fn start(&self) -> Timing {
+        let mut timing = Timing::default();
+        timing.begin(&self.in_force().settings.guard);
+        timing
+    }
+
     /// Decides about a request by its head, without waiting.
-    pub(super) fn decide<B>(&self, request: &Request<B>) -> Decision {
+    pub(super) fn decide<B>(&self, request: &Request<B>, timing: &mut Timing) -> Decision {
         let in_force = self.in_force();
         let settings = &in_force.settings;
+        timing.begin(&settings.guard);
         let (method, headers) = (request.method(), request.headers());
         let outer = request.extensions().get::<ValidatedToken>();
         let outer = outer.and_then(|token| Some((token, token.passed()?)));
@@ -158,6 +167,7 @@ impl Guard {
         };
         // An outer layer of the same resource server has validated the token and removed the header.
         if let Some((token, outer)) = outer.filter(|(_, outer)| outer.guards.server == self.server.0.id) {
+            timing.is_inner();
             let guards = Arc::new(in_force.passed.inside(outer));
             return match check(token, &guards, need.as_deref(), request) {
                 Ok(()) => Decision::Admit(self.having_passed(token.clone(), guards, need, request)),
@@ -192,11 +202,12 @@ impl Guard {
         verdict: Result<ValidatedToken, ValidationError>,
         pending: Pending,
         request: &Request<B>,
+        timing: &mut Timing,
     ) -> Decision {
         let Pending { need, in_force } = pending;
         // A verdict under settings that were replaced in the meantime does not count.
         if in_force.generation != self.server.0.generation() {
-            return self.decide(request);
+            return self.decide(request, timing);
         }
         match verdict {
             Ok(token) => self.admit(token, &in_force, need, request),

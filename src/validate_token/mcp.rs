@@ -253,6 +253,7 @@ where
 /// refusals have other bodies.
 fn refuse<S, B>(validate: &ValidateToken<S>, mismatch: &Mismatch, request: &Request<B>) -> Response<Bytes> {
     let error = ValidationError::malformed_request(mismatch.reason.message());
+    validate.guard().start().end_refused(&error);
     let mut response = validate.guard().refuse(error, None, request);
     header_mismatch_body(mismatch.reason, mismatch.id.as_deref()).write_to(&mut response);
     response

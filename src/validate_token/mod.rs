@@ -47,6 +47,7 @@ mod mcp_body;
 mod response_body;
 mod service;
 mod stream_bound;
+mod timing;
 
 pub(crate) use self::guard::{Guard, Policy};
 pub use self::{

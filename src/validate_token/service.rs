@@ -15,7 +15,7 @@ use super::{
     grpc::Upload,
     guard::Decision,
 };
-use crate::{ValidatedToken, credentials::DPOP, refusal::RequestSummary, token::AnonymousRequest};
+use crate::{Outcome, ValidatedToken, credentials::DPOP, refusal::RequestSummary, token::AnonymousRequest};
 
 /// Validates the access token of each request before calling the inner service.
 ///
@@ -71,14 +71,16 @@ impl<S> ValidateToken<S> {
     where
         S: Service<Request<B>> + Clone,
     {
-        let mut call = CallBound { token: None, upload };
-        match self.guard.decide(&request) {
+        let mut call = CallBound { upload, ..CallBound::default() };
+        match self.guard.decide(&request, &mut call.timing) {
             Decision::Admit(token) if self.guard.authorizer.is_none() => {
+                call.timing.end(|| Outcome::Admitted);
                 call.set_token(&token);
                 self.guard.prepare(&mut request, Some(token));
                 ResponseFuture::answering(self.inner.call(request), call)
             }
             Decision::AdmitAnonymous => {
+                call.timing.end(|| Outcome::Anonymous);
                 self.guard.prepare(&mut request, None);
                 ResponseFuture::answering(self.inner.call(request), call)
             }
@@ -92,19 +94,22 @@ impl<S> ValidateToken<S> {
     where
         S: Service<Request<B>> + Clone,
     {
-        self.respond_when_ready(self.guard.decide(&request), request, CallBound::default())
+        let mut call = CallBound::default();
+        let decision = self.guard.decide(&request, &mut call.timing);
+        self.respond_when_ready(decision, request, call)
     }
 
     fn respond_when_ready<B>(
         &mut self,
         decision: Decision,
         request: Request<B>,
-        call: CallBound,
+        mut call: CallBound,
     ) -> ResponseFuture<S, B>
     where
         S: Service<Request<B>> + Clone,
     {
         if let Decision::Refuse(error, need) = decision {
+            call.timing.end_refused(&error);
             drop(self.give_readiness_back());
             return ResponseFuture::refused(self.guard.refuse(error, need.as_deref(), &request));
         }
@@ -140,6 +145,7 @@ impl Guard {
                     request.headers_mut().remove(AUTHORIZATION);
                     request.headers_mut().remove(DPOP);
                 }
+                token.record_pseudonym();
                 request.extensions_mut().insert(token);
             }
             // Removes a token that an outer layer of another resource server validated. Credentials of other schemes

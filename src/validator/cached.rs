@@ -4,10 +4,12 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use aws_lc_rs::error::Unspecified;
 
-use super::{ErasedValidator, TokenHash, VerdictCache, outage_log::OutageLog};
+use super::{ErasedValidator, TokenHash, VerdictCache, lookups::Lookups, outage_log::OutageLog};
 use crate::{
-    AccessToken, BoxFuture, Clock, Issuer, ValidatedToken, ValidationError,
+    AccessToken, BoxFuture, Clock, Dependency, Event, Issuer, ValidatedToken, ValidationError,
     catch_panic::{Panicked, catch_panic},
+    health::{Health, VerdictCacheHealth, deduplicated},
+    observer::Observation,
     single_flight::{FlightError, SingleFlight},
 };
 
@@ -18,6 +20,10 @@ pub(crate) struct CachedValidator {
     /// Calls of the validator that are shared by several requests.
     shared_calls: Arc<SingleFlight<TokenHash, Validation>>,
     shared_call_outages: OutageLog,
+    clock: Arc<dyn Clock>,
+    max_bytes: u64,
+    lookups: Lookups,
+    observation: Observation,
 }
 
 type Validation = Result<ValidatedToken, ValidationError>;
@@ -43,22 +49,55 @@ impl CachedValidator {
     ) -> Result<Self, Unspecified> {
         Ok(Self {
             validator,
-            verdicts: VerdictCache::new(max_bytes, clock)?,
+            verdicts: VerdictCache::new(max_bytes, Arc::clone(&clock))?,
             // If a call takes longer than this, its runtime has stopped.
             shared_calls: SingleFlight::new(MAX_SHARED_CALLS, MAX_SHARED_DURATION.saturating_mul(2)),
             shared_call_outages: OutageLog::new("shared calls"),
+            clock,
+            max_bytes,
+            lookups: Lookups::default(),
+            observation: Observation::default(),
         })
+    }
+
+    /// Reports to the observer of the resource server, also from what the validator depends on.
+    pub(crate) fn observed_by(self, observation: Observation) -> Self {
+        if let Some(observer) = observation.observer() {
+            self.validator.dependencies().iter().for_each(|dependency| dependency.observe(observer));
+        }
+        Self { observation, ..self }
     }
 
     pub(crate) fn issuers(&self) -> Vec<Issuer> {
         self.validator.issuers()
     }
 
+    /// Returns what the validator depends on, without duplicates.
+    pub(crate) fn dependencies(&self) -> Vec<Dependency> {
+        deduplicated(self.validator.dependencies())
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        let sources = self.dependencies().iter().map(Dependency::health).collect();
+        let (entries, bytes) = self.verdicts.usage().unwrap_or_default();
+        let (hits, misses) = self.lookups.totals();
+        let lookups = hits.saturating_add(misses);
+        let hit_rate = (lookups > 0).then(|| hits as f64 / lookups as f64);
+        let limit_bytes = self.max_bytes;
+        Health::new(sources, VerdictCacheHealth { entries, bytes, limit_bytes, hits, misses, hit_rate })
+    }
+
     /// Finds the verdict on a token in the cache. If there is none, returns the hash to call
     /// [`validate`](Self::validate) with.
     pub(crate) fn find(&self, token: &str) -> Result<ValidatedToken, TokenHash> {
         let hash = self.verdicts.hash(token);
-        self.find_hash(hash).ok_or(hash)
+        let found = self.find_hash(hash);
+        if self.max_bytes > 0 {
+            let hit = found.is_some();
+            self.lookups.record(hit);
+            self.observation.notify(&Event::VerdictLookup { hit });
+        }
+        found.ok_or(hash)
     }
 
     /// Validates a token that is not in the cache, and caches the verdict if the token is valid.
@@ -106,7 +145,14 @@ impl CachedValidator {
     }
 
     async fn validate_and_cache(&self, token: &AccessToken, hash: TokenHash) -> Validation {
-        let token = self.validator.validate(token).await?;
+        let began = self.observation.is_on().then(|| self.clock.monotonic());
+        let validation = self.validator.validate(token).await;
+        if let Some(began) = began {
+            let duration = self.clock.monotonic().saturating_sub(began);
+            let result = validation.as_ref().map(|_| ()).map_err(ValidationError::kind);
+            self.observation.notify(&Event::ValidatorCalled { duration, result });
+        }
+        let token = validation?;
         self.verdicts.insert(hash, token.verdict());
         Ok(token)
     }

@@ -3,7 +3,9 @@
 use std::{any::type_name, sync::Arc};
 
 use super::{BuiltIn, Private, TokenValidator, outage_log::OutageLog};
-use crate::{AccessToken, BoxFuture, Issuer, ValidatedToken, ValidationError, config_error::Problem};
+use crate::{
+    AccessToken, BoxFuture, Dependency, Issuer, ValidatedToken, ValidationError, config_error::Problem,
+};
 
 /// An object-safe [`TokenValidator`], so that layers need no type parameter for the validator.
 pub(crate) trait ErasedValidator: Send + Sync {
@@ -14,6 +16,8 @@ pub(crate) trait ErasedValidator: Send + Sync {
     ) -> BoxFuture<'a, Result<ValidatedToken, ValidationError>>;
 
     fn issuers(&self) -> Vec<Issuer>;
+
+    fn dependencies(&self) -> Vec<Dependency>;
 
     fn shares_calls(&self, token: &AccessToken) -> bool;
 
@@ -45,6 +49,10 @@ impl<V: TokenValidator> ErasedValidator for OurValidator<V> {
 
     fn issuers(&self) -> Vec<Issuer> {
         self.validator.issuers()
+    }
+
+    fn dependencies(&self) -> Vec<Dependency> {
+        self.validator.dependencies()
     }
 
     fn shares_calls(&self, token: &AccessToken) -> bool {
@@ -86,6 +94,10 @@ impl<V: TokenValidator> ErasedValidator for CustomValidator<V> {
 
     fn issuers(&self) -> Vec<Issuer> {
         self.validator.issuers()
+    }
+
+    fn dependencies(&self) -> Vec<Dependency> {
+        self.validator.dependencies()
     }
 
     fn shares_calls(&self, token: &AccessToken) -> bool {

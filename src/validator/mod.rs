@@ -55,7 +55,7 @@
 //!
 //! ```
 //! use std::{collections::HashSet, sync::RwLock};
-//! use tower_bearer::{AccessToken, Issuer, TokenValidator, ValidatedToken, ValidationError};
+//! use tower_bearer::{AccessToken, Dependency, Issuer, TokenValidator, ValidatedToken, ValidationError};
 //!
 //! struct Denylist<V> {
 //!     inner: V,
@@ -77,6 +77,11 @@
 //!     fn issuers(&self) -> Vec<Issuer> {
 //!         self.inner.issuers()
 //!     }
+//!
+//!     // For metrics, `ResourceServer::ready` and `ResourceServer::health`.
+//!     fn dependencies(&self) -> Vec<Dependency> {
+//!         self.inner.dependencies()
+//!     }
 //! }
 //! ```
 //!
@@ -87,6 +92,7 @@
 mod built_in;
 mod cached;
 mod erased;
+mod lookups;
 mod outage_log;
 mod route;
 mod token_hash;
@@ -103,7 +109,7 @@ pub(crate) use self::{
     erased::{ErasedValidator, erase},
     token_hash::{BuildTokenHasher, TokenHash, TokenHasher},
 };
-use crate::{AccessToken, Issuer, ValidatedToken, ValidationError};
+use crate::{AccessToken, Dependency, Issuer, ValidatedToken, ValidationError};
 
 /// Validates access tokens.
 ///
@@ -161,6 +167,17 @@ pub trait TokenValidator: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Returns handles to what this validator needs of authorization servers: keys and introspection endpoints.
+    ///
+    /// The resource server uses them to report to its [`Observer`](crate::Observer), to
+    /// [wait until it is ready](crate::ResourceServer::ready) and to report its
+    /// [health](crate::ResourceServer::health). A validator that wraps another one should forward them. Must not block.
+    ///
+    /// Default: none. A validator without dependencies is always ready.
+    fn dependencies(&self) -> Vec<Dependency> {
+        Vec::new()
+    }
+
     /// Returns whether concurrent requests with the same token share one call.
     ///
     /// Return true if a call of [`validate`](Self::validate) is expensive and a result that is a few milliseconds old
@@ -192,6 +209,10 @@ impl<V: TokenValidator> TokenValidator for Arc<V> {
 
     fn issuers(&self) -> Vec<Issuer> {
         V::issuers(self)
+    }
+
+    fn dependencies(&self) -> Vec<Dependency> {
+        V::dependencies(self)
     }
 
     fn shares_calls(&self, token: &AccessToken) -> bool {

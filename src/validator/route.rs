@@ -4,8 +4,8 @@ use std::{any::type_name, fmt, sync::Arc};
 
 use super::{BuiltIn, ErasedValidator, Private, TokenValidator, erase};
 use crate::{
-    AccessToken, Issuer, ValidatedToken, ValidationError, config_error::Problem, credentials::UnverifiedJwt,
-    refusal::Excerpt,
+    AccessToken, Dependency, Issuer, ValidatedToken, ValidationError, config_error::Problem,
+    credentials::UnverifiedJwt, refusal::Excerpt,
 };
 
 /// Chooses a validator for each token by the issuer in the token.
@@ -122,6 +122,10 @@ impl TokenValidator for RoutingValidator {
             }
         }
         all
+    }
+
+    fn dependencies(&self) -> Vec<Dependency> {
+        self.validators().flat_map(|validator| validator.dependencies()).collect()
     }
 
     fn shares_calls(&self, token: &AccessToken) -> bool {

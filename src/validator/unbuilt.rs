@@ -1,7 +1,7 @@
 //! Accepts the result of a validator's `build()`, so that all configuration problems are reported together.
 
 use super::{BuiltIn, Private, TokenValidator};
-use crate::{AccessToken, ConfigError, Issuer, ValidatedToken, ValidationError};
+use crate::{AccessToken, ConfigError, Dependency, Issuer, ValidatedToken, ValidationError};
 
 /// Forwards to the validator if the result is `Ok`.
 ///
@@ -17,6 +17,10 @@ impl<V: TokenValidator> TokenValidator for Result<V, ConfigError> {
 
     fn issuers(&self) -> Vec<Issuer> {
         self.as_ref().map(V::issuers).unwrap_or_default()
+    }
+
+    fn dependencies(&self) -> Vec<Dependency> {
+        self.as_ref().map(V::dependencies).unwrap_or_default()
     }
 
     fn shares_calls(&self, token: &AccessToken) -> bool {

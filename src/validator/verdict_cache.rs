@@ -109,6 +109,11 @@ impl VerdictCache {
         (entry.is_valid(&*self.clock) && entry.verdict.has_valid_key()).then_some(entry.verdict)
     }
 
+    /// Returns the number of entries and their memory in bytes. `None` if the cache is disabled.
+    pub(super) fn usage(&self) -> Option<(usize, u64)> {
+        self.entries.as_ref().map(|entries| (entries.len(), entries.weight()))
+    }
+
     /// Caches a positive verdict for as long as it may be reused.
     pub(crate) fn insert(&self, hash: TokenHash, verdict: &Arc<Verdict>) {
         let Some(entries) = &self.entries else { return };

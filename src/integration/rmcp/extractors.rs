@@ -48,7 +48,7 @@ impl<C: AsRequestContext, T: DeserializeOwned> FromContextPart<C> for Claims<T> 
 /// `error` of the challenge and its scopes, as in `{"error":"insufficient_scope","scope":"mcp:read mcp:write"}`.
 impl From<Refusal> for ErrorData {
     fn from(refusal: Refusal) -> Self {
-        refusal.log();
+        refusal.report();
         let rejection = refusal.rejection();
         let code = match rejection {
             Rejection::Unavailable { .. } | Rejection::BadGateway | Rejection::Internal => {

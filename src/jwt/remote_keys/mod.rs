@@ -8,10 +8,12 @@
 //! * `schedule`: when a fetch may begin.
 //! * `source`: where the set is published, and how it is fetched.
 //! * `search`: how one request looks for newer keys.
+//! * `source_state`: what operators see.
 
 mod schedule;
 mod search;
 mod source;
+mod source_state;
 
 use std::{
     sync::{
@@ -31,8 +33,9 @@ use self::{
     source::KeySetSource,
 };
 use crate::{
-    Algorithm, Clock, HttpClient, Issuer, KeySet, ValidationError,
+    Algorithm, Clock, Event, HttpClient, Issuer, KeySet, ValidationError,
     authorization_server::CheckedAuthorizationServer,
+    observer::{Observers, SourceKind},
     refusal::Excerpt,
     single_flight::{FlightError, SingleFlight},
     token::RefreshHook,
@@ -96,6 +99,7 @@ pub(super) struct RemoteKeys {
     /// add entries, so the cache is bounded. An entry only prevents fetches: the current set is always tried.
     failed_searches: Cache<WantedKey, Duration>,
     cool_down: Duration,
+    observers: Observers,
 }
 
 impl RemoteKeys {
@@ -117,6 +121,7 @@ impl RemoteKeys {
             due: AtomicU64::new(0),
             failed_searches: Cache::new(MAX_FAILED_SEARCHES),
             cool_down: refresh.cool_down,
+            observers: Observers::default(),
         })
     }
 
@@ -205,6 +210,17 @@ impl RemoteKeys {
         }
     }
 
+    /// Reports the end of a fetch, and whether fetches began to fail or work again.
+    fn report(&self, attempt: Attempt, result: Result<(), &'static str>, was_failing: bool) {
+        let issuer = self.source.issuer().as_str();
+        let duration = attempt.age(self.now());
+        self.observers.notify(&Event::KeysFetched { issuer, duration, result });
+        if was_failing == result.is_ok() {
+            let (source, working) = (SourceKind::Keys, result.is_ok());
+            self.observers.notify(&Event::SourceStateChanged { issuer, source, working });
+        }
+    }
+
     fn publish_due(&self, schedule: &Schedule) {
         let due = u64::try_from(schedule.due().as_millis()).unwrap_or(u64::MAX);
         self.due.store(due, Ordering::Relaxed);
@@ -250,32 +266,41 @@ impl Fetch {
         self.has_ended = true;
         match fetched {
             Ok(newer) => self.succeed(newer),
-            Err(error) => self.fail(&error.to_string()),
+            Err(error) => self.fail(error.kind(), &error.to_string()),
         }
     }
 
     fn succeed(&self, newer: KeySet) {
         // Locked until the keys are stored, so that no request sees the success without the keys.
         let mut schedule = self.keys.schedule();
-        if schedule.succeed(self.attempt) {
-            self.keys.replace(newer);
-            self.keys.publish_due(&schedule);
+        let was_failing = schedule.is_failing();
+        if !schedule.succeed(self.attempt) {
+            return; // a newer fetch is under way and reports
         }
+        self.keys.replace(newer);
+        self.keys.publish_due(&schedule);
+        drop(schedule);
+        self.keys.report(self.attempt, Ok(()), was_failing);
     }
 
-    fn fail(&self, reason: &str) {
+    fn fail(&self, kind: &'static str, reason: &str) {
         let keeps = self.keys.current.load().is_some();
         tracing::warn!(issuer = %self.keys.source.issuer(), error = reason, keeps_old_keys = keeps, "keys not fetched");
         let mut schedule = self.keys.schedule();
-        schedule.fail(self.attempt, reason);
+        let was_failing = schedule.is_failing();
+        let is_newest = schedule.fail(self.attempt, reason);
         self.keys.publish_due(&schedule);
+        drop(schedule);
+        if is_newest {
+            self.keys.report(self.attempt, Err(kind), was_failing);
+        }
     }
 }
 
 impl Drop for Fetch {
     fn drop(&mut self) {
         if !self.has_ended {
-            self.fail("the fetch did not complete");
+            self.fail("not_completed", "the fetch did not complete");
         }
     }
 }

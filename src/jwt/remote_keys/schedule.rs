@@ -39,6 +39,13 @@ pub(super) struct Attempt {
     started: Duration,
 }
 
+impl Attempt {
+    /// Returns the time since it started.
+    pub(super) fn age(self, now: Duration) -> Duration {
+        now.saturating_sub(self.started)
+    }
+}
+
 /// The state of the fetches so far.
 #[derive(Debug)]
 pub(super) struct Schedule {
@@ -52,8 +59,8 @@ pub(super) struct Schedule {
     succeeded: Option<Attempt>,
     /// Number of consecutive failures.
     failures: u32,
-    /// Why the last fetch failed.
-    last_error: Option<Arc<str>>,
+    /// When the last failed fetch started, and why it failed. Kept after a success.
+    last_failure: Option<(Duration, Arc<str>)>,
     /// When the keys reach their maximum age.
     due: Duration,
 }
@@ -67,7 +74,7 @@ impl Schedule {
             last_begun: Duration::ZERO,
             succeeded: None,
             failures: 0,
-            last_error: None,
+            last_failure: None,
             due: Duration::ZERO,
         }
     }
@@ -98,19 +105,19 @@ impl Schedule {
         }
         self.succeeded = Some(attempt);
         self.failures = 0;
-        self.last_error = None;
         self.due = attempt.started.saturating_add(self.refresh.interval);
         true
     }
 
-    /// Records a failure, unless a newer fetch has started.
-    pub(super) fn fail(&mut self, attempt: Attempt, reason: &str) {
+    /// Records a failure. Returns `false` if a newer fetch has started.
+    pub(super) fn fail(&mut self, attempt: Attempt, reason: &str) -> bool {
         if attempt.number != self.begun {
-            return;
+            return false;
         }
         self.failures = self.failures.saturating_add(1);
-        self.last_error = Some(reason.into());
+        self.last_failure = Some((attempt.started, reason.into()));
         self.due = attempt.started.saturating_add(self.back_off());
+        true
     }
 
     /// Returns when the keys reach their maximum age.
@@ -138,8 +145,25 @@ impl Schedule {
         self.succeeded.is_none_or(|attempt| now.saturating_sub(attempt.started) >= self.refresh.interval)
     }
 
+    /// Returns why the last fetch failed. `None` if it succeeded.
     pub(super) fn last_error(&self) -> Option<Arc<str>> {
-        self.last_error.clone()
+        let failure = self.last_failure.as_ref().filter(|_| self.is_failing());
+        failure.map(|(_, reason)| Arc::clone(reason))
+    }
+
+    /// Returns when the last failed fetch started, and why it failed, even if a later one succeeded.
+    pub(super) fn last_failure(&self) -> Option<(Duration, Arc<str>)> {
+        self.last_failure.clone()
+    }
+
+    /// Returns when the last successful fetch started.
+    pub(super) fn succeeded_at(&self) -> Option<Duration> {
+        self.succeeded.map(|attempt| attempt.started)
+    }
+
+    /// Returns the time until keys may be fetched without a token that needs newer ones.
+    pub(super) fn next_attempt(&self, now: Duration) -> Duration {
+        if self.succeeded.is_some() { self.due.saturating_sub(now) } else { self.back_off_left(now) }
     }
 
     /// Returns how long no fetch may start because of earlier failures.

@@ -43,7 +43,7 @@ impl KeySetSource {
     pub(super) async fn fetch(&self, now: Duration) -> Result<KeySet, FetchError> {
         let fetched = tokio::time::timeout(self.timeout, self.locate_and_fetch(now)).await;
         let fetched = fetched.unwrap_or_else(|_| {
-            Err(FetchError::Unusable(format!("not completed within {:?}", self.timeout)))
+            Err(FetchError::NoResponse(format!("not completed within {:?}", self.timeout)))
         });
         if fetched.is_err() {
             *self.located() = None;

@@ -1,0 +1,66 @@
+//! What a validator needs of an authorization server: [`Dependency`].
+
+use std::{fmt, sync::Arc};
+
+use super::SourceHealth;
+use crate::{BoxFuture, observer::Observer};
+
+/// A handle to the keys or the introspection endpoint that a validator uses. Cheap to clone.
+///
+/// Returned by [`TokenValidator::dependencies`](crate::TokenValidator::dependencies). The validators of this crate create them.
+/// A validator that wraps others forwards theirs, so that the resource server can observe them, wait for them and report their
+/// health.
+#[derive(Clone)]
+pub struct Dependency(Arc<dyn Source>);
+
+/// Keys or an endpoint.
+pub(crate) trait Source: Send + Sync {
+    /// Reports to this observer too.
+    fn observe(&self, observer: &Arc<dyn Observer>);
+
+    /// Completes when it is ready: it has keys, or the endpoint is known. Tries again after failures, with the pauses
+    /// of the source.
+    fn ready(self: Arc<Self>) -> BoxFuture<'static, ()>;
+
+    fn health(&self) -> SourceHealth;
+}
+
+impl Dependency {
+    pub(crate) fn new(source: Arc<dyn Source>) -> Self {
+        Self(source)
+    }
+
+    pub(crate) fn observe(&self, observer: &Arc<dyn Observer>) {
+        self.0.observe(observer);
+    }
+
+    pub(crate) fn ready(&self) -> BoxFuture<'static, ()> {
+        Arc::clone(&self.0).ready()
+    }
+
+    pub(crate) fn health(&self) -> SourceHealth {
+        self.0.health()
+    }
+
+    fn is_same_as(&self, other: &Self) -> bool {
+        std::ptr::addr_eq(Arc::as_ptr(&self.0), Arc::as_ptr(&other.0))
+    }
+}
+
+impl fmt::Debug for Dependency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let health = self.health();
+        f.debug_struct("Dependency").field("issuer", &health.issuer).field("kind", &health.kind).finish()
+    }
+}
+
+/// Removes duplicates, such as those of a validator that is used for two routes.
+pub(crate) fn deduplicated(dependencies: Vec<Dependency>) -> Vec<Dependency> {
+    let mut all: Vec<Dependency> = Vec::with_capacity(dependencies.len());
+    for dependency in dependencies {
+        if !all.iter().any(|known| known.is_same_as(&dependency)) {
+            all.push(dependency);
+        }
+    }
+    all
+}
