@@ -138,6 +138,7 @@ fn decision_by_path_does_not_allocate() {
         .rule([Method::GET], "/", READ)
         .rule([Method::GET], "/job/{name}/lastBuild/consoleText", [READ, WRITE])
         .any_method("/job/{folder}/job/{name}/{*rest}", READ)
+        .any_method("/{a}/{b}/{c}/{d}/{e}/{f}", READ)
         .build()
         .unwrap();
 
@@ -146,6 +147,10 @@ fn decision_by_path_does_not_allocate() {
         "/job/nightly/lastBuild/consoleText",
         "/job/Nightly/lastBuild/consoleText",
         "/job/a/job/b/api/json?x=y",
+        "/a/b/c/d/e/f",
+        "/job/nightly%20build/last%42uild/consoleText",
+        "/job/nightly%2Fbuild",
+        "/job/b%C3%BCro/x",
         "/unknown",
         "/JOB/x",
         "/job/../x",
@@ -155,6 +160,13 @@ fn decision_by_path_does_not_allocate() {
         assert_eq!(decision(&rules, Method::GET, path.parse().unwrap()), 0, "{path}");
     }
     assert_eq!(decision(&rules, Method::PUT, Uri::from_static("/")), 0);
+    let long = "N".repeat(1_000);
+    assert_eq!(
+        decision(&rules, Method::GET, format!("/job/{long}/lastBuild/consoleText").parse().unwrap()),
+        0
+    );
+    let escape = "%20".repeat(70);
+    assert_eq!(decision(&rules, Method::GET, format!("/job/x{escape}y/lastBuild").parse().unwrap()), 0);
 }
 
 #[test]

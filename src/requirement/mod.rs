@@ -29,6 +29,7 @@
 
 mod grpc_methods;
 mod hierarchy;
+mod name_hash;
 mod operation;
 mod path_rules;
 mod policy;

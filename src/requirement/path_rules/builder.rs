@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use http::Method;
 use matchit::{InsertError, Router};
 
-use super::{PathRule, PathRules, methods::MethodRules, pattern::Pattern, request_path::NonAscii};
+use super::{
+    PathRule, PathRules, methods::MethodRules, pattern::Pattern, request_path::NonAscii, tree::PatternTree,
+};
 use crate::{ConfigError, Requirement, config_error::Problem};
 
 /// Builds [`PathRules`].
@@ -104,7 +106,9 @@ impl PathRulesBuilder {
     pub fn build(self) -> Result<PathRules, ConfigError> {
         let mut problems = self.problems;
         let mut paths: Vec<PathRule> = Vec::new();
+        // Finds conflicts.
         let mut router = Router::new();
+        let mut tree = PatternTree::default();
         // By the pattern in lower case: the index of the path, and the text of its first rule.
         let mut known: HashMap<String, (usize, &str)> = HashMap::new();
         for (index, rule) in self.rules.iter().enumerate() {
@@ -127,10 +131,11 @@ impl PathRulesBuilder {
                     continue;
                 }
                 None => {
-                    if let Err(error) = router.insert(key.clone(), paths.len()) {
+                    if let Err(error) = router.insert(key.clone(), ()) {
                         problems.push(problem(conflict(&error, &known)));
                         continue;
                     }
+                    tree.insert(&pattern, paths.len());
                     known.insert(key, (paths.len(), &rule.path));
                     paths.push(PathRule { pattern, methods: MethodRules::default() });
                     paths.len() - 1
@@ -150,7 +155,7 @@ impl PathRulesBuilder {
             }
         }
         let Self { rules, non_ascii, otherwise, .. } = self;
-        let built = PathRules { router, paths, non_ascii, otherwise };
+        let built = PathRules { tree, paths, non_ascii, otherwise };
         for (index, rule) in rules.iter().enumerate() {
             if let Some(expected) = built.gap_before_rest(&rule.path) {
                 let setting = format!("rule {}: path", index + 1);

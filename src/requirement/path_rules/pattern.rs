@@ -1,17 +1,16 @@
 //! Patterns of paths, in the syntax of `matchit`: [`Pattern`].
 
-use super::request_path::{NonAscii, RequestPath};
+use super::request_path::{NonAscii, with_request_path};
 
 /// A pattern, such as `/job/{name}/api/json`.
 #[derive(Debug)]
 pub(super) struct Pattern {
     segments: Vec<Segment>,
-    has_upper_case: bool,
 }
 
 /// The part of a pattern between two slashes.
 #[derive(Clone, Debug)]
-enum Segment {
+pub(super) enum Segment {
     Literal(String),
     /// A variable after this text. It matches one or more characters.
     Variable(String),
@@ -42,16 +41,19 @@ impl Pattern {
         if before.iter().any(|segment| matches!(segment, Segment::Rest)) {
             return Err("expected \"{*rest}\" only at the end");
         }
-        let has_upper_case = segments.iter().any(Segment::has_upper_case);
-        let pattern = Self { segments, has_upper_case };
+        let pattern = Self { segments };
         // Any other pattern would match no request.
-        match RequestPath::parse(&pattern.example(), NonAscii::Refuse) {
-            Ok(_) => Ok(pattern),
+        match with_request_path(&pattern.example(), NonAscii::Refuse, |_| ()) {
+            Ok(()) => Ok(pattern),
             Err(_) => Err(
                 "expected a path that requests can have: no empty segments, none with a dot or space at its \
                 end, and no control characters, \"\\\", \";\", \"?\" or \"#\"",
             ),
         }
+    }
+
+    pub(super) fn segments(&self) -> &[Segment] {
+        &self.segments
     }
 
     /// Writes the pattern in lower case, with the same name for all variables. Patterns with the same result match the same
@@ -73,11 +75,7 @@ impl Pattern {
     /// Returns the pattern before `{*rest}`, such as `/admin` for `/admin/{*rest}`.
     pub(super) fn before_rest(&self) -> Option<Self> {
         match self.segments.split_last()? {
-            (Segment::Rest, before) => {
-                let segments = before.to_vec();
-                let has_upper_case = segments.iter().any(Segment::has_upper_case);
-                Some(Self { segments, has_upper_case })
-            }
+            (Segment::Rest, before) => Some(Self { segments: before.to_vec() }),
             _ => None,
         }
     }
@@ -98,29 +96,28 @@ impl Pattern {
         }
     }
 
-    pub(super) fn has_upper_case(&self) -> bool {
-        self.has_upper_case
-    }
-
-    /// Returns whether a path has the case of the pattern. The path must match if case is ignored.
-    pub(super) fn has_case_of(&self, path: &str) -> bool {
-        let mut rest = path;
-        for segment in &self.segments {
-            let (literal, is_variable) = match segment {
-                Segment::Literal(text) => (text, false),
-                Segment::Variable(prefix) => (prefix, true),
-                Segment::Rest => return true,
-            };
-            let text = rest.strip_prefix('/').and_then(|rest| rest.strip_prefix(&**literal));
-            let Some(text) = text else { return false };
-            let end = if is_variable { text.bytes().position(|byte| byte == b'/') } else { Some(0) };
-            rest = end.map_or("", |end| &text[end..]);
-        }
-        true
+    /// Returns whether a path has the case of the pattern. The path must match if case is ignored, and has no slash at its
+    /// beginning.
+    pub(super) fn has_case_of(&self, path: &[u8]) -> bool {
+        let mut path = path.split(|byte| *byte == b'/');
+        self.segments.iter().all(|segment| match segment {
+            Segment::Literal(text) => path.next() == Some(text.as_bytes()),
+            Segment::Variable(prefix) => path.next().is_some_and(|text| text.starts_with(prefix.as_bytes())),
+            Segment::Rest => true,
+        })
     }
 }
 
 impl Segment {
+    /// Joins segments with slashes. Returns `None` if one of them is not a literal.
+    pub(super) fn join_literals(segments: &[Self]) -> Option<String> {
+        let texts = segments.iter().map(|segment| match segment {
+            Self::Literal(text) => Some(&**text),
+            Self::Variable(_) | Self::Rest => None,
+        });
+        Some(texts.collect::<Option<Vec<_>>>()?.join("/"))
+    }
+
     fn parse(text: &str) -> Result<Self, &'static str> {
         let mut literal = String::new();
         let mut rest = text.chars();
@@ -152,13 +149,6 @@ impl Segment {
             Some(name) if is_name(name) => Err("expected \"{*rest}\" to be a whole segment"),
             None if is_name(name) => Ok(Self::Variable(prefix)),
             _ => Err(NAME),
-        }
-    }
-
-    fn has_upper_case(&self) -> bool {
-        match self {
-            Self::Literal(text) | Self::Variable(text) => text.bytes().any(|byte| byte.is_ascii_uppercase()),
-            Self::Rest => false,
         }
     }
 }

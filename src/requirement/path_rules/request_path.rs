@@ -1,49 +1,58 @@
-//! Decodes the path of a request and refuses ambiguous ones: [`RequestPath`].
+//! Decodes the path of a request and refuses ambiguous ones: [`with_request_path`].
 
-use std::borrow::Cow;
-
-/// A decoded path, without dot segments, empty segments or a trailing slash.
-#[derive(Debug)]
-pub(super) struct RequestPath<'a> {
-    text: Cow<'a, str>,
-    has_upper_case: bool,
+/// Decodes a path once, checks that it is unambiguous and calls `then` with it. The error is the reason.
+///
+/// The decoded path has no dot segments, no empty segments and no slash at its beginning or end. It is empty for `/`. This
+/// allocates only for escapes in a path of more than 256 bytes.
+pub(super) fn with_request_path<T>(
+    path: &str,
+    non_ascii: NonAscii,
+    then: impl FnOnce(&[u8]) -> T,
+) -> Result<T, &'static str> {
+    // Without a slash, it is "*" or the authority of a CONNECT request.
+    if !path.starts_with('/') {
+        return Err("target without a path");
+    }
+    let path = path.as_bytes();
+    if is_plain(path) {
+        return Ok(then(without_slashes(path)));
+    }
+    if !path.contains(&b'%') {
+        check_special(path, non_ascii)?;
+        return Ok(then(without_slashes(path)));
+    }
+    let (mut short, mut long) = ([0; 256], Vec::new());
+    let buffer = match short.get_mut(..path.len()) {
+        Some(buffer) => buffer,
+        None => {
+            long.resize(path.len(), 0);
+            &mut *long
+        }
+    };
+    let decoded = decode(path, buffer)?;
+    if !is_plain(decoded) {
+        check_special(decoded, non_ascii)?;
+    }
+    Ok(then(without_slashes(decoded)))
 }
 
-impl<'a> RequestPath<'a> {
-    /// Decodes a path once and checks that it is unambiguous. The error is the reason.
-    ///
-    /// Does not allocate if there is nothing to decode.
-    pub(super) fn parse(path: &'a str, non_ascii: NonAscii) -> Result<Self, &'static str> {
-        // Without a slash, it is "*" or the authority of a CONNECT request.
-        if !path.starts_with('/') {
-            return Err("target without a path");
-        }
-        let mut text = Cow::Borrowed(path);
-        let mut classes = scan(path.as_bytes());
-        if classes & ESCAPE != 0 {
-            text = Cow::Owned(decode(path)?);
-            classes = scan(text.as_bytes());
-        }
-        if classes & FORBIDDEN != 0 {
-            return Err(forbidden(&text));
-        }
-        if classes & SEGMENT != 0 {
-            return Err(bad_segment(&text));
-        }
-        if classes & NON_ASCII != 0 && !(non_ascii == NonAscii::Letters && text.chars().all(is_harmless)) {
-            return Err("path with characters outside of ASCII");
-        }
-        let has_upper_case = classes & UPPER != 0;
-        Ok(Self { text: without_trailing_slash(text), has_upper_case })
+/// Checks a decoded path that is not plain. The error is the reason for a refusal.
+fn check_special(path: &[u8], non_ascii: NonAscii) -> Result<(), &'static str> {
+    let classes = scan(path);
+    let text = match classes & NON_ASCII {
+        0 => "",
+        _ => str::from_utf8(path).map_err(|_| "path that is not UTF-8")?,
+    };
+    if classes & FORBIDDEN != 0 {
+        return Err(forbidden(path));
     }
-
-    pub(super) fn as_str(&self) -> &str {
-        &self.text
+    if classes & SEGMENT != 0 {
+        return Err(bad_segment(path));
     }
-
-    pub(super) fn has_upper_case(&self) -> bool {
-        self.has_upper_case
+    if classes & NON_ASCII != 0 && !(non_ascii == NonAscii::Letters && text.chars().all(is_harmless)) {
+        return Err("path with characters outside of ASCII");
     }
+    Ok(())
 }
 
 /// Which characters outside of ASCII a path may have.
@@ -54,46 +63,65 @@ pub(super) enum NonAscii {
     Letters,
 }
 
+/// Returns whether a path certainly needs no decoding and no further check.
+///
+/// Most paths are plain. This looks at 16 bytes at a time.
+fn is_plain(path: &[u8]) -> bool {
+    const CHUNK: usize = 16;
+    let Some((last, before)) = path.split_last() else { return false };
+    // Each byte is checked together with the next one. The last chunk overlaps the one before.
+    let after = &path[1..];
+    let (Some(last_before), Some(last_after)) = (before.last_chunk::<CHUNK>(), after.last_chunk::<CHUNK>())
+    else {
+        return scan(path) & !(SLASH | BLANK) == 0;
+    };
+    let chunks = before.as_chunks().0.iter().zip(after.as_chunks::<CHUNK>().0);
+    let mut is_plain = !matches!(*last, b'.' | b' ') && !is_special(*last);
+    for (bytes, next) in chunks.chain([(last_before, last_after)]) {
+        let mut is_odd = false;
+        for (byte, next) in bytes.iter().zip(next) {
+            let is_bad_end = matches!(*byte, b'/' | b'.' | b' ') & (*next == b'/');
+            is_odd |= is_special(*byte) | is_bad_end | ((*byte == b'/') & (*next == b' '));
+        }
+        is_plain &= !is_odd;
+    }
+    is_plain
+}
+
+/// Returns whether a byte is one of those that are refused or decoded, or one of some others that are rare.
+fn is_special(byte: u8) -> bool {
+    ((byte < b'-') & (byte != b' ')) | (byte == b';') | (byte == b'?') | (byte == b'\\') | (byte >= 0x7f)
+}
+
 /// Returns the classes of all characters, and [`SEGMENT`] if a segment is ambiguous.
 fn scan(path: &[u8]) -> u8 {
-    let (mut all, mut twice, mut previous) = (0, 0, SLASH);
+    let (mut all, mut ambiguous, mut ambiguous_next) = (0, 0, AMBIGUOUS_NEXT[usize::from(b'/')]);
     for byte in path.iter().skip(1) {
         let class = CLASSES[usize::from(*byte)];
         all |= class;
-        twice |= class & previous;
-        previous = class;
+        ambiguous |= class & ambiguous_next;
+        ambiguous_next = AMBIGUOUS_NEXT[usize::from(*byte)];
     }
-    let is_ambiguous = twice & SLASH != 0 || all & (DOT | BLANK) != 0 && has_bad_ends(path);
-    if is_ambiguous { all | SEGMENT } else { all }
+    let has_bad_end = matches!(path.last(), Some(b'.' | b' '));
+    if ambiguous != 0 || has_bad_end { all | SEGMENT } else { all }
 }
 
-/// Returns whether a segment ends with a dot or space, or begins with a space.
-fn has_bad_ends(path: &[u8]) -> bool {
-    let at_slash = |pair: &[u8]| matches!(pair, [b'.' | b' ', b'/'] | [b'/', b' ']);
-    path.windows(2).any(at_slash) || matches!(path.last(), Some(b'.' | b' '))
-}
-
-/// `A` to `Z`.
-const UPPER: u8 = 1 << 0;
 /// `%`.
-const ESCAPE: u8 = 1 << 1;
-const FORBIDDEN: u8 = 1 << 2;
-const NON_ASCII: u8 = 1 << 3;
-const BLANK: u8 = 1 << 4;
-const DOT: u8 = 1 << 5;
-const SLASH: u8 = 1 << 6;
+const ESCAPE: u8 = 1 << 0;
+const FORBIDDEN: u8 = 1 << 1;
+const NON_ASCII: u8 = 1 << 2;
+const BLANK: u8 = 1 << 3;
+const SLASH: u8 = 1 << 4;
 /// Not a class of a character: an empty segment, or one with a dot or space at its end or a space at its beginning.
-const SEGMENT: u8 = 1 << 7;
+const SEGMENT: u8 = 1 << 5;
 
 const CLASSES: [u8; 256] = {
     let mut classes = [0; 256];
     let mut byte = 0;
     while byte < 256 {
         classes[byte] = match byte as u8 {
-            b'A'..=b'Z' => UPPER,
             b'%' => ESCAPE,
             b'/' => SLASH,
-            b'.' => DOT,
             b' ' => BLANK,
             b'\\' | b';' | b'?' | b'#' | 0x00..=0x1f | 0x7f => FORBIDDEN,
             0x80..=0xff => NON_ASCII,
@@ -104,25 +132,39 @@ const CLASSES: [u8; 256] = {
     classes
 };
 
+/// The classes that make a segment ambiguous after a byte.
+const AMBIGUOUS_NEXT: [u8; 256] = {
+    let mut classes = [0; 256];
+    classes[b'/' as usize] = SLASH | BLANK;
+    classes[b'.' as usize] = SLASH;
+    classes[b' ' as usize] = SLASH;
+    classes
+};
+
 /// Decodes each escape once. Refuses those that another decoder could read differently.
-fn decode(path: &str) -> Result<String, &'static str> {
-    let mut decoded = Vec::with_capacity(path.len());
-    let mut bytes = path.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
-        }
-        let (Some(high), Some(low)) = (bytes.next().and_then(hex), bytes.next().and_then(hex)) else {
+///
+/// The buffer has the length of the path, which is enough.
+fn decode<'a>(path: &[u8], buffer: &'a mut [u8]) -> Result<&'a [u8], &'static str> {
+    let mut len = 0;
+    let mut push = |bytes: &[u8]| {
+        buffer[len..len + bytes.len()].copy_from_slice(bytes);
+        len += bytes.len();
+    };
+    let mut parts = path.split(|byte| *byte == b'%');
+    push(parts.next().unwrap_or_default());
+    for part in parts {
+        let [high, low, after @ ..] = part else { return Err("path with an incomplete escape") };
+        let (Some(high), Some(low)) = (hex(*high), hex(*low)) else {
             return Err("path with an incomplete escape");
         };
         match high << 4 | low {
             b'/' => return Err("path with an encoded slash"),
             b'%' => return Err("path that is encoded twice"),
-            byte => decoded.push(byte),
+            byte => push(&[byte]),
         }
+        push(after);
     }
-    String::from_utf8(decoded).map_err(|_| "path that is not UTF-8")
+    Ok(&buffer[..len])
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -136,12 +178,12 @@ fn hex(digit: u8) -> Option<u8> {
 
 /// Returns why a path with a forbidden character is refused.
 #[cold]
-fn forbidden(path: &str) -> &'static str {
-    if path.contains('\\') {
+fn forbidden(path: &[u8]) -> &'static str {
+    if path.contains(&b'\\') {
         "path with a backslash"
-    } else if path.contains(';') {
+    } else if path.contains(&b';') {
         "path with path parameters"
-    } else if path.contains(['?', '#']) {
+    } else if path.contains(&b'?') || path.contains(&b'#') {
         "path with an encoded query or fragment"
     } else {
         "path with control characters"
@@ -150,11 +192,11 @@ fn forbidden(path: &str) -> &'static str {
 
 /// Returns why a path with an ambiguous segment is refused.
 #[cold]
-fn bad_segment(path: &str) -> &'static str {
-    let mut segments = path.split('/');
-    if path.contains("//") {
+fn bad_segment(path: &[u8]) -> &'static str {
+    let mut segments = path.split(|byte| *byte == b'/');
+    if path.windows(2).any(|pair| pair == b"//") {
         "path with an empty segment"
-    } else if segments.any(|segment| matches!(segment, "." | "..")) {
+    } else if segments.any(|segment| matches!(segment, b"." | b"..")) {
         "path with a dot segment"
     } else {
         "path with a dot or space at the end of a segment, or a space at its beginning"
@@ -183,16 +225,8 @@ fn is_harmless(character: char) -> bool {
     character.is_ascii() || is_letter() && !is_variant()
 }
 
-fn without_trailing_slash(path: Cow<'_, str>) -> Cow<'_, str> {
-    match path {
-        Cow::Borrowed(path) => {
-            Cow::Borrowed(path.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(path))
-        }
-        Cow::Owned(mut path) => {
-            if path.len() > 1 && path.ends_with('/') {
-                path.pop();
-            }
-            Cow::Owned(path)
-        }
-    }
+/// Removes the slash at the beginning, and the one at the end.
+fn without_slashes(path: &[u8]) -> &[u8] {
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    path.strip_suffix(b"/").unwrap_or(path)
 }
