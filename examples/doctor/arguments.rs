@@ -17,6 +17,7 @@ options:
   --origin ORIGIN   scripts of this origin must be able to use the server, such as https://app.example.com
   --timeout TIME    wait this long for each response, such as 500ms, 10s or 1m (default: 10s)
   --ca FILE         also trust the certificates in this PEM file
+  --codes           print the codes of all findings, as tables in Markdown
   --help            print this text
 
 exit code: 0 no findings or only notes, 1 warnings, 2 errors, 3 not run";
@@ -51,6 +52,7 @@ pub(crate) enum Format {
 pub(crate) enum Command {
     Examine(Box<Settings>, Format),
     Help,
+    Codes,
 }
 
 impl Settings {
@@ -99,13 +101,14 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Comma
             Some((name, value)) if name.starts_with("--") => (name.to_owned(), Some(value.to_owned())),
             _ => (argument, None),
         };
-        if inline.is_some() && matches!(&*name, "--json" | "--mcp" | "--help") {
+        if inline.is_some() && matches!(&*name, "--json" | "--mcp" | "--help" | "--codes") {
             return Err(format!("{name}: expected no value"));
         }
         let mut value =
             || inline.clone().or_else(|| arguments.next()).ok_or(format!("{name}: expected a value"));
         match &*name {
             "--help" | "-h" => return Ok(Command::Help),
+            "--codes" => return Ok(Command::Codes),
             "--json" => format = Format::Json,
             "--mcp" => is_mcp = true,
             "--method" => method = Some(parse_method(&value()?)?),

@@ -16,7 +16,7 @@ use super::arguments::Settings;
 pub(crate) const MAX_BODY_LEN: usize = 256 * 1024;
 
 /// How many deadlines of one request the whole examination may take.
-const MAX_DEADLINES: u32 = 12;
+const MAX_DEADLINES: u32 = 6;
 
 /// Sends requests and records them. Follows no redirects and keeps no cookies.
 #[derive(Debug)]

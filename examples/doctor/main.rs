@@ -52,6 +52,10 @@ async fn main() -> ExitCode {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
         }
+        Ok(Command::Codes) => {
+            println!("{}", rules::table().trim_end());
+            return ExitCode::SUCCESS;
+        }
         Err(problem) => {
             eprintln!("{problem}\n\n{USAGE}");
             return ExitCode::from(NOT_RUN);

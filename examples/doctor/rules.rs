@@ -33,6 +33,43 @@ macro_rules! rules {
     };
 }
 
+/// Writes all rules as tables in Markdown, one for each group.
+pub(crate) fn table() -> String {
+    let mut text = String::new();
+    let mut group = None;
+    for rule in ALL {
+        if group != Some(rule.group) {
+            let separator = if group.is_some() {
+                "
+"
+            } else {
+                ""
+            };
+            text.extend([
+                separator,
+                "### ",
+                rule.group.title(),
+                "
+
+",
+            ]);
+            text.push_str(
+                "| code | severity | expected | source |
+|---|---|---|---|
+",
+            );
+            group = Some(rule.group);
+        }
+        let Rule { code, severity, expected, source, .. } = rule;
+        text.push_str(&format!(
+            "| `{code}` | {} | {expected} | {source} |
+",
+            severity.as_str()
+        ));
+    }
+    text
+}
+
 rules! {
     UNREACHABLE:
         Connection, Error, "unreachable",

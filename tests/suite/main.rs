@@ -15,6 +15,7 @@ mod axum;
 mod claim_rules;
 mod config_errors;
 mod custom_validators;
+mod doctor;
 mod gateway;
 mod grpc;
 mod grpc_methods;

@@ -113,7 +113,7 @@ fn check_resource(document: &JsonDocument, target: &Url, findings: &mut Vec<Find
         return None;
     };
     let is_http = Url::parse(resource).is_ok_and(|url| url.scheme() == "http" && !is_loopback(&url));
-    if is_http && target.scheme() == "http" {
+    if is_http && target.scheme() == "http" && !is_loopback(target) {
         findings.push(Finding::new(&rules::RESOURCE_NOT_HTTPS, format!("resource {}", quoted(resource))));
     }
     match urls::compare(resource, target) {
