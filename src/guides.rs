@@ -3,6 +3,7 @@
 //! | guide | for whom |
 //! |---|---|
 //! | [Protect an axum API](protect_an_axum_api) | You have an HTTP API and want it to accept access tokens. |
+//! | [Examine a running server](doctor) | You want to know what is wrong with a deployed resource server. |
 //!
 //! The code of every guide is compiled by the tests of this crate.
 
@@ -25,3 +26,5 @@ guide!(
     "../docs/guides/protect_an_axum_api.md",
     needs all(feature = "axum", feature = "jwt", feature = "reqwest")
 );
+
+guide!(doctor, "../docs/guides/doctor.md", needs all(feature = "jwt", feature = "reqwest"));

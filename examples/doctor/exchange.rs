@@ -215,11 +215,12 @@ fn media_type(headers: &HeaderMap) -> String {
 impl Failure {
     fn of(error: &reqwest::Error, timeout: Duration) -> Self {
         let text = with_causes(error);
-        let lower = text.to_ascii_lowercase();
-        let is_tls = ["certificate", "tls", "handshake", "invalidcontenttype", "corrupt message", "alert"];
+        let is_https = error.url().is_some_and(|url| url.scheme() == "https");
+        // The texts of the connector, before TLS begins.
+        let is_before_tls = ["dns error", "tcp connect error"].iter().any(|words| text.contains(words));
         match error {
             error if error.is_timeout() => Self::Timeout(timeout),
-            error if error.is_connect() && is_tls.iter().any(|word| lower.contains(word)) => Self::Tls(text),
+            error if error.is_connect() && is_https && !is_before_tls => Self::Tls(text),
             error if error.is_connect() => Self::Connect(text),
             _ => Self::Broken(text),
         }
