@@ -23,6 +23,7 @@ pub struct JwtValidatorBuilder {
     rule: Option<AccessTokenRule>,
     clock_skew: Duration,
     max_age: Option<Duration>,
+    missing_issuer: MissingClaim,
     scope_sources: ScopeSources,
     claim_rules: Vec<ClaimRule>,
     refresh: KeyRefresh,
@@ -38,6 +39,7 @@ impl JwtValidatorBuilder {
             rule: None,
             clock_skew: DEFAULT_CLOCK_SKEW,
             max_age: None,
+            missing_issuer: MissingClaim::Refuse,
             scope_sources: ScopeSources::Standard(ScopeArray::Refuse),
             claim_rules: Vec::new(),
             refresh: KeyRefresh::default(),
@@ -84,6 +86,19 @@ impl JwtValidatorBuilder {
     /// Tokens without `iat` are then refused too. Default: no maximum age. Range: more than zero.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
+        self
+    }
+
+    /// Accepts tokens without `iss`, such as SPIFFE JWT-SVIDs. Default: they are refused (RFC 9068 section 4).
+    ///
+    /// A token with another `iss` is refused even then. [`RoutingValidator`](crate::RoutingValidator) gives tokens without `iss`
+    /// to the validator set with `otherwise`.
+    ///
+    /// # Security
+    /// Only the key then tells who issued the token. Use this only if the keys sign tokens of one issuer, and add a
+    /// [`claim_rule`](Self::claim_rule) for a claim that names it, such as the trust domain in `sub`.
+    pub fn dangerously_allow_missing_issuer(mut self) -> Self {
+        self.missing_issuer = MissingClaim::Accept;
         self
     }
 
@@ -230,7 +245,7 @@ impl JwtValidatorBuilder {
         };
         let rules = ClaimRules {
             issuer: issuer.as_str().into(),
-            missing_issuer: MissingClaim::Refuse,
+            missing_issuer: self.missing_issuer,
             audience: self.audience.spellings(),
             missing_audience: MissingClaim::Refuse,
             missing_expiry: MissingClaim::Refuse,

@@ -53,6 +53,7 @@ use self::{
 use crate::{
     AccessToken, Audience, AuthorizationServer, Clock, Dependency, Issuer, KeySet, TokenValidator,
     ValidatedToken, ValidationError,
+    claims::MissingClaim,
     validator::{BuiltIn, Private},
 };
 
@@ -118,6 +119,8 @@ impl JwtValidator {
     fn check_unverified_issuer(&self, payload: &mut UnverifiedPayload<'_>) -> Result<(), ValidationError> {
         match payload.issuer() {
             Some(found) => self.claims_policy.rules.compare_issuer(&found),
+            // What the payload is instead is found after the signature.
+            None if self.claims_policy.rules.missing_issuer == MissingClaim::Accept => Ok(()),
             None => Err(ValidationError::MalformedToken("payload is not a JSON object with a string iss")),
         }
     }

@@ -181,6 +181,31 @@ async fn r9068_03_token_of_another_issuer_causes_no_fetch() {
 }
 
 #[tokio::test]
+async fn r9068_16_token_without_iss_is_refused_unless_the_setting_allows_it() {
+    let (strict_server, strict) = server_and_app().await;
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let relaxed = app_with(&authority, JwtValidatorBuilder::dangerously_allow_missing_issuer);
+
+    let answer = strict.present(&strict_server.token().without_claim("iss").sign()).await;
+    assert_invalid!(answer, ValidationError::MissingClaim("iss"));
+
+    // The first token, so it causes the first fetch.
+    relaxed.present(&authority.token().without_claim("iss").sign()).await.assert_pass();
+    relaxed.present(&authority.token().sign()).await.assert_pass();
+    authority.rotate_keys();
+    relaxed.present(&authority.token().without_claim("iss").sign()).await.assert_pass();
+
+    let answer = relaxed.present(&authority.token().issuer("https://evil.example").sign()).await;
+    assert_invalid!(answer, ValidationError::IssuerMismatch { .. });
+    let answer = relaxed.present(&authority.token().claim("iss", 1).sign()).await;
+    assert_invalid!(answer, ValidationError::Claims(_));
+    let answer = relaxed.present(&authority.token().without_claim("iss").forged().sign()).await;
+    assert_invalid!(answer, ValidationError::BadSignature);
+    let answer = relaxed.present(&authority.token().without_claim("iss").for_another_resource().sign()).await;
+    assert_invalid!(answer, ValidationError::AudienceMismatch { .. });
+}
+
+#[tokio::test]
 async fn r9068_04_aud_must_contain_an_accepted_identifier() {
     let (authority, app) = server_and_app().await;
 
