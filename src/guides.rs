@@ -4,6 +4,10 @@
 //! |---|---|
 //! | [Protect an axum API](protect_an_axum_api) | You have an HTTP API and want it to accept access tokens. |
 //! | [Examine a running server](doctor) | You want to know what is wrong with a deployed resource server. |
+//! | [Protect a tonic service](protect_a_tonic_service) | You have a gRPC service. |
+//! | [Protect an MCP server](protect_an_mcp_server) | You have an MCP server with rmcp, and clients that sign users in. |
+//! | [Test a protected service](test_a_protected_service) | You want tests without a network and without waiting. |
+//! | [Revoke tokens, and ask for stronger logins](revoke_and_step_up) | A token must end early, or an operation needs a recent login. |
 //!
 //! The code of every guide is compiled by the tests of this crate.
 
@@ -24,7 +28,27 @@ macro_rules! guide {
 guide!(
     protect_an_axum_api,
     "../docs/guides/protect_an_axum_api.md",
-    needs all(feature = "axum", feature = "jwt", feature = "reqwest")
+    needs all(feature = "axum", feature = "jwt", feature = "reqwest", feature = "testing")
+);
+guide!(
+    protect_a_tonic_service,
+    "../docs/guides/protect_a_tonic_service.md",
+    needs all(feature = "axum", feature = "jwt", feature = "reqwest", feature = "testing", feature = "tonic")
+);
+guide!(
+    protect_an_mcp_server,
+    "../docs/guides/protect_an_mcp_server.md",
+    needs all(feature = "axum", feature = "jwt", feature = "reqwest", feature = "rmcp", feature = "testing")
+);
+guide!(
+    test_a_protected_service,
+    "../docs/guides/test_a_protected_service.md",
+    needs all(feature = "axum", feature = "testing")
+);
+guide!(
+    revoke_and_step_up,
+    "../docs/guides/revoke_and_step_up.md",
+    needs all(feature = "axum", feature = "introspection", feature = "reqwest", feature = "testing")
 );
 
 guide!(doctor, "../docs/guides/doctor.md", needs all(feature = "jwt", feature = "reqwest"));
