@@ -123,6 +123,7 @@ pub mod mcp;
 pub mod credentials;
 
 // The access token is validated
+pub mod tenants;
 pub mod validator;
 #[cfg(feature = "jwt")]
 pub mod jwt;
@@ -191,6 +192,7 @@ pub use self::{
     },
     resource_server::{ResourceServer, ResourceServerBuilder},
     scope::{InvalidScope, Scope, Scopes},
+    tenants::{IssuerResolver, ResolvingValidator, ResolvingValidatorBuilder, Tenant, UnverifiedIssuer},
     token::ValidatedToken,
     validate_token::{
         Authorizer, GrpcRequestBody, ResponseBody, ResponseFuture, TokenExpired, ValidateGrpcToken,

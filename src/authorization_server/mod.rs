@@ -123,6 +123,12 @@ impl AuthorizationServer {
         self
     }
 
+    /// Sets the HTTP client if none is set.
+    pub(crate) fn default_http_client(mut self, client: Option<&Arc<dyn HttpClient>>) -> Self {
+        self.http_client = self.http_client.or_else(|| client.cloned());
+        self
+    }
+
     /// Returns the issuer identifier as configured. It may not have been checked yet.
     pub fn issuer(&self) -> &str {
         &self.issuer

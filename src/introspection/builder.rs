@@ -11,7 +11,7 @@ use super::{
     source_state::CallRecord, validation::Introspection,
 };
 use crate::{
-    Audience, AuthorizationServer, ClaimRule, Clock, ConfigError, SystemClock,
+    Audience, AuthorizationServer, ClaimRule, Clock, ConfigError, HttpClient, SystemClock,
     claims::{ClaimRules, MissingClaim, ScopeArray, ScopeSources},
     clock::{DEFAULT_CLOCK_SKEW, MAX_CLOCK_SKEW},
     config_error::Problem,
@@ -179,6 +179,12 @@ impl IntrospectionValidatorBuilder {
     /// Sets the clock used for token times and caching. Default: [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Sets the HTTP client if the authorization server has none.
+    pub(crate) fn default_http_client(mut self, client: Option<&Arc<dyn HttpClient>>) -> Self {
+        self.authorization_server = self.authorization_server.default_http_client(client);
         self
     }
 

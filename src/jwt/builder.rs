@@ -7,7 +7,7 @@ use super::{
     remote_keys::warn_about_unpinned_keys,
 };
 use crate::{
-    Algorithm, Audience, AuthorizationServer, ClaimRule, Clock, ConfigError, SystemClock,
+    Algorithm, Audience, AuthorizationServer, ClaimRule, Clock, ConfigError, HttpClient, SystemClock,
     claims::{ClaimRules, MissingClaim, ScopeArray, ScopeSources},
     clock::{DEFAULT_CLOCK_SKEW, MAX_CLOCK_SKEW},
     config_error::Problem,
@@ -189,6 +189,12 @@ impl JwtValidatorBuilder {
     /// Sets the clock used for token times and key ages. Default: [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Sets the HTTP client if the authorization server has none.
+    pub(crate) fn default_http_client(mut self, client: Option<&Arc<dyn HttpClient>>) -> Self {
+        self.authorization_server = self.authorization_server.default_http_client(client);
         self
     }
 

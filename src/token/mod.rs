@@ -14,6 +14,7 @@ mod key_validity;
 mod passed_guards;
 mod pseudonym;
 mod requirement_check;
+mod tenant_validity;
 mod verdict;
 
 use std::{fmt, ops, sync::Arc, time::Duration};
@@ -23,6 +24,7 @@ pub(crate) use self::{
     key_validity::{KeyValidity, RefreshHook},
     passed_guards::{AnonymousRequest, GuardSettings, Passed, PassedGuards, ServerId},
     pseudonym::{PSEUDONYM_FIELD, PseudonymKey},
+    tenant_validity::TenantValidity,
     verdict::{Reuse, ReuseSource, Verdict},
 };
 use crate::{
@@ -64,6 +66,7 @@ impl ValidatedToken {
             reuse: Reuse::Never,
             reuse_source: ReuseSource::Validator,
             key: None,
+            tenant: None,
         })
     }
 
@@ -152,12 +155,30 @@ impl ValidatedToken {
             reuse: Reuse::UntilExpiry,
             reuse_source: ReuseSource::Validator,
             key: Some(key),
+            tenant: None,
         })
     }
 
     /// Creates a token from an introspection response with `active: true`.
     pub(crate) fn introspected(claims: ClaimsSet, expired_from: Option<UnixTime>, reuse: Reuse) -> Self {
-        Self::new(Verdict { claims, expired_from, reuse, reuse_source: ReuseSource::Validator, key: None })
+        Self::new(Verdict {
+            claims,
+            expired_from,
+            reuse,
+            reuse_source: ReuseSource::Validator,
+            key: None,
+            tenant: None,
+        })
+    }
+
+    /// Ends the verdict when the tenant is removed or changes.
+    pub(crate) fn of_tenant(mut self, tenant: Arc<dyn TenantValidity>) -> Self {
+        let verdict = Arc::make_mut(&mut self.verdict);
+        verdict.tenant = Some(match verdict.tenant.take() {
+            Some(inner) => Arc::new(tenant_validity::Both(inner, tenant)),
+            None => tenant,
+        });
+        self
     }
 
     pub(crate) fn from_verdict(verdict: Arc<Verdict>) -> Self {

@@ -1,8 +1,8 @@
 //! The result of validating a token: [`Verdict`].
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use super::KeyValidity;
+use super::{KeyValidity, TenantValidity};
 use crate::{ClaimsSet, UnixTime};
 
 /// A positive verdict, shared by all requests with the token.
@@ -14,6 +14,7 @@ pub(crate) struct Verdict {
     pub(super) reuse: Reuse,
     pub(super) reuse_source: ReuseSource,
     pub(super) key: Option<KeyValidity>,
+    pub(super) tenant: Option<Arc<dyn TenantValidity>>,
 }
 
 /// How long a verdict may be reused for requests with the same token.
@@ -46,9 +47,17 @@ impl Verdict {
         self.reuse
     }
 
-    /// Returns whether the key that verified the token is still published. True if the token was not verified with a
-    /// key.
-    pub(crate) fn has_valid_key(&self) -> bool {
-        self.key.as_ref().is_none_or(KeyValidity::is_valid)
+    /// Returns whether the key that verified the token is still published, and its tenant still known. Starts refreshes
+    /// of both that are due.
+    pub(crate) fn is_in_force(&self) -> bool {
+        if let Some(tenant) = &self.tenant {
+            tenant.refresh_if_due();
+        }
+        self.has_valid_tenant() && self.key.as_ref().is_none_or(KeyValidity::is_valid)
+    }
+
+    /// Returns whether the tenant of the token is still known. True if it has none.
+    pub(crate) fn has_valid_tenant(&self) -> bool {
+        self.tenant.as_ref().is_none_or(|tenant| tenant.is_valid())
     }
 }

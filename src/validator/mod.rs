@@ -107,6 +107,7 @@ pub(crate) use self::{
     built_in::{BuiltIn, Private},
     cached::CachedValidator,
     erased::{ErasedValidator, erase},
+    outage_log::OutageLog,
     token_hash::{BuildTokenHasher, TokenHash, TokenHasher},
 };
 use crate::{AccessToken, Dependency, Issuer, ValidatedToken, ValidationError};

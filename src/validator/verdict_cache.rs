@@ -106,7 +106,7 @@ impl VerdictCache {
     /// Returns the cached verdict, if it is still valid.
     pub(crate) fn find(&self, hash: TokenHash) -> Option<Arc<Verdict>> {
         let entry = self.entries.as_ref()?.get(&hash)?;
-        (entry.is_valid(&*self.clock) && entry.verdict.has_valid_key()).then_some(entry.verdict)
+        (entry.is_valid(&*self.clock) && entry.verdict.is_in_force()).then_some(entry.verdict)
     }
 
     /// Returns the number of entries and their memory in bytes. `None` if the cache is disabled.
@@ -140,7 +140,8 @@ impl VerdictCache {
                 .compare_exchange(due, next_sweep(&*self.clock), Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
         {
-            entries.retain(|_, entry| entry.is_valid(&*self.clock));
+            // Verdicts of a removed tenant would keep its keys in memory.
+            entries.retain(|_, entry| entry.is_valid(&*self.clock) && entry.verdict.has_valid_tenant());
         }
     }
 }

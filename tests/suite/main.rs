@@ -36,4 +36,5 @@ mod rfc;
 mod routing;
 mod step_up;
 mod streams;
+mod tenants;
 mod testing_kit;
