@@ -8,6 +8,7 @@
 //! | [Protect an MCP server](protect_an_mcp_server) | You have an MCP server with rmcp, and clients that sign users in. |
 //! | [Test a protected service](test_a_protected_service) | You want tests without a network and without waiting. |
 //! | [Revoke tokens, and ask for stronger logins](revoke_and_step_up) | A token must end early, or an operation needs a recent login. |
+//! | [Issue and accept your own tokens](own_tokens) | Your service issues opaque tokens or API keys, or accepts tokens of Kubernetes or SPIFFE. |
 //!
 //! The code of every guide is compiled by the tests of this crate.
 
@@ -52,3 +53,5 @@ guide!(
 );
 
 guide!(doctor, "../docs/guides/doctor.md", needs all(feature = "jwt", feature = "reqwest"));
+
+guide!(own_tokens, "../docs/guides/own_tokens.md", needs all(feature = "axum", feature = "jwt"));

@@ -30,6 +30,7 @@ mod policies;
 mod providers;
 mod public_api;
 mod quickstart;
+mod recipes;
 mod reconfigure;
 mod refusals;
 mod rfc;
