@@ -9,9 +9,9 @@
 //! | a token without the required scope | 7 `PERMISSION_DENIED` | `www-authenticate`: the required scope |
 //! | a token that cannot be validated now | 14 `UNAVAILABLE` | `grpc-retry-pushback-ms`: when to try again |
 //!
-//! Use a layer with `.grpc()` around tonic services. Without it, refusals are HTTP 401, 403 and 503: gRPC clients map them to
-//! the same codes, but do not show the challenge. It also removes credentials from the trailers of requests, which tonic merges
-//! into the metadata: a client could replace a validated `authorization` with another one.
+//! Use `require_grpc`, or a layer with `.grpc()`, around tonic services. With other layers, refusals are HTTP 401, 403 and 503:
+//! gRPC clients map them to the same codes, but do not show the challenge. A layer for gRPC also removes credentials from the
+//! trailers of requests, which tonic merges into the metadata: a client could replace a validated `authorization` with another one.
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
@@ -77,7 +77,7 @@ pub(crate) async fn serve(
     methods: GrpcMethods,
 ) -> Result<(), transport::Error> {
     Server::builder()
-        .layer(resource_server.require_by(methods).grpc())
+        .layer(resource_server.require_grpc(methods))
         .add_service(JobsServer::new(Jenkins))
         .add_service(BuildsServer::new(Jenkins))
         .serve_with_incoming(TcpIncoming::from(listener))

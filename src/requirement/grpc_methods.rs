@@ -13,8 +13,7 @@ use crate::{ConfigError, RequestHead, Scope, config_error::Problem};
 ///
 /// Methods that are not listed are refused with 7 `PERMISSION_DENIED`, unless there is an
 /// [`otherwise`](GrpcMethodsBuilder::otherwise). Give it to
-/// [`ResourceServer::require_by`](crate::ResourceServer::require_by), on a layer with
-/// [`grpc()`](crate::ValidateTokenLayer::grpc).
+/// [`ResourceServer::require_grpc`](crate::ResourceServer::require_grpc).
 ///
 /// ```
 /// use tower_bearer::{
@@ -30,7 +29,7 @@ use crate::{ConfigError, RequestHead, Scope, config_error::Problem};
 ///         .method("/orders.v1.Orders/Cancel", [READ, WRITE])
 ///         .health(Requirement::public())
 ///         .build()?;
-///     Ok(resource_server.require_by(methods).grpc())
+///     Ok(resource_server.require_grpc(methods))
 /// }
 /// # let _ = layer;
 /// ```

@@ -42,8 +42,8 @@ use arc_swap::ArcSwap;
 
 pub use self::builder::ResourceServerBuilder;
 use crate::{
-    Challenge, ConfigError, Health, MetadataService, NotReady, Requirement, RequirementPolicy,
-    ScopeRequirement, TokenValidator, ValidateTokenLayer,
+    Challenge, ConfigError, GrpcMethods, Health, MetadataService, NotReady, Requirement, RequirementPolicy,
+    ScopeRequirement, TokenValidator, ValidateGrpcTokenLayer, ValidateTokenLayer,
     config_error::Problem,
     health::wait,
     protected_resource_metadata::Publication,
@@ -158,7 +158,7 @@ impl ResourceServer {
     /// For services with one layer and many operations. Policies are:
     ///
     /// * [`PathRules`](crate::PathRules): by method and path, for gateways;
-    /// * [`GrpcMethods`](crate::GrpcMethods): by gRPC method;
+    /// * [`GrpcMethods`](crate::GrpcMethods): by gRPC method, with [`require_grpc`](Self::require_grpc);
     /// * a closure, or your own [`RequirementPolicy`].
     ///
     /// The policy is called before the token is validated, so that the 401 names the scopes of the operation. The metadata lists
@@ -166,27 +166,20 @@ impl ResourceServer {
     ///
     /// ```
     /// use http::Method;
-    /// use tower_bearer::{ConfigError, GrpcMethods, PathRules, Requirement, ResourceServer, Scope};
+    /// use tower_bearer::{ConfigError, PathRules, Requirement, ResourceServer, Scope, ValidateTokenLayer};
     ///
     /// const READ: Scope = Scope::from_static("orders:read");
     /// const WRITE: Scope = Scope::from_static("orders:write");
     ///
-    /// fn layers(resource_server: &ResourceServer) -> Result<(), ConfigError> {
+    /// fn layer(resource_server: &ResourceServer) -> Result<ValidateTokenLayer, ConfigError> {
     ///     let paths = PathRules::builder()
     ///         .rule([Method::GET], "/orders/{id}", READ)
     ///         .rule([Method::PUT], "/orders/{id}", [READ, WRITE])
     ///         .any_method("/health", Requirement::public())
     ///         .build()?;
-    ///     let gateway = resource_server.require_by(paths);
-    ///     let methods = GrpcMethods::builder()
-    ///         .method("/orders.v1.Orders/List", READ)
-    ///         .method("/orders.v1.Orders/Cancel", [READ, WRITE])
-    ///         .build()?;
-    ///     let grpc = resource_server.require_by(methods).grpc();
-    /// #   let _ = (gateway, grpc);
-    ///     Ok(())
+    ///     Ok(resource_server.require_by(paths))
     /// }
-    /// # let _ = layers;
+    /// # let _ = layer;
     /// ```
     pub fn require_by(&self, policy: impl RequirementPolicy) -> ValidateTokenLayer {
         if let Some(publication) = &self.0.publication {
@@ -292,6 +285,14 @@ impl ResourceServer {
         }
         self.0.replace(settings);
         Ok(())
+    }
+
+    /// Creates a layer for a gRPC service or server, with a requirement for each method.
+    ///
+    /// Refusals are gRPC statuses, as described at [`grpc()`](ValidateTokenLayer::grpc). The same as
+    /// `require_by(methods).grpc()`. For an example, see [`GrpcMethods`].
+    pub fn require_grpc(&self, methods: GrpcMethods) -> ValidateGrpcTokenLayer {
+        self.require_by(methods).grpc()
     }
 
     /// Creates a layer for an MCP server, with a requirement for each operation (feature `mcp`).

@@ -19,10 +19,12 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{ResponseBody, ResponseFuture, ValidateToken, ValidateTokenLayer};
-use crate::credentials::DPOP;
+use super::{Authorizer, ResponseBody, ResponseFuture, ValidateToken, ValidateTokenLayer};
+use crate::{Scope, credentials::DPOP};
 
-/// Wraps a gRPC service with [`ValidateGrpcToken`]. Created by [`ValidateTokenLayer::grpc`].
+/// Wraps a gRPC service with [`ValidateGrpcToken`].
+///
+/// Created by [`ResourceServer::require_grpc`](crate::ResourceServer::require_grpc) and [`ValidateTokenLayer::grpc`].
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ValidateGrpcTokenLayer(ValidateTokenLayer);
@@ -30,6 +32,18 @@ pub struct ValidateGrpcTokenLayer(ValidateTokenLayer);
 impl ValidateGrpcTokenLayer {
     pub(super) fn new(layer: ValidateTokenLayer) -> Self {
         Self(layer)
+    }
+
+    /// Adds scopes to the challenge of a missing or invalid token that the method does not require, like
+    /// [`ValidateTokenLayer::advertise`].
+    pub fn advertise(self, scopes: impl IntoIterator<Item = Scope>) -> Self {
+        Self(self.0.advertise(scopes))
+    }
+
+    /// Calls an [`Authorizer`] for each request with a token, after all other checks, like
+    /// [`ValidateTokenLayer::authorizer`].
+    pub fn authorizer(self, authorizer: impl Authorizer) -> Self {
+        Self(self.0.authorizer(authorizer))
     }
 }
 

@@ -55,7 +55,6 @@ impl ValidateTokenLayer {
     }
 
     /// Protects a gRPC service: refuses with gRPC statuses, and also removes credentials from request trailers.
-    /// Call it last, because the returned layer has no other settings.
     ///
     /// A refusal is HTTP 200 with a trailers-only `grpc-status`, for `POST` requests with the content type
     /// `application/grpc`, `application/grpc-web` or `application/grpc-web-text`. Other requests are refused with an
@@ -78,7 +77,7 @@ impl ValidateTokenLayer {
     ///
     /// To protect all services of a server, use `tonic::transport::Server::builder().layer(layer)`. To protect one service,
     /// use `tonic::service::LayerExt`, which keeps the name of the service: `layer.named_layer(OrdersServer::new(orders))`.
-    /// If the methods of a service need different scopes, use [`GrpcMethods`](crate::GrpcMethods).
+    /// If the methods of a service need different scopes, use [`ResourceServer::require_grpc`].
     ///
     /// The inner service is called with a [`GrpcRequestBody`](super::GrpcRequestBody). Services that tonic generates
     /// and `tonic::service::Routes` accept any body. For a service that accepts only one type, add a conversion:

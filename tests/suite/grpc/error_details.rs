@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use tonic_types::{ErrorInfo, StatusExt as _};
+use tower_bearer::{Authorizer, RequestHead, ValidationError};
 
 use super::*;
 
@@ -117,7 +118,7 @@ async fn rgrpc_05_one_service_with_several_methods() {
         .build()
         .unwrap();
     let routes = Routes::new(JobsServer::new(Jenkins)).add_service(BuildsServer::new(Jenkins));
-    let layer = kit.resource_server().require_by(methods).grpc();
+    let layer = kit.resource_server().require_grpc(methods);
     let kit = kit
         .run(|incoming| Server::builder().layer(layer).add_routes(routes).serve_with_incoming(incoming))
         .await;
@@ -130,4 +131,29 @@ async fn rgrpc_05_one_service_with_several_methods() {
     assert!(list.is_ok(), "{list:?}");
     assert_eq!(challenge_of(&without), r#"Bearer realm="jenkins", scope="mcp:write""#);
     assert_eq!(info_of(&underscoped).metadata, metadata([("scope", "mcp:write")]));
+}
+
+#[tokio::test]
+async fn rgrpc_05_layer_of_require_grpc_advertises_scopes_and_calls_its_authorizer() {
+    struct Nobody;
+
+    impl Authorizer for Nobody {
+        async fn authorize(&self, _: &ValidatedToken, _: &RequestHead<'_>) -> Result<(), ValidationError> {
+            Err(ValidationError::denied("test"))
+        }
+    }
+
+    let kit = Kit::serving(|kit| {
+        let methods = GrpcMethods::builder().method("/jenkins.v1.Jobs/List", READ).build().unwrap();
+        let layer = kit.resource_server().require_grpc(methods).advertise([WRITE]).authorizer(Nobody);
+        Routes::new(layer.named_layer(JobsServer::new(Jenkins)))
+    })
+    .await;
+
+    let without = kit.client.list(Request::new(ListRequest {})).await.unwrap_err();
+    let denied = kit.client.list(with_token(ListRequest {}, &kit.mint(kit.reading()))).await.unwrap_err();
+
+    assert_eq!(without.code(), Code::Unauthenticated);
+    assert_eq!(challenge_of(&without), r#"Bearer realm="jenkins", scope="mcp:read mcp:write""#);
+    assert_eq!((denied.code(), &*info_of(&denied).reason), (Code::PermissionDenied, "FORBIDDEN"));
 }
