@@ -1,10 +1,10 @@
 //! JSON-RPC errors as bodies of refusals: [`json_rpc_body`].
 
 use http::HeaderValue;
-use serde_json::{json, value::RawValue};
+use serde_json::{Map, Value, json, value::RawValue};
 
 use super::HeaderMismatch;
-use crate::{Refusal, Rejection, RejectionBody};
+use crate::{Refusal, Rejection, RejectionBody, requirement::scope_list};
 
 /// Writes a refusal as a JSON-RPC error without `id`. Status and challenge do not change.
 ///
@@ -19,13 +19,25 @@ use crate::{Refusal, Rejection, RejectionBody};
 /// # }
 /// ```
 ///
-/// The body is `{"jsonrpc":"2.0","error":{"code":…,"message":…}}`. The code is -32603 (internal error)
+/// The body is `{"jsonrpc":"2.0","error":{"code":…,"message":…,"data":…}}`. The code is -32603 (internal error)
 /// for the statuses 500, 502 and 503, and -32600 (invalid request) for others. The message is the
-/// [description](Rejection::description). An error without `id` is allowed by the schema of MCP since revision 2026-07-28.
+/// [description](Rejection::description). `data` has the `error` of the challenge and its scopes, as in
+/// `{"error":"insufficient_scope","scope":"mcp:read mcp:write"}`. It is left out if there is neither. An error without `id` is
+/// allowed by the schema of MCP since revision 2026-07-28.
 pub fn json_rpc_body(refusal: &Refusal) -> RejectionBody {
+    let mut error =
+        json!({ "code": code(refusal.rejection()), "message": refusal.rejection().description() });
+    if let Some(data) = data(refusal) {
+        error["data"] = data;
+    }
+    json_body(&json!({ "jsonrpc": "2.0", "error": error }).to_string())
+}
+
+/// Returns the code of the JSON-RPC error for a rejection.
+pub(crate) fn code(rejection: Rejection) -> i32 {
     const INVALID_REQUEST: i32 = -32600;
     const INTERNAL_ERROR: i32 = -32603;
-    let code = match refusal.rejection() {
+    match rejection {
         Rejection::Unavailable { .. } | Rejection::BadGateway | Rejection::Internal => INTERNAL_ERROR,
         Rejection::Unauthorized
         | Rejection::InvalidRequest
@@ -34,9 +46,19 @@ pub fn json_rpc_body(refusal: &Refusal) -> RejectionBody {
         | Rejection::InsufficientUserAuthentication
         | Rejection::Forbidden
         | Rejection::MalformedRequest => INVALID_REQUEST,
-    };
-    let error = json!({ "code": code, "message": refusal.rejection().description() });
-    json_body(&json!({ "jsonrpc": "2.0", "error": error }).to_string())
+    }
+}
+
+/// Returns the `data` of the JSON-RPC error for a refusal: the error and the scopes of its challenge.
+pub(crate) fn data(refusal: &Refusal) -> Option<Value> {
+    let mut data = Map::new();
+    if let Some(error) = refusal.rejection().error_code() {
+        data.insert("error".to_owned(), error.as_str().into());
+    }
+    if !refusal.scopes().is_empty() {
+        data.insert("scope".to_owned(), scope_list(refusal.scopes()).into());
+    }
+    (!data.is_empty()).then_some(Value::Object(data))
 }
 
 /// Writes the error of a request whose headers do not match its body (MCP 2026-07-28, section "Server Validation"). `id` is the

@@ -53,7 +53,7 @@
 mod builder;
 mod few;
 mod headers;
-mod json_rpc;
+pub(crate) mod json_rpc;
 mod media_type;
 mod message;
 mod operations;

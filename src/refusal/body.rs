@@ -33,7 +33,8 @@ impl RejectionBody {
 /// Writes the body of a refusal.
 pub(crate) type WriteBody = dyn Fn(&Refusal) -> RejectionBody + Send + Sync;
 
-/// The default body: the status and its name, and the error of the challenge if there is one.
+/// The default body: the status and its name, and the error of the challenge if there is one. A 400 or 403 without a challenge
+/// has a `detail` (RFC 9457 section 3.1.4) instead.
 #[derive(Serialize)]
 struct JsonBody {
     status: u16,
@@ -42,6 +43,8 @@ struct JsonBody {
     error: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_description: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'static str>,
 }
 
 pub(crate) fn json_body(refusal: &Refusal) -> RejectionBody {
@@ -51,6 +54,8 @@ pub(crate) fn json_body(refusal: &Refusal) -> RejectionBody {
         title: rejection.status().canonical_reason(),
         error: rejection.error_code().map(super::ErrorCode::as_str),
         error_description: rejection.error_code().map(|_| rejection.description()),
+        detail: (!rejection.is_challenge() && rejection.status().is_client_error())
+            .then(|| rejection.description()),
     };
     let json = serde_json::to_vec(&body).expect("numbers and text are JSON");
     RejectionBody::new(HeaderValue::from_static("application/json"), json)
@@ -85,6 +90,14 @@ mod tests {
                 insufficient,
                 "{\"status\":403,\"title\":\"Forbidden\",\"error\":\"insufficient_scope\",\"error_description\":\
                  \"The access token does not allow this operation\"}",
+            ),
+            (
+                ValidationError::denied("not the owner"),
+                r#"{"status":403,"title":"Forbidden","detail":"This operation is not allowed"}"#,
+            ),
+            (
+                ValidationError::malformed_request("path with a dot segment"),
+                r#"{"status":400,"title":"Bad Request","detail":"The request is malformed"}"#,
             ),
             (ValidationError::unavailable("table locked"), r#"{"status":503,"title":"Service Unavailable"}"#),
             (ValidationError::NoLayer, r#"{"status":500,"title":"Internal Server Error"}"#),

@@ -244,7 +244,8 @@ impl ResourceServerBuilder {
 
     /// Sets the function that writes the body of HTTP refusals.
     ///
-    /// Default: JSON, such as `{"status":401,"title":"Unauthorized"}`. Status and challenge do not change. gRPC
+    /// Default: JSON, such as `{"status":401,"title":"Unauthorized"}`. If the challenge has an error, the body has the same `error` and
+    /// `error_description`. A 400 or 403 without a challenge has a `detail` instead. Status and challenge do not change. gRPC
     /// refusals have no body.
     ///
     /// The function receives the [`Refusal`], with the rejection, the scopes, and the method and URI of the request.

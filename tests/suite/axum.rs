@@ -173,7 +173,10 @@ mod extractors {
             let answer = service.get("/tenant", Some(token)).await;
 
             assert_eq!(answer.status, StatusCode::FORBIDDEN);
-            assert_eq!(answer.json(), json!({"status": 403, "title": "Forbidden"}));
+            assert_eq!(
+                answer.json(),
+                json!({"status": 403, "title": "Forbidden", "detail": "This operation is not allowed"})
+            );
             assert_eq!(answer.headers["cache-control"], "no-store");
         }
     }

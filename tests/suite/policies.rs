@@ -102,7 +102,8 @@ async fn denied_operation_is_403_without_a_challenge_with_and_without_a_token() 
         assert_eq!((answer.status, answer.calls), (StatusCode::FORBIDDEN, 0));
         assert!(!answer.headers.contains_key("www-authenticate"));
         assert_reason!(answer, ValidationError::Denied { source, .. } if source.to_string() == "method not offered");
-        assert_eq!(answer.body, r#"{"status":403,"title":"Forbidden"}"#);
+        let body = r#"{"status":403,"title":"Forbidden","detail":"This operation is not allowed"}"#;
+        assert_eq!(answer.body, body);
     }
     assert_eq!(authority.key_fetches(), 0, "a denied request costs no work");
 }

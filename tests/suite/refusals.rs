@@ -302,7 +302,10 @@ mod extractors {
             challenges(&response).is_empty(),
             "the response has a challenge, although a new token would not help"
         );
-        assert_eq!(json_of(response.into_body()).await, json!({"status": 403, "title": "Forbidden"}));
+        assert_eq!(
+            json_of(response.into_body()).await,
+            json!({"status": 403, "title": "Forbidden", "detail": "This operation is not allowed"})
+        );
     }
 
     #[tokio::test]

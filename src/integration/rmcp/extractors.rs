@@ -7,9 +7,8 @@ use rmcp::{
     model::ErrorCode,
 };
 use serde::de::DeserializeOwned;
-use serde_json::json;
 
-use crate::{Refusal, Rejection, Scope, ValidatedToken, ValidationError, integration::Claims};
+use crate::{Refusal, ValidatedToken, ValidationError, integration::Claims, mcp::json_rpc};
 
 /// The token of a request, or `None` if the request is anonymous. An argument of tools and prompts.
 ///
@@ -44,29 +43,12 @@ impl<C: AsRequestContext, T: DeserializeOwned> FromContextPart<C> for Claims<T> 
 
 /// Converts into a JSON-RPC error, and logs the refusal.
 ///
-/// The code is -32603 (internal error) for the statuses 500, 502 and 503, and -32600 (invalid request) for others. `data` has the
-/// `error` of the challenge and its scopes, as in `{"error":"insufficient_scope","scope":"mcp:read mcp:write"}`.
+/// Code, message and `data` are those of [`json_rpc_body`](crate::mcp::json_rpc_body).
 impl From<Refusal> for ErrorData {
     fn from(refusal: Refusal) -> Self {
         refusal.report();
-        let rejection = refusal.rejection();
-        let code = match rejection {
-            Rejection::Unavailable { .. } | Rejection::BadGateway | Rejection::Internal => {
-                ErrorCode::INTERNAL_ERROR
-            }
-            Rejection::Unauthorized
-            | Rejection::InvalidRequest
-            | Rejection::InvalidToken
-            | Rejection::InsufficientScope
-            | Rejection::InsufficientUserAuthentication
-            | Rejection::Forbidden
-            | Rejection::MalformedRequest => ErrorCode::INVALID_REQUEST,
-        };
-        let data = rejection.error_code().map(|error| {
-            let scopes: Vec<_> = refusal.scopes().iter().map(Scope::as_str).collect();
-            json!({ "error": error.as_str(), "scope": scopes.join(" ") })
-        });
-        Self::new(code, rejection.description(), data)
+        let code = ErrorCode(json_rpc::code(refusal.rejection()));
+        Self::new(code, refusal.rejection().description(), json_rpc::data(&refusal))
     }
 }
 

@@ -58,20 +58,35 @@ async fn rmcp_17_rmcp_22_refusal_can_be_a_json_rpc_error_without_id() {
     let foreign = call.clone().header("origin", "https://evil.example");
     let token = authority.token().scope("other").sign();
 
-    for (answer, status, code, message) in [
-        (call.to(&app, None).await, 401, -32600, "An access token is required"),
-        (call.to(&app, Some(&token)).await, 403, -32600, "The access token does not allow this operation"),
-        (foreign.to(&app, None).await, 403, -32600, "This operation is not allowed"),
+    for (answer, status, error) in [
+        (
+            call.to(&app, None).await,
+            401,
+            json!({ "code": -32600, "message": "An access token is required", "data": { "scope": "mcp:read" } }),
+        ),
+        (
+            call.to(&app, Some(&token)).await,
+            403,
+            json!({
+                "code": -32600,
+                "message": "The access token does not allow this operation",
+                "data": { "error": "insufficient_scope", "scope": "mcp:read" },
+            }),
+        ),
+        (
+            foreign.to(&app, None).await,
+            403,
+            json!({ "code": -32600, "message": "This operation is not allowed" }),
+        ),
         (
             call.to(&app_without_keys, Some(&token)).await,
             503,
-            -32603,
-            "Access tokens cannot be checked at the moment",
+            json!({ "code": -32603, "message": "Access tokens cannot be checked at the moment" }),
         ),
     ] {
         assert_eq!(answer.status, status);
         assert_eq!(answer.headers["content-type"], "application/json");
         let body: Value = serde_json::from_slice(&answer.body).unwrap();
-        assert_eq!(body, json!({ "jsonrpc": "2.0", "error": { "code": code, "message": message } }));
+        assert_eq!(body, json!({ "jsonrpc": "2.0", "error": error }));
     }
 }
