@@ -6,6 +6,7 @@ use super::{
     McpOperations,
     operations::{BodySettings, Names, Rules, Template, TemplateRule, UriRule},
     origins::Origins,
+    resource_uri,
     uri_template::UriTemplate,
 };
 use crate::{ConfigError, Requirement, config_error::Problem, scope::OFFLINE_ACCESS};
@@ -72,7 +73,9 @@ impl McpOperationsBuilder {
 
     /// Sets what reading the resource with exactly this URI (`resources/read`) requires.
     ///
-    /// Subscribing to it requires the same. It takes precedence over templates that match the URI.
+    /// Subscribing to it requires the same. It takes precedence over templates that match the URI. A URI that a server may read as
+    /// this one also requires what this one requires: it differs only by its query, fragment, case or escapes, by slashes at its end,
+    /// or by how URL parsers write it.
     pub fn resource(mut self, uri: impl Into<String>, requirement: impl Into<Requirement>) -> Self {
         self.resources.push((uri.into(), requirement.into()));
         self
@@ -94,6 +97,9 @@ impl McpOperationsBuilder {
     /// The length in `{job:3}` is not checked. Some URIs match no template: those over 8 KiB, and those that a server may change,
     /// because they have a segment `.` or `..`, a control character, or white space at one end. A percent-encoded URI must match both
     /// as sent and decoded, so `{job}` does not match `a%2Fb`.
+    ///
+    /// Some servers ignore the query or fragment of a URI. So a URI also requires what is listed for it without these, and for the
+    /// form in which URL parsers write it.
     pub fn resource_template(
         mut self,
         template: impl Into<String>,
@@ -106,7 +112,8 @@ impl McpOperationsBuilder {
     /// Sets a function that decides by its URI what a resource requires.
     ///
     /// For scopes that depend on the URI. `rule` is called with each URI that matches the template. A URI with `%` is also
-    /// passed to it percent-decoded, and both results apply.
+    /// passed to it percent-decoded, and both results apply. If only another form of the URI matches, such as the one without a query,
+    /// it is called with that form.
     ///
     /// The scopes are not known in advance. So the metadata does not list them, and two kinds of requests are refused with 403:
     /// those whose operation cannot be determined, and those that complete the arguments of such a template.
@@ -235,6 +242,7 @@ impl McpOperationsBuilder {
         let mut rules = Rules {
             tools,
             prompts,
+            folded_resources: by_folded_uri(&resources),
             resources,
             templates,
             methods,
@@ -249,13 +257,25 @@ impl McpOperationsBuilder {
     }
 }
 
-/// Returns everything that any operation requires. The order is fixed, so that challenges are the same in every process.
+/// Returns names in a fixed order, so that challenges are the same in every process.
+fn sorted(names: &Names) -> Vec<(&str, &Requirement)> {
+    let mut sorted: Vec<_> = names.iter().map(|(name, requirement)| (&**name, requirement)).collect();
+    sorted.sort_by_key(|(name, _)| *name);
+    sorted
+}
+
+fn by_folded_uri(resources: &Names) -> Names {
+    let mut folded = Names::new();
+    for (uri, requirement) in sorted(resources) {
+        let entry = folded.entry(resource_uri::folded(uri).into());
+        let both = |known: &mut Requirement| *known = known.clone().and_bounded(requirement.clone());
+        entry.and_modify(both).or_insert_with(|| requirement.clone());
+    }
+    folded
+}
+
+/// Returns everything that any operation requires.
 fn strictest(rules: &Rules) -> Requirement {
-    let sorted = |names: &Names| {
-        let mut sorted: Vec<_> = names.iter().collect();
-        sorted.sort_by_key(|(name, _)| *name);
-        sorted.into_iter().map(|(_, requirement)| requirement.clone()).collect::<Vec<_>>()
-    };
     let templates = rules.templates.iter().map(|template| match &template.rule {
         TemplateRule::Fixed(requirement) => requirement.clone(),
         TemplateRule::By(..) => {
@@ -263,7 +283,8 @@ fn strictest(rules: &Rules) -> Requirement {
         }
     });
     let names = [&rules.methods, &rules.tools, &rules.resources, &rules.prompts].into_iter().flat_map(sorted);
-    let all = names.chain(templates).chain([rules.otherwise.clone()]);
+    let all =
+        names.map(|(_, requirement)| requirement.clone()).chain(templates).chain([rules.otherwise.clone()]);
     all.fold(rules.connecting.clone(), Requirement::and_bounded)
 }
 

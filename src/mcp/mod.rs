@@ -40,7 +40,8 @@
 //!
 //! A batch (JSON-RPC arrays, revision 2025-03-26) requires what all its members require.
 //!
-//! Resource URIs are matched as sent and percent-decoded, and must be allowed in both forms.
+//! Resource URIs are matched as sent and percent-decoded, and must be allowed in both forms. Where a server may read another listed
+//! resource than the one that was sent, for example because it ignores queries, the requirements of both apply.
 //!
 //! # GET and DELETE
 //! In older revisions, `GET` opens the stream of messages from the server, and `DELETE` ends the session. Both require what
@@ -58,6 +59,7 @@ mod media_type;
 mod message;
 mod operations;
 mod origins;
+mod resource_uri;
 mod uri_template;
 
 use self::headers::HeaderMismatch;

@@ -1,6 +1,6 @@
 //! What each operation of an MCP server requires: [`McpOperations`].
 
-use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, iter, sync::Arc};
 
 use http::{HeaderMap, Method};
 
@@ -9,6 +9,7 @@ use super::{
     headers::{self, HeaderFacts},
     message::{Operation, Target},
     origins::Origins,
+    resource_uri::{folded, other_spellings, percent_decoded},
     uri_template::UriTemplate,
 };
 use crate::{Excerpt, RequestHead, Requirement, RequirementPolicy, Scope};
@@ -30,6 +31,8 @@ pub(super) struct Rules {
     pub(super) tools: Names,
     pub(super) prompts: Names,
     pub(super) resources: Names,
+    /// The same resources by their folded URIs.
+    pub(super) folded_resources: Names,
     pub(super) templates: Vec<Template>,
     /// The methods that are listed.
     pub(super) methods: Names,
@@ -206,9 +209,31 @@ impl McpOperations {
             return requirement.clone();
         }
         // The server may choose any template that matches.
-        let matching = self.0.templates.iter().filter(|template| template.uri.matches(uri));
-        let all = matching.map(|template| template.requirement(uri)).reduce(Requirement::and_bounded);
-        all.unwrap_or_else(|| self.with_method(method, self.unlisted(method, Some(uri))))
+        let matching = || self.0.templates.iter().filter(|template| template.uri.matches(uri));
+        let own = matching().map(|template| template.requirement(uri)).reduce(Requirement::and_bounded);
+        let own = own.unwrap_or_else(|| self.with_method(method, self.unlisted(method, Some(uri))));
+        self.listed_for_other_spellings(uri).fold(own, Requirement::and_bounded)
+    }
+
+    /// Returns what is listed for the resources that a server may read instead of this URI: `files://secret` for
+    /// `files://secret?x`, which matches `files://{+path}`.
+    fn listed_for_other_spellings(&self, uri: &str) -> impl Iterator<Item = Requirement> {
+        let others = other_spellings(uri);
+        let (resources, templates) = (&self.0.folded_resources, &self.0.templates);
+        let of_resources: Vec<_> = iter::once(uri)
+            .chain(others.iter().map(String::as_str))
+            .filter_map(|spelling| resources.get(&*folded(spelling)).cloned())
+            .collect();
+        let more = templates.iter().filter(|template| !template.uri.matches(uri));
+        let of_templates: Vec<_> = more
+            .filter_map(|template| {
+                others
+                    .iter()
+                    .find(|other| template.uri.matches(other))
+                    .map(|other| template.requirement(other))
+            })
+            .collect();
+        of_resources.into_iter().chain(of_templates)
     }
 
     /// Returns what completing the arguments of a template requires. MCP names the template by its text.
@@ -305,21 +330,4 @@ impl fmt::Debug for McpOperations {
             .field("otherwise", otherwise)
             .finish_non_exhaustive()
     }
-}
-
-/// Decodes `%` escapes. Returns `None` if one is invalid or the result is not UTF-8.
-fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'%' => hex(bytes.next()?)? << 4 | hex(bytes.next()?)?,
-            byte => byte,
-        });
-    }
-    String::from_utf8(decoded).ok().map(Cow::Owned)
-}
-
-fn hex(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }

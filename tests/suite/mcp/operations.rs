@@ -327,9 +327,42 @@ async fn resource_must_be_allowed_as_sent_and_decoded() {
         ("files://%2e%2e", "mcp:read mcp:admin"),
         ("files://%zz", "mcp:read mcp:admin"),
         ("files://%ff", "mcp:read mcp:admin"),
-        ("FILES://readme", "mcp:admin"),
-        ("tree://a/../b", "mcp:admin"),
+        ("FILES://readme", "mcp:admin mcp:read"),
+        ("tree://a/../b", "mcp:admin mcp:write"),
         ("tree://a/..%2fb", "mcp:write mcp:admin"),
+    ] {
+        let call = Call::new("resources/read", Some(uri));
+
+        assert_requires(&call.to(&kit.reading, None).await, scopes);
+        assert_requires(&call.to(&kit.headers_only, None).await, scopes);
+    }
+}
+
+#[tokio::test]
+async fn rmcp_21_uri_that_a_server_may_read_as_a_listed_resource_requires_what_that_requires() {
+    let builder = McpOperations::builder()
+        .resource("files://secret", ADMIN)
+        .resource("files://docs?page=1", READ)
+        .resource("https://h.example/a%20b", ADMIN)
+        .resource_template("files://{+path}", READ)
+        .resource_template("files://logs/{name}", WRITE)
+        .resource_template("https://{+rest}", READ);
+    let kit = Kit::with(builder);
+    for (uri, scopes) in [
+        ("files://secret", "mcp:admin"),
+        ("files://secret?", "mcp:read mcp:admin"),
+        ("files://secret?x", "mcp:read mcp:admin"),
+        ("files://secret#x", "mcp:read mcp:admin"),
+        ("files://secret?x#y", "mcp:read mcp:admin"),
+        ("files://secret%3Fx", "mcp:read mcp:admin"),
+        ("files://secret/", "mcp:read mcp:admin"),
+        ("files://Secret?x", "mcp:read mcp:admin"),
+        ("files://docs?page=1", "mcp:read"),
+        ("files://docs?page=2", "mcp:read"),
+        ("files://public?x", "mcp:read"),
+        ("files://logs/app?x", "mcp:read mcp:write"),
+        ("https://h.example:443/a b", "mcp:read mcp:admin"),
+        ("https://H.EXAMPLE/a%20b?x", "mcp:read mcp:admin"),
     ] {
         let call = Call::new("resources/read", Some(uri));
 

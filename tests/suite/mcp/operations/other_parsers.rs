@@ -79,12 +79,12 @@ async fn a63_body_in_another_character_set_requires_everything() {
 }
 
 #[tokio::test]
-async fn a63_blanks_around_a_uri_match_no_template() {
+async fn a63_blanks_around_a_uri_weaken_nothing() {
     let kit = Kit::new();
     for uri in ["files://secret ", "files://secret\u{a0}"] {
         let body = json!({ "id": 1, "method": "resources/read", "params": { "uri": uri } }).to_string();
 
-        assert_requires(&Call::raw(&body).to(&kit.reading, None).await, "mcp:admin");
+        assert_requires(&Call::raw(&body).to(&kit.reading, None).await, "mcp:admin mcp:read");
     }
     let encoded = r#"{"id":1,"method":"resources/read","params":{"uri":"files://secret%20"}}"#;
     assert_requires(&Call::raw(encoded).to(&kit.reading, None).await, "mcp:read mcp:admin");
