@@ -153,6 +153,7 @@ pub mod http_client;
 mod config_error;
 mod url_policy;
 mod user_info;
+mod similar;
 mod single_flight;
 mod catch_panic;
 mod strict_json;

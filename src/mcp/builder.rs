@@ -4,6 +4,7 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use super::{
     McpOperations,
+    known_methods::expected_instead_of,
     operations::{BodySettings, Names, Rules, Template, TemplateRule, UriRule},
     origins::Origins,
     resource_uri,
@@ -29,6 +30,7 @@ pub struct McpOperationsBuilder {
     resources: Vec<(String, Requirement)>,
     templates: Vec<(String, Rule)>,
     methods: Vec<(String, Requirement)>,
+    extension_methods: Vec<(String, Requirement)>,
     connecting: Requirement,
     otherwise: Requirement,
     origins: Option<Vec<String>>,
@@ -48,6 +50,7 @@ impl McpOperationsBuilder {
             resources: Vec::new(),
             templates: Vec::new(),
             methods: Vec::new(),
+            extension_methods: Vec::new(),
             connecting: Requirement::token(),
             otherwise: Requirement::deny("operation not listed"),
             origins: None,
@@ -148,8 +151,21 @@ impl McpOperationsBuilder {
     ///
     /// Default for methods that connect or list: see [`connecting`](Self::connecting). Default for methods that name a tool,
     /// prompt or resource: no further requirement. Default for other methods: see [`otherwise`](Self::otherwise).
+    ///
+    /// [`build`](Self::build) refuses a method that clients send in no revision of MCP, because it is probably misspelt. Methods with a
+    /// vendor prefix, such as `com.example/reindex`, are accepted. For others, use [`extension_method`](Self::extension_method).
     pub fn method(mut self, method: impl Into<String>, requirement: impl Into<Requirement>) -> Self {
         self.methods.push((method.into(), requirement.into()));
+        self
+    }
+
+    /// Sets what a method of an extension requires, such as `reports/create`. The name is not checked.
+    pub fn extension_method(
+        mut self,
+        method: impl Into<String>,
+        requirement: impl Into<Requirement>,
+    ) -> Self {
+        self.extension_methods.push((method.into(), requirement.into()));
         self
     }
 
@@ -216,12 +232,18 @@ impl McpOperationsBuilder {
     /// Checks the settings and builds the operations.
     ///
     /// # Errors
-    /// If a setting is invalid. The error lists all problems: an empty name, a name that is listed twice, an invalid template or
-    /// origin, `offline_access` as a scope (it is for the authorization server, not for a resource), a public requirement in
+    /// If a setting is invalid. The error lists all problems: an empty name, a name that is listed twice, an unknown method, an
+    /// invalid template or origin, `offline_access` as a scope (it is for the authorization server, not for a resource), a public requirement in
     /// [`otherwise`](Self::otherwise), or a limit out of range.
     pub fn build(self) -> Result<McpOperations, ConfigError> {
         let mut problems = Vec::new();
-        let methods = names("method", self.methods, None, &mut problems);
+        for (method, _) in &self.methods {
+            if let Some(expected) = expected_instead_of(method) {
+                problems.push(Problem::new("method", method, expected));
+            }
+        }
+        let methods = self.methods.into_iter().chain(self.extension_methods).collect();
+        let methods = names("method", methods, None, &mut problems);
         let of = |method: &str| methods.get(method);
         let tools = names("tool", self.tools, of("tools/call"), &mut problems);
         let prompts = names("prompt", self.prompts, of("prompts/get"), &mut problems);

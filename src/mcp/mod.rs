@@ -55,6 +55,7 @@ mod builder;
 mod few;
 mod headers;
 pub(crate) mod json_rpc;
+mod known_methods;
 mod media_type;
 mod message;
 mod operations;

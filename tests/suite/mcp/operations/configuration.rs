@@ -26,6 +26,38 @@ fn rmcp_11_all_problems_are_reported_at_once() {
 }
 
 #[test]
+fn rmcp_21_misspelt_method_is_an_error_with_the_right_one() {
+    for (method, hint) in [
+        ("tools/lst", " such as \"tools/list\""),
+        ("Tools/Call", " such as \"tools/call\""),
+        ("resource/template/list", " such as \"resources/templates/list\""),
+        ("reports/create", ""),
+        ("sampling/createMessage", ""),
+        ("com.example/", ""),
+    ] {
+        let error = McpOperations::builder().method(method, READ).build().unwrap_err();
+
+        let expected = format!(
+            "method {method:?}: expected a method that MCP clients send{hint}; for a method of an extension, use \
+             extension_method"
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[tokio::test]
+async fn rmcp_21_method_of_a_vendor_or_an_extension_can_be_listed() {
+    let builder = McpOperations::builder().method("com.example/reindex", READ);
+    let kit = Kit::with(builder.extension_method("reports/create", WRITE));
+
+    for (method, scopes) in [("com.example/reindex", "mcp:read"), ("reports/create", "mcp:write")] {
+        assert_requires(&Call::new(method, None).to(&kit.reading, None).await, scopes);
+    }
+    let twice = McpOperations::builder().method("ping", READ).extension_method("ping", WRITE).build();
+    assert_eq!(twice.unwrap_err().to_string(), "method \"ping\": expected each name once");
+}
+
+#[test]
 fn rmcp_11_offline_access_is_not_in_the_metadata() {
     let authority = TestAuthorizationServer::new(ISSUER);
     let server = ResourceServer::builder(authority.jwt_validator(RESOURCE).build().unwrap())
