@@ -6,7 +6,12 @@ use http::Method;
 use matchit::{InsertError, Router};
 
 use super::{
-    PathRule, PathRules, methods::MethodRules, pattern::Pattern, request_path::NonAscii, tree::PatternTree,
+    PathRule, PathRules,
+    known_methods::{expected_instead_of, expected_instead_of_extension},
+    methods::MethodRules,
+    pattern::Pattern,
+    request_path::NonAscii,
+    tree::PatternTree,
 };
 use crate::{ConfigError, Requirement, config_error::Problem};
 
@@ -16,7 +21,9 @@ use crate::{ConfigError, Requirement, config_error::Problem};
 pub struct PathRulesBuilder {
     rules: Vec<Rule>,
     non_ascii: NonAscii,
+    extension_methods: Vec<Method>,
     otherwise: Requirement,
+    may_otherwise_be_public: bool,
     /// Problems found before `build()`.
     problems: Vec<Problem>,
 }
@@ -34,7 +41,9 @@ impl PathRulesBuilder {
         Self {
             rules: Vec::new(),
             non_ascii: NonAscii::default(),
+            extension_methods: Vec::new(),
             otherwise: Requirement::deny("no rule for this path"),
+            may_otherwise_be_public: false,
             problems: Vec::new(),
         }
     }
@@ -81,8 +90,31 @@ impl PathRulesBuilder {
     /// Sets what a path without a rule requires. Default: it is refused with 403.
     ///
     /// It does not apply if the path has rules for other methods. Such a request is always refused with 403.
+    ///
+    /// [`build`](Self::build) refuses a public requirement, so that a new path is never open by accident. See
+    /// [`dangerously_public_otherwise`](Self::dangerously_public_otherwise).
     pub fn otherwise(mut self, requirement: impl Into<Requirement>) -> Self {
         self.otherwise = requirement.into();
+        self.may_otherwise_be_public = false;
+        self
+    }
+
+    /// Opens every path without a rule to requests without a token. Default: they are refused with 403.
+    ///
+    /// # Security
+    /// Every path that the backend adds later is public too, and so is every path whose rule was forgotten. Prefer a rule with
+    /// `Requirement::public()` for each public path.
+    pub fn dangerously_public_otherwise(mut self) -> Self {
+        self.otherwise = Requirement::public();
+        self.may_otherwise_be_public = true;
+        self
+    }
+
+    /// Sets methods that rules may name although they are not registered with IANA, such as `PURGE`. Default: none.
+    ///
+    /// Methods are case-sensitive (RFC 9110 section 9.1).
+    pub fn extension_methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
+        self.extension_methods = methods.into_iter().collect();
         self
     }
 
@@ -103,8 +135,21 @@ impl PathRulesBuilder {
     ///
     /// `/admin/{*rest}` matches neither `/admin` nor `/admin/`. If another rule or [`otherwise`](Self::otherwise) would allow
     /// these paths with another requirement, a rule for `/admin` is required too.
+    ///
+    /// A method that is neither registered with IANA nor an [extension method](Self::extension_methods) is an error, because it is
+    /// probably misspelt.
     pub fn build(self) -> Result<PathRules, ConfigError> {
         let mut problems = self.problems;
+        if self.otherwise == Requirement::public() && !self.may_otherwise_be_public {
+            let expected = "expected a requirement that is not public, so that a new path is not open by accident; to open all \
+                            paths without a rule, use dangerously_public_otherwise";
+            problems.push(Problem::without_value("otherwise", expected));
+        }
+        for method in &self.extension_methods {
+            if let Some(expected) = expected_instead_of_extension(method) {
+                problems.push(Problem::new("extension_methods", method.as_str(), expected));
+            }
+        }
         let mut paths: Vec<PathRule> = Vec::new();
         // Finds conflicts.
         let mut router = Router::new();
@@ -114,6 +159,12 @@ impl PathRulesBuilder {
         for (index, rule) in self.rules.iter().enumerate() {
             let setting = format!("rule {}: path", index + 1);
             let problem = |expected: String| Problem::new(setting.clone(), &rule.path, expected);
+            for method in rule.methods.iter().flatten() {
+                if let Some(expected) = expected_instead_of(method, &self.extension_methods) {
+                    let setting = format!("rule {}: methods", index + 1);
+                    problems.push(Problem::new(setting, method.as_str(), expected));
+                }
+            }
             let pattern = match Pattern::parse(&rule.path) {
                 Ok(pattern) => pattern,
                 Err(expected) => {

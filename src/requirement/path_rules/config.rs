@@ -16,6 +16,7 @@ struct Config {
     otherwise: Option<RuleConfig>,
     #[serde(default)]
     allow_non_ascii: bool,
+    extension_methods: Option<Vec<String>>,
 }
 
 /// One rule, or what requests without a rule require.
@@ -33,7 +34,8 @@ struct RuleConfig {
 
 impl<'de> Deserialize<'de> for PathRules {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Config { rule: rules, otherwise, allow_non_ascii } = Config::deserialize(deserializer)?;
+        let Config { rule: rules, otherwise, allow_non_ascii, extension_methods } =
+            Config::deserialize(deserializer)?;
         let mut problems = Vec::new();
         let mut builder = Self::builder();
         for (index, rule) in rules.into_iter().enumerate() {
@@ -43,14 +45,34 @@ impl<'de> Deserialize<'de> for PathRules {
             builder = builder.add(methods, rule.path.unwrap_or_default(), requirement);
         }
         if let Some(rule) = otherwise {
-            let mut report = Report { rule: "otherwise".to_owned(), problems: &mut problems };
+            let mut report = Report { rule: OTHERWISE.to_owned(), problems: &mut problems };
             if rule.path.is_some() || rule.methods.is_some() {
                 report.without_value(
                     "path and methods",
                     "expected none, because otherwise applies to all other requests",
                 );
             }
-            builder = builder.otherwise(report.parse_requirement(&rule));
+            builder = match rule.access.as_deref() {
+                Some("public") => {
+                    report.add("access", "public", PUBLIC_OTHERWISE);
+                    builder
+                }
+                Some(DANGEROUSLY_PUBLIC) => {
+                    // For the problems of the other keys.
+                    let _ =
+                        report.parse_requirement(&RuleConfig { access: Some("public".to_owned()), ..rule });
+                    builder.dangerously_public_otherwise()
+                }
+                _ => builder.otherwise(report.parse_requirement(&rule)),
+            };
+        }
+        if let Some(names) = extension_methods {
+            let mut parse = |name: &String| {
+                parse_method(name).ok_or_else(|| {
+                    problems.push(Problem::new("extension_methods", name, EXPECTED_METHOD));
+                })
+            };
+            builder = builder.extension_methods(names.iter().filter_map(|name| parse(name).ok()));
         }
         if allow_non_ascii {
             builder = builder.allow_non_ascii();
@@ -66,6 +88,13 @@ struct Report<'a> {
 }
 
 impl Report<'_> {
+    fn expected_access(&self) -> &'static str {
+        match &*self.rule {
+            OTHERWISE => r#"expected "token", "deny" or "dangerously_public""#,
+            _ => r#"expected "public", "token" or "deny""#,
+        }
+    }
+
     fn add(&mut self, key: &str, found: &str, expected: impl Into<String>) {
         self.problems.push(Problem::new(format!("{}: {key}", self.rule), found, expected.into()));
     }
@@ -77,10 +106,9 @@ impl Report<'_> {
     fn parse_methods(&mut self, names: &[String]) -> Vec<Method> {
         let mut methods = Vec::new();
         for name in names {
-            match Method::from_bytes(name.as_bytes()) {
-                // Methods are case-sensitive (RFC 9110 section 9.1), and no registered one has lower case.
-                Ok(method) if !name.bytes().any(|byte| byte.is_ascii_lowercase()) => methods.push(method),
-                _ => self.add("methods", name, "expected a method in upper case, such as GET"),
+            match parse_method(name) {
+                Some(method) => methods.push(method),
+                None => self.add("methods", name, EXPECTED_METHOD),
             }
         }
         if names.is_empty() {
@@ -104,7 +132,7 @@ impl Report<'_> {
             (None, None, Some("token")) => Some(Requirement::token()),
             (None, None, Some("deny")) => Some(Requirement::deny("denied by rule")),
             (None, None, Some(access)) => {
-                self.add("access", access, r#"expected "public", "token" or "deny""#);
+                self.add("access", access, self.expected_access());
                 None
             }
             _ => {
@@ -162,3 +190,13 @@ impl Report<'_> {
         ScopeRequirement::all_of(scopes).ok()
     }
 }
+
+fn parse_method(name: &str) -> Option<Method> {
+    Method::from_bytes(name.as_bytes()).ok()
+}
+
+const OTHERWISE: &str = "otherwise";
+const DANGEROUSLY_PUBLIC: &str = "dangerously_public";
+const PUBLIC_OTHERWISE: &str = "expected rules for the public paths, so that a new path is not open by accident; to open all paths \
+                                without a rule, use \"dangerously_public\"";
+const EXPECTED_METHOD: &str = "expected a method, such as GET";

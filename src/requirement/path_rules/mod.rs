@@ -2,6 +2,7 @@
 
 mod builder;
 mod config;
+mod known_methods;
 mod literals;
 mod methods;
 mod pattern;
@@ -54,7 +55,9 @@ pub use self::builder::PathRulesBuilder;
 /// `*`, is an error.
 ///
 /// A rule for `GET` also covers `HEAD`, unless `HEAD` has a rule. A rule for all methods applies to methods without a rule of
-/// their own. If a path has rules, but none for the method of the request, the request is refused with 403.
+/// their own. If a path has rules, but none for the method of the request, the request is refused with 403. A rule may name the
+/// methods that are registered with IANA, such as `PROPFIND`. Others must be listed as
+/// [extension methods](PathRulesBuilder::extension_methods), so that a misspelt one is an error.
 ///
 /// # From configuration
 /// `PathRules` implements `Deserialize`. Unknown keys are an error. All invalid values are reported together.
@@ -64,6 +67,8 @@ pub use self::builder::PathRulesBuilder;
 ///
 /// let rules: PathRules = toml::from_str(
 ///     r#"
+///     extension_methods = ["PURGE"] # methods that are not registered with IANA; default: none
+///
 ///     [[rule]]
 ///     path = "/api/json"
 ///     methods = ["GET"] # default: all
@@ -81,7 +86,7 @@ pub use self::builder::PathRulesBuilder;
 ///     access = "public" # or "token", for any valid token, or "deny"
 ///
 ///     [otherwise] # default: deny
-///     access = "deny"
+///     access = "deny" # or "token" or scopes; "dangerously_public" opens every path without a rule
 ///     "#,
 /// )?;
 /// # let _ = rules;

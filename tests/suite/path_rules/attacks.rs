@@ -13,7 +13,7 @@ fn rules() -> PathRules {
         .any_method("/public/{*rest}", Requirement::public())
         .any_method("/{page}", READ)
         .any_method("/orders/{id}", READ)
-        .otherwise(Requirement::public())
+        .dangerously_public_otherwise()
         .build()
         .unwrap()
 }
@@ -263,7 +263,7 @@ fn a62_only_harmless_characters_outside_of_ascii_can_be_allowed() {
 #[test]
 fn a62_otherwise_does_not_open_what_a_backend_could_read_as_a_rule() {
     let rules =
-        PathRules::builder().any_method("/admin", ADMIN).otherwise(Requirement::public()).build().unwrap();
+        PathRules::builder().any_method("/admin", ADMIN).dangerously_public_otherwise().build().unwrap();
 
     assert_eq!(get(&rules, "/else"), Requirement::public());
     for path in ["/Admin", "/admin;x", "/x/../admin", "//admin", "/%2561dmin"] {

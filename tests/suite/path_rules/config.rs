@@ -161,8 +161,7 @@ fn all_invalid_values_are_reported_with_the_number_of_their_rule() {
     const NO_SCOPES: &str = "expected at least one scope; use access = \"token\" for any valid token";
     const ACCESS: &str = "expected exactly one of scopes, any_of and access";
     let expected = [
-        r#"rule 2: methods "get": expected a method in upper case, such as GET"#.to_owned(),
-        r#"rule 2: methods "G T": expected a method in upper case, such as GET"#.to_owned(),
+        r#"rule 2: methods "G T": expected a method, such as GET"#.to_owned(),
         format!(r#"rule 2: scopes "two words": {SCOPE}"#),
         format!(r#"rule 2: scopes "": {SCOPE}"#),
         format!("rule 3: access: {ACCESS}"),
@@ -178,7 +177,9 @@ fn all_invalid_values_are_reported_with_the_number_of_their_rule() {
         "rule 11: acr_values: expected at least one".to_owned(),
         "otherwise: path and methods: expected none, because otherwise applies to all other requests"
             .to_owned(),
-        r#"otherwise: access "no": expected "public", "token" or "deny""#.to_owned(),
+        r#"otherwise: access "no": expected "token", "deny" or "dangerously_public""#.to_owned(),
+        r#"rule 2: methods "get": expected a registered method such as GET, or one that is listed in extension_methods"#
+            .to_owned(),
         r#"rule 2: path "orders/": expected a path that starts with "/""#.to_owned(),
         r#"rule 12: path "": expected a path that starts with "/""#.to_owned(),
         r#"rule 13: methods "all": expected only one rule for this method of "/ok""#.to_owned(),
@@ -201,4 +202,88 @@ fn unknown_keys_are_refused() {
 
         assert!(error.message().contains("unknown field"), "{error}");
     }
+}
+
+#[test]
+fn misspelt_method_is_an_error_with_the_right_one() {
+    for (method, hint) in
+        [("GETT", " such as GET"), ("PSOT", " such as POST"), ("get", " such as GET"), ("PURGE", "")]
+    {
+        let expected = format!(
+            "rule 1: methods {method:?}: expected a registered method{hint}, or one that is listed in extension_methods"
+        );
+        let text = format!("[[rule]]\npath = \"/\"\nmethods = [{method:?}]\naccess = \"token\"");
+        let from_config = toml::from_str::<PathRules>(&text).unwrap_err();
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let from_code = PathRules::builder().rule([method], "/", READ).build().unwrap_err();
+
+        assert_eq!(from_config.message(), expected);
+        assert_eq!(from_code.to_string(), expected);
+    }
+}
+
+#[test]
+fn method_that_is_listed_as_an_extension_is_accepted() {
+    let purge = || Method::from_bytes(b"PURGE").unwrap();
+    let from_config: PathRules = toml::from_str(
+        r#"
+        extension_methods = ["PURGE"]
+
+        [[rule]]
+        path = "/"
+        methods = ["PURGE", "PROPFIND", "QUERY"]
+        scopes = ["orders:read"]
+        "#,
+    )
+    .unwrap();
+    let from_code =
+        PathRules::builder().extension_methods([purge()]).rule([purge()], "/", READ).build().unwrap();
+
+    for rules in [from_config, from_code] {
+        assert_eq!(decide(&rules, purge(), "/"), READ.into());
+    }
+}
+
+#[test]
+fn extension_method_that_is_a_registered_one_in_another_case_or_no_method_is_an_error() {
+    let error = toml::from_str::<PathRules>(r#"extension_methods = ["get", "P G", "GET"]"#).unwrap_err();
+
+    assert_eq!(
+        error.message(),
+        "extension_methods \"P G\": expected a method, such as GET; \
+         extension_methods \"get\": expected a method that differs from GET not only by case"
+    );
+}
+
+#[test]
+fn public_otherwise_is_an_error_unless_it_is_spelt_out() {
+    let from_config =
+        |access: &str| toml::from_str::<PathRules>(&format!("[otherwise]\naccess = {access:?}"));
+
+    let error = from_config("public").unwrap_err();
+    assert_eq!(
+        error.message(),
+        "otherwise: access \"public\": expected rules for the public paths, so that a new path is not open by accident; to open \
+         all paths without a rule, use \"dangerously_public\""
+    );
+    let error = PathRules::builder()
+        .dangerously_public_otherwise()
+        .otherwise(Requirement::public())
+        .build()
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "otherwise: expected a requirement that is not public, so that a new path is not open by accident; to open all paths \
+         without a rule, use dangerously_public_otherwise"
+    );
+    let from_code = PathRules::builder().dangerously_public_otherwise().build().unwrap();
+    for rules in [from_config("dangerously_public").unwrap(), from_code] {
+        assert_eq!(get(&rules, "/else"), Requirement::public());
+    }
+    let rule =
+        toml::from_str::<PathRules>("[[rule]]\npath = \"/\"\naccess = \"dangerously_public\"").unwrap_err();
+    assert!(rule.message().ends_with(r#"expected "public", "token" or "deny""#), "{rule}");
+    let strict =
+        toml::from_str::<PathRules>("[otherwise]\naccess = \"dangerously_public\"\nmax_age = 3").unwrap_err();
+    assert!(strict.message().contains("expected none without a token"), "{strict}");
 }
