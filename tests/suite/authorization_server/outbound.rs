@@ -32,10 +32,10 @@ async fn rmcp_28_resource_server_talks_only_to_the_endpoints_of_its_issuer() {
 
     for format in [TokenFormat::Jwt, TokenFormat::Opaque] {
         let resource = serve(&kit, format, &outbound).await;
-        let read = dance(&kit, &resource, &client_id, None).await;
+        let read = get_token(&kit, &resource, &client_id, None).await;
         let refused = post(&kit, &resource, &read).await;
         assert_eq!(refused.status(), StatusCode::FORBIDDEN);
-        let write = dance(&kit, &resource, &client_id, Some("mcp:read mcp:write")).await;
+        let write = get_token(&kit, &resource, &client_id, Some("mcp:read mcp:write")).await;
         assert_eq!(post(&kit, &resource, &write).await.status(), StatusCode::OK);
         kit.post("/revoke", &[("client_id", &client_id), ("token", &read)]).await;
         call(&kit, &resource, Some(&read)).await;
@@ -116,7 +116,7 @@ async fn serve(kit: &Kit, format: TokenFormat, outbound: &Recording) -> String {
 }
 
 /// From the URL of the resource to a token that it accepts. `scope` is what to ask for, if not what the challenge says.
-async fn dance(kit: &Kit, resource: &str, client_id: &str, scope: Option<&str>) -> String {
+async fn get_token(kit: &Kit, resource: &str, client_id: &str, scope: Option<&str>) -> String {
     let unauthorized = call(kit, resource, None).await;
     let challenge = unauthorized.headers()[header::WWW_AUTHENTICATE].to_str().unwrap();
     let parameter = |name: &str| {
