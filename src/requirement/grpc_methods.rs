@@ -39,7 +39,7 @@ use crate::{ConfigError, RequestHead, Scope, config_error::Problem};
 /// query, with escapes or with a slash at its end.
 ///
 /// # Cost
-/// A decision usually takes less than 50 ns. It does not allocate.
+/// A decision takes about 50 ns, or about 80 ns for a service that is not listed. It does not allocate.
 pub struct GrpcMethods {
     /// By name. Health checks and reflection are always listed.
     services: ByName<Service>,
