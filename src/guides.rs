@@ -9,6 +9,10 @@
 //! | [Test a protected service](test_a_protected_service) | You want tests without a network and without waiting. |
 //! | [Revoke tokens, and ask for stronger logins](revoke_and_step_up) | A token must end early, or an operation needs a recent login. |
 //! | [Issue and accept your own tokens](own_tokens) | Your service issues opaque tokens or API keys, or accepts tokens of Kubernetes or SPIFFE. |
+//! | [Run a fleet](run_a_fleet) | Several instances run behind a load balancer. |
+//! | [Providers, one by one](providers) | You need the settings for Keycloak, Entra ID, Auth0 or another server. |
+//! | [Jenkins behind the gateway](jenkins_behind_the_gateway) | A server that is not written in Rust should accept tokens. |
+//! | [Move from another crate](migrate) | You use jwt-authorizer, tower-oauth2-resource-server, oauth-resource-server or axum-jwt-auth. |
 //!
 //! The code of every guide is compiled by the tests of this crate.
 
@@ -55,3 +59,23 @@ guide!(
 guide!(doctor, "../docs/guides/doctor.md", needs all(feature = "jwt", feature = "reqwest"));
 
 guide!(own_tokens, "../docs/guides/own_tokens.md", needs all(feature = "axum", feature = "jwt"));
+guide!(
+    run_a_fleet,
+    "../docs/guides/run_a_fleet.md",
+    needs all(feature = "axum", feature = "jwt", feature = "reqwest")
+);
+guide!(
+    providers,
+    "../docs/guides/providers.md",
+    needs all(feature = "introspection", feature = "jwt", feature = "reqwest")
+);
+guide!(
+    jenkins_behind_the_gateway,
+    "../docs/guides/jenkins_behind_the_gateway.md",
+    needs all()
+);
+guide!(
+    migrate,
+    "../docs/guides/migrate.md",
+    needs all(feature = "axum", feature = "jwt", feature = "reqwest")
+);

@@ -4,7 +4,7 @@
 //! this machine. It prints what clients get, and fails if something is not as expected.
 //!
 //! With `-- --serve`, it prints the address and a token, and serves until it is stopped. The environment variable
-//! `BACKEND_URL` selects another backend.
+//! `BACKEND_URL` selects another backend, and `JENKINS_AUTHORIZATION` is the `Authorization` header for it.
 //!
 //! With the environment variable `GATEWAY_CONFIG`, it serves as configured in that file, without embedded servers. An example is
 //! `gateway.toml` next to this file.
@@ -151,6 +151,11 @@ pub(crate) fn jenkins_authorization() -> HeaderValue {
     HeaderValue::try_from(format!("Basic {credentials}")).expect("base64 is ASCII")
 }
 
+fn sensitive(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     if let Ok(path) = env::var("GATEWAY_CONFIG") {
@@ -188,7 +193,12 @@ async fn serve() -> Result<(), Box<dyn Error>> {
 
     let settings = Settings::embedded(&public_url, backend.as_deref().unwrap_or(jenkins.url()))?;
     let mut proxy = settings.proxy()?;
-    proxy.backend.authorization = backend.is_none().then(jenkins_authorization);
+    proxy.backend.authorization = match &backend {
+        None => Some(jenkins_authorization()),
+        Some(_) => {
+            env::var("JENKINS_AUTHORIZATION").ok().map(HeaderValue::try_from).transpose()?.map(sensitive)
+        }
+    };
     let resource_server = resource_server(authority.issuer(), &public_url)?;
     println!("authorization server: {}\ngateway: {public_url}", authority.issuer());
     println!("token with mcp:write, for one hour: {token}");

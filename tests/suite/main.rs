@@ -19,6 +19,7 @@ mod doctor;
 mod gateway;
 mod grpc;
 mod grpc_methods;
+mod guides;
 mod introspection_outages;
 mod key_rotation;
 mod mcp;

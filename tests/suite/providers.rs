@@ -468,6 +468,110 @@ mod ory_hydra {
     }
 }
 
+mod authentik {
+    use super::*;
+
+    #[tokio::test]
+    async fn access_token_passes_and_an_id_token_with_the_same_audience_is_refused() {
+        let authority = TestAuthorizationServer::new("https://auth.example.com/application/o/orders/");
+        let validator = validator(&authority, Audience::opaque(CLIENT), AccessTokenRule::has_claim("uid"));
+        let id = token(&authority, Some("JWT"), CLIENT)
+            .without_claim("jti")
+            .claim("acr", "goauthentik.io/providers/oauth2/default");
+        let access = id.clone().scope("openid orders:read").claim("azp", CLIENT).claim("uid", "8JpQ");
+
+        let passed = present(&authority, validator.clone(), "orders:read", &access.sign()).await;
+        let refused = present(&authority, validator, "orders:read", &id.sign()).await;
+
+        assert_eq!((passed, refused), (StatusCode::OK, StatusCode::UNAUTHORIZED));
+    }
+}
+
+mod authelia {
+    use super::*;
+
+    #[tokio::test]
+    async fn jwt_passes_with_a_scope_array_and_without_it_is_refused() {
+        let authority = TestAuthorizationServer::new("https://auth.example.com");
+        let validator = authority.jwt_validator(API).build().unwrap();
+        let token = token(&authority, Some("at+jwt"), json!([API])).claim("scp", ["openid", "orders:read"]);
+        let unscoped = token.clone().claim("scp", ["openid"]).claim("client_id", CLIENT);
+
+        let passed = present(&authority, validator.clone(), "orders:read", &token.sign()).await;
+        let refused = present(&authority, validator, "orders:read", &unscoped.sign()).await;
+
+        assert_eq!((passed, refused), (StatusCode::OK, StatusCode::FORBIDDEN));
+    }
+}
+
+mod duende {
+    use super::*;
+
+    fn validator(authority: &TestAuthorizationServer, rule: Option<AccessTokenRule>) -> JwtValidator {
+        let builder = authority.jwt_validator(API).scopes_from(["scope"]);
+        match rule {
+            Some(rule) => builder.accept_typ_jwt(rule),
+            None => builder,
+        }
+        .build()
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn token_passes_with_a_scope_array() {
+        let authority = TestAuthorizationServer::new("https://identity.example.com");
+        let token = token(&authority, Some("at+jwt"), API).claim("scope", ["openid", "orders:read"]);
+        let token = token.claim("client_id", CLIENT).claim("idp", "local").sign();
+
+        let status = present(&authority, validator(&authority, None), "orders:read", &token).await;
+
+        assert_eq!(status, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn token_of_a_service_without_sub_needs_a_rule() {
+        let authority = TestAuthorizationServer::new("https://identity.example.com");
+        let token =
+            token(&authority, Some("at+jwt"), API).claim("scope", ["orders:read"]).without_claim("sub");
+
+        for (rule, expected) in
+            [(None, StatusCode::UNAUTHORIZED), (Some(AccessTokenRule::has_claim("scope")), StatusCode::OK)]
+        {
+            let validator = validator(&authority, rule);
+            let status = present(&authority, validator, "orders:read", &token.clone().sign()).await;
+
+            assert_eq!(status, expected);
+        }
+    }
+}
+
+mod spring_authorization_server {
+    use super::*;
+
+    #[tokio::test]
+    async fn token_passes_with_a_scope_array_and_a_customized_audience() {
+        let authority = TestAuthorizationServer::new("https://auth.example.com");
+        let strict = authority.jwt_validator(API).scopes_from(["scope"]).build().unwrap();
+        let lenient = authority.jwt_validator(API).scopes_from(["scope"]);
+        let lenient = lenient.accept_typ_jwt(AccessTokenRule::has_claim("scope")).build().unwrap();
+        let claims = |token: TokenBuilder| token.claim("scope", ["orders:read"]);
+        let typed = claims(token(&authority, Some("at+jwt"), json!([API])));
+        let untyped = claims(token(&authority, None, json!([API])));
+        let by_default = claims(token(&authority, None, json!([CLIENT])));
+
+        for (validator, token, expected) in [
+            (&strict, typed, StatusCode::OK),
+            (&strict, untyped.clone(), StatusCode::UNAUTHORIZED),
+            (&lenient, untyped, StatusCode::OK),
+            (&lenient, by_default, StatusCode::UNAUTHORIZED),
+        ] {
+            let status = present(&authority, validator.clone(), "orders:read", &token.sign()).await;
+
+            assert_eq!(status, expected);
+        }
+    }
+}
+
 #[test]
 fn scopes_from_a_client_claim_is_a_config_error() {
     let authority = TestAuthorizationServer::new("https://as.example.com");

@@ -39,9 +39,10 @@
 //! # let _ = token;
 //! ```
 //!
-//! # Where to check scopes Let the layer check them: see [`mcp`](crate::mcp). It refuses with HTTP 403 and a challenge, as MCP
-//! requires. A tool cannot do that: its `token.require(scopes)?` returns a JSON-RPC error with the scopes in `data`, and most
-//! clients do not request more scopes after such an error.
+//! # Where to check scopes
+//! Let the layer check them: see [`mcp`](crate::mcp). It refuses with HTTP 403 and a challenge, as MCP requires. A tool cannot
+//! do that: its `token.require(scopes)?` returns a JSON-RPC error with the scopes in `data`, and most clients do not request more
+//! scopes after such an error.
 
 mod extractors;
 mod filtered_lists;
