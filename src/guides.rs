@@ -3,6 +3,7 @@
 //! | guide | for whom |
 //! |---|---|
 //! | [Protect an axum API](protect_an_axum_api) | You have an HTTP API and want it to accept access tokens. |
+//! | [OpenAPI documents and reviews](openapi_and_reviews) | You want to document, list and check what your layers require. |
 //! | [Examine a running server](doctor) | You want to know what is wrong with a deployed resource server. |
 //! | [Protect a tonic service](protect_a_tonic_service) | You have a gRPC service. |
 //! | [Protect an MCP server](protect_an_mcp_server) | You have an MCP server with rmcp, and clients that sign users in. |
@@ -78,4 +79,10 @@ guide!(
     migrate,
     "../docs/guides/migrate.md",
     needs all(feature = "axum", feature = "jwt", feature = "reqwest")
+);
+
+guide!(
+    openapi_and_reviews,
+    "../docs/guides/openapi_and_reviews.md",
+    needs all(feature = "axum", feature = "jwt", feature = "reqwest", feature = "testing", feature = "utoipa")
 );

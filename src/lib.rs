@@ -76,6 +76,7 @@
 //! | `tonic` | no | `integration::tonic`: refusals of handlers as `tonic::Status` | tonic without its default features |
 //! | `mcp` | no | `mcp`: scopes for each tool, resource and prompt of an MCP server | |
 //! | `rmcp` | no | `mcp`, and `integration::rmcp`: the token as an argument of tools, filtered lists | rmcp with the feature `server` |
+//! | `utoipa` | no | `integration::utoipa`: scopes of layers as security requirements of an OpenAPI document | utoipa |
 //! | `testing` | no | `testing`: an in-memory authorization server, tokens, a manual clock | |
 //!
 //! Features are additive. None of them changes which tokens are accepted.
@@ -162,7 +163,7 @@ mod request_head;
 mod heap_size;
 
 // Frameworks and tests
-#[cfg(any(feature = "axum", feature = "rmcp", feature = "tonic"))]
+#[cfg(any(feature = "axum", feature = "rmcp", feature = "tonic", feature = "utoipa"))]
 pub mod integration;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -188,16 +189,16 @@ pub use self::{
     },
     request_head::RequestHead,
     requirement::{
-        EmptyRequirement, GrpcMethods, GrpcMethodsBuilder, PathRules, PathRulesBuilder, Requirement,
-        RequirementPolicy, ScopeHierarchy, ScopeRequirement,
+        EmptyRequirement, GrpcMethods, GrpcMethodsBuilder, PathRules, PathRulesBuilder, PolicyDescription,
+        Requirement, RequirementPolicy, RuleDescription, ScopeHierarchy, ScopeRequirement,
     },
     resource_server::{ResourceServer, ResourceServerBuilder},
     scope::{InvalidScope, Scope, Scopes},
     tenants::{IssuerResolver, ResolvingValidator, ResolvingValidatorBuilder, Tenant, UnverifiedIssuer},
     token::ValidatedToken,
     validate_token::{
-        Authorizer, GrpcRequestBody, ResponseBody, ResponseFuture, TokenExpired, ValidateGrpcToken,
-        ValidateGrpcTokenLayer, ValidateToken, ValidateTokenLayer,
+        Authorizer, GrpcRequestBody, LayerDescription, ResponseBody, ResponseFuture, TokenExpired,
+        ValidateGrpcToken, ValidateGrpcTokenLayer, ValidateToken, ValidateTokenLayer,
     },
     validator::{RoutingValidator, TokenValidator},
 };

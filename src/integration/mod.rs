@@ -10,6 +10,8 @@ mod metadata_router;
 pub mod rmcp;
 #[cfg(feature = "tonic")]
 pub mod tonic;
+#[cfg(feature = "utoipa")]
+pub mod utoipa;
 
 #[cfg(any(feature = "axum", feature = "rmcp"))]
 pub use self::claims::Claims;

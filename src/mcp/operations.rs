@@ -12,7 +12,9 @@ use super::{
     resource_uri::{folded, other_spellings, percent_decoded},
     uri_template::UriTemplate,
 };
-use crate::{Excerpt, RequestHead, Requirement, RequirementPolicy, Scope};
+use crate::{
+    Excerpt, PolicyDescription, RequestHead, Requirement, RequirementPolicy, RuleDescription, Scope,
+};
 
 /// Lists what each operation of an MCP server requires. Cheap to clone.
 ///
@@ -304,6 +306,41 @@ impl RequirementPolicy for McpOperations {
         scopes.dedup();
         scopes
     }
+
+    fn describe(&self) -> PolicyDescription {
+        let Rules { tools, prompts, resources, templates, methods, connecting, otherwise, strictest, .. } =
+            &*self.0;
+        let mut rules = Vec::new();
+        if self.0.origins.is_some() {
+            let refused = Requirement::deny("origin not in the list of allowed origins");
+            rules.push(RuleDescription::new("other origins", refused));
+        }
+        for (kind, names) in [("tool", tools), ("prompt", prompts), ("resource", resources)] {
+            rules.extend(describe_names(kind, names));
+        }
+        rules.extend(templates.iter().map(|template| {
+            let applies_to = format!("resource template {}", template.uri.as_str());
+            match &template.rule {
+                TemplateRule::Fixed(requirement) => RuleDescription::new(applies_to, requirement.clone()),
+                TemplateRule::By(..) => RuleDescription::decided_by_function(applies_to),
+            }
+        }));
+        rules.extend(describe_names("method", methods));
+        rules.push(RuleDescription::new("connecting and listing, GET, HEAD, DELETE", connecting.clone()));
+        rules.push(RuleDescription::new("all other operations", otherwise.clone()));
+        rules.push(RuleDescription::new("operation cannot be determined", strictest.clone()));
+        PolicyDescription::new(rules)
+    }
+}
+
+/// Describes requirements by name, in alphabetical order.
+fn describe_names(kind: &str, names: &Names) -> Vec<RuleDescription> {
+    let mut names: Vec<_> = names.iter().collect();
+    names.sort_by_key(|(name, _)| *name);
+    let rules = names.into_iter();
+    rules
+        .map(|(name, requirement)| RuleDescription::new(format!("{kind} {name}"), requirement.clone()))
+        .collect()
 }
 
 impl Template {

@@ -6,7 +6,7 @@ use std::{
     hash::BuildHasherDefault,
 };
 
-use super::{Requirement, RequirementPolicy, name_hash::NameHasher};
+use super::{PolicyDescription, Requirement, RequirementPolicy, RuleDescription, name_hash::NameHasher};
 use crate::{ConfigError, RequestHead, Scope, config_error::Problem};
 
 /// Decides by gRPC method what a call requires.
@@ -102,6 +102,23 @@ impl RequirementPolicy for GrpcMethods {
         scopes.sort();
         scopes.dedup();
         scopes
+    }
+
+    fn describe(&self) -> PolicyDescription {
+        let mut services: Vec<_> = self.services.iter().collect();
+        services.sort_by_key(|(name, _)| *name);
+        let mut rules = Vec::new();
+        for (name, service) in services {
+            let mut methods: Vec<_> = service.methods.iter().collect();
+            methods.sort_by_key(|(method, _)| *method);
+            for (method, requirement) in methods {
+                rules.push(RuleDescription::new(format!("/{name}/{method}"), requirement.clone()));
+            }
+            let others = service.others.clone().unwrap_or_else(|| Requirement::deny("method must be listed"));
+            rules.push(RuleDescription::new(format!("/{name}/*"), others));
+        }
+        rules.push(RuleDescription::new("all other methods", self.otherwise.clone()));
+        PolicyDescription::new(rules)
     }
 }
 

@@ -27,6 +27,7 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 
+mod description;
 mod grpc_methods;
 mod hierarchy;
 mod name_hash;
@@ -36,6 +37,7 @@ mod policy;
 mod scopes;
 
 pub use self::{
+    description::{PolicyDescription, RuleDescription},
     grpc_methods::{GrpcMethods, GrpcMethodsBuilder},
     hierarchy::ScopeHierarchy,
     operation::Requirement,

@@ -191,6 +191,10 @@ impl Requirement {
         matches!(self.0, Kind::Denied(_) | Kind::Malformed(_))
     }
 
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.0
+    }
+
     pub(crate) fn into_kind(self) -> Kind {
         self.0
     }

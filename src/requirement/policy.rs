@@ -1,6 +1,6 @@
 //! The trait that decides what a request requires: [`RequirementPolicy`].
 
-use super::Requirement;
+use super::{PolicyDescription, Requirement, RuleDescription};
 use crate::{RequestHead, Scope};
 
 /// Decides what a request requires, from its head.
@@ -44,6 +44,13 @@ pub trait RequirementPolicy: Send + Sync + 'static {
     fn scopes(&self) -> Vec<Scope> {
         Vec::new()
     }
+
+    /// Describes the policy for people who review it. Default: one rule, which a function decides.
+    ///
+    /// Returned by [`ResourceServer::layers`](crate::ResourceServer::layers) for all layers. It must not depend on a request.
+    fn describe(&self) -> PolicyDescription {
+        PolicyDescription::new([RuleDescription::decided_by_function(ALL_REQUESTS)])
+    }
 }
 
 impl<F> RequirementPolicy for F
@@ -63,4 +70,10 @@ impl RequirementPolicy for Requirement {
     fn scopes(&self) -> Vec<Scope> {
         self.all_scopes().cloned().collect()
     }
+
+    fn describe(&self) -> PolicyDescription {
+        PolicyDescription::new([RuleDescription::new(ALL_REQUESTS, self.clone())])
+    }
 }
+
+const ALL_REQUESTS: &str = "all requests";

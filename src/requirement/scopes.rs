@@ -79,6 +79,11 @@ impl ScopeRequirement {
         self.alternatives.first().map_or(&[], Vec::as_slice)
     }
 
+    /// Returns all alternatives. A token must have all scopes of one of them.
+    pub(crate) fn each_alternative(&self) -> &[Vec<Scope>] {
+        &self.alternatives
+    }
+
     /// Returns the number of alternatives.
     #[cfg(feature = "mcp")]
     pub(super) fn alternatives(&self) -> usize {

@@ -28,6 +28,7 @@
 //! ```
 
 mod builder;
+mod layers;
 
 use std::{
     fmt,
@@ -41,9 +42,10 @@ use std::{
 use arc_swap::ArcSwap;
 
 pub use self::builder::ResourceServerBuilder;
+use self::layers::Layers;
 use crate::{
-    Challenge, ConfigError, GrpcMethods, Health, MetadataService, NotReady, Requirement, RequirementPolicy,
-    ScopeRequirement, TokenValidator, ValidateGrpcTokenLayer, ValidateTokenLayer,
+    Challenge, ConfigError, GrpcMethods, Health, LayerDescription, MetadataService, NotReady, Requirement,
+    RequirementPolicy, ScopeRequirement, TokenValidator, ValidateGrpcTokenLayer, ValidateTokenLayer,
     config_error::Problem,
     health::wait,
     protected_resource_metadata::Publication,
@@ -73,6 +75,7 @@ pub(crate) struct Shared {
     /// Number of times the settings were replaced.
     generation: AtomicU64,
     pub(crate) publication: Option<Publication>,
+    pub(crate) layers: Layers,
     /// Whether it was logged that a layer refused a request for the metadata.
     has_warned_of_metadata: AtomicBool,
 }
@@ -94,6 +97,7 @@ impl Shared {
             settings: ArcSwap::from_pointee(settings),
             generation: AtomicU64::new(0),
             publication,
+            layers: Layers::default(),
             has_warned_of_metadata: AtomicBool::new(false),
         }
     }
@@ -128,6 +132,7 @@ impl ResourceServer {
     /// Creates a layer that requires a valid token.
     ///
     /// Its challenges contain the [baseline scopes](ResourceServerBuilder::baseline_scopes).
+    #[track_caller]
     pub fn require_token(&self) -> ValidateTokenLayer {
         self.require_by(Requirement::token())
     }
@@ -138,6 +143,7 @@ impl ResourceServer {
     /// not compile. For a list from configuration, see [`ScopeRequirement::all_of`].
     ///
     /// Its challenges contain these scopes. The metadata lists them in `scopes_supported`, unless that was configured.
+    #[track_caller]
     pub fn require_scopes(&self, scopes: impl Into<ScopeRequirement>) -> ValidateTokenLayer {
         self.require_by(Requirement::scopes(scopes))
     }
@@ -149,6 +155,7 @@ impl ResourceServer {
     /// Handlers take an `Option<ValidatedToken>`. A token with the scheme `DPoP` (RFC 9449 section 7.1) is refused with
     /// 401, because it is an access token that this crate does not validate. Credentials of other schemes, such as
     /// `Basic`, are not OAuth 2.0 access tokens: such a request counts as anonymous, and the credentials stay in it.
+    #[track_caller]
     pub fn allow_anonymous(&self) -> ValidateTokenLayer {
         self.require_by(Requirement::public())
     }
@@ -181,6 +188,7 @@ impl ResourceServer {
     /// }
     /// # let _ = layer;
     /// ```
+    #[track_caller]
     pub fn require_by(&self, policy: impl RequirementPolicy) -> ValidateTokenLayer {
         if let Some(publication) = &self.0.publication {
             publication.add_scopes(&policy.scopes());
@@ -196,6 +204,7 @@ impl ResourceServer {
     ///
     /// # Errors
     /// If the resource server has no policy.
+    #[track_caller]
     pub fn require_policy(&self) -> Result<ValidateTokenLayer, ConfigError> {
         if self.0.current().1.policy.is_none() {
             let expected = "expected a policy; set it on the builder of the resource server";
@@ -213,6 +222,7 @@ impl ResourceServer {
     /// # Errors
     /// If the resource server has no policy, or one that is not [`McpOperations`](crate::mcp::McpOperations).
     #[cfg(feature = "mcp")]
+    #[track_caller]
     pub fn require_mcp_policy(&self) -> Result<crate::ValidateMcpTokenLayer, ConfigError> {
         let layer = self.require_policy()?;
         let Some(operations) = self.mcp_policy() else {
@@ -291,6 +301,7 @@ impl ResourceServer {
     ///
     /// Refusals are gRPC statuses, as described at [`grpc()`](ValidateTokenLayer::grpc). The same as
     /// `require_by(methods).grpc()`. For an example, see [`GrpcMethods`].
+    #[track_caller]
     pub fn require_grpc(&self, methods: GrpcMethods) -> ValidateGrpcTokenLayer {
         self.require_by(methods).grpc()
     }
@@ -305,8 +316,30 @@ impl ResourceServer {
     /// applies the rules of MCP to all routes behind it: `GET` and `DELETE` require what [`connecting`](crate::mcp::McpOperationsBuilder::connecting)
     /// requires, and may be public.
     #[cfg(feature = "mcp")]
+    #[track_caller]
     pub fn require_mcp(&self, operations: crate::mcp::McpOperations) -> crate::ValidateMcpTokenLayer {
         crate::ValidateMcpTokenLayer::new(self, operations)
+    }
+
+    /// Describes all layers that exist, in the order in which they were created, for people who review them.
+    ///
+    /// A layer exists while it or a service that it wraps does. Layers of clones are included. The file and the line in which each was
+    /// created tell them apart. Whether a layer is in the router, and where, is not known here.
+    ///
+    /// ```
+    /// # use tower_bearer::{ResourceServer, Scope};
+    /// # const READ: Scope = Scope::from_static("orders:read");
+    /// fn print_layers(resource_server: &ResourceServer) {
+    ///     let list = resource_server.require_scopes(READ);
+    ///     for layer in resource_server.layers() {
+    ///         print!("{layer}"); // "src/main.rs:5", and "all requests    orders:read"
+    ///     }
+    /// #   let _ = list;
+    /// }
+    /// # let _ = print_layers;
+    /// ```
+    pub fn layers(&self) -> Vec<LayerDescription> {
+        self.0.layers.existing().iter().map(|guard| LayerDescription::of(guard)).collect()
     }
 
     /// Logs once that a layer refused a request for the metadata, because clients need it to get a token.

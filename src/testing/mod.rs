@@ -37,6 +37,7 @@
 mod answers;
 mod authorization_server;
 mod challenge;
+mod guarded;
 mod manual_clock;
 mod signing_key;
 mod socket;
@@ -45,6 +46,7 @@ mod token_builder;
 pub use self::{
     authorization_server::TestAuthorizationServer,
     challenge::{ExpectedChallenge, ParsedChallenge, bearer, challenges},
+    guarded::assert_guarded,
     manual_clock::ManualClock,
     signing_key::SigningKey,
     token_builder::TokenBuilder,

@@ -19,7 +19,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Authorizer, ResponseBody, ResponseFuture, ValidateToken, ValidateTokenLayer};
+use super::{Authorizer, LayerDescription, ResponseBody, ResponseFuture, ValidateToken, ValidateTokenLayer};
 use crate::{Scope, credentials::DPOP};
 
 /// Wraps a gRPC service with [`ValidateGrpcToken`].
@@ -44,6 +44,11 @@ impl ValidateGrpcTokenLayer {
     /// [`ValidateTokenLayer::authorizer`].
     pub fn authorizer(self, authorizer: impl Authorizer) -> Self {
         Self(self.0.authorizer(authorizer))
+    }
+
+    /// Describes what the layer requires, for people who review it.
+    pub fn describe(&self) -> LayerDescription {
+        self.0.describe()
     }
 }
 

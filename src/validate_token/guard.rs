@@ -1,6 +1,6 @@
 //! Decides whether a request is passed on: [`Guard`].
 
-use std::{fmt, sync::Arc};
+use std::{fmt, panic::Location, sync::Arc};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -13,8 +13,8 @@ use http::{
 
 use super::{authorizer::ErasedAuthorizer, timing::Timing};
 use crate::{
-    AccessToken, BoxFuture, Clock, RequestHead, Requirement, RequirementPolicy, ResourceServer, Scope,
-    ValidatedToken, ValidationError,
+    AccessToken, BoxFuture, Clock, PolicyDescription, RequestHead, Requirement, RequirementPolicy,
+    ResourceServer, Scope, ValidatedToken, ValidationError,
     credentials::{Credentials, extract},
     refusal::{AUDIT, RequestSummary},
     requirement::{RequirementKind, TokenRequirement, deduplicated},
@@ -27,6 +27,7 @@ use crate::{
 pub(crate) struct Guard {
     pub(crate) server: ResourceServer,
     policy: Policy,
+    created_at: &'static Location<'static>,
     pub(super) authorizer: Option<Arc<dyn ErasedAuthorizer>>,
     /// Whether gRPC calls are refused with a gRPC status.
     pub(super) grpc: bool,
@@ -101,10 +102,12 @@ impl InForce {
 }
 
 impl Guard {
+    #[track_caller]
     pub(super) fn new(server: ResourceServer, policy: Policy) -> Self {
         let advertised = Arc::default();
         let in_force = ArcSwap::from_pointee(InForce::new(&server, &advertised));
-        Self { server, policy, authorizer: None, grpc: false, advertised, in_force }
+        let created_at = Location::caller();
+        Self { server, policy, created_at, authorizer: None, grpc: false, advertised, in_force }
     }
 
     /// Adds scopes to challenges.
@@ -124,6 +127,28 @@ impl Guard {
         }
         self.in_force.store(Arc::new(InForce::new(&self.server, &self.advertised)));
         self.in_force.load()
+    }
+
+    /// Returns where the layer was created.
+    pub(super) fn created_at(&self) -> &'static Location<'static> {
+        self.created_at
+    }
+
+    pub(super) fn advertised(&self) -> &[Scope] {
+        &self.advertised
+    }
+
+    pub(super) fn describe_policy(&self) -> PolicyDescription {
+        match (&self.policy, &self.in_force().settings.policy) {
+            (Policy::OfLayer(policy), _) | (Policy::OfServer, Some(policy)) => policy.describe(),
+            (Policy::OfServer, None) => PolicyDescription::new([]),
+        }
+    }
+
+    /// Returns what a request requires.
+    #[cfg(feature = "utoipa")]
+    pub(crate) fn requirement_of<B>(&self, request: &Request<B>) -> Requirement {
+        self.requirement(&self.in_force().settings, request)
     }
 
     fn requirement<B>(&self, settings: &Settings, request: &Request<B>) -> Requirement {
@@ -321,6 +346,7 @@ impl Clone for Guard {
         Self {
             server: self.server.clone(),
             policy: self.policy.clone(),
+            created_at: self.created_at,
             authorizer: self.authorizer.clone(),
             grpc: self.grpc,
             advertised: Arc::clone(&self.advertised),

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
-use super::{Authorizer, Guard, Policy, ValidateGrpcTokenLayer, ValidateToken, authorizer::erase};
+use super::{
+    Authorizer, Guard, LayerDescription, Policy, ValidateGrpcTokenLayer, ValidateToken, authorizer::erase,
+};
 use crate::{ResourceServer, Scope};
 
 /// Wraps a service with [`ValidateToken`].
@@ -19,8 +21,27 @@ pub struct ValidateTokenLayer {
 }
 
 impl ValidateTokenLayer {
+    #[track_caller]
     pub(crate) fn new(server: ResourceServer, policy: Policy) -> Self {
-        Self { guard: Arc::new(Guard::new(server, policy)) }
+        let guard = Arc::new(Guard::new(server, policy));
+        guard.server.0.layers.add(&guard);
+        Self { guard }
+    }
+
+    /// Describes what the layer requires, for people who review it.
+    pub fn describe(&self) -> LayerDescription {
+        LayerDescription::of(&self.guard)
+    }
+
+    #[cfg(feature = "utoipa")]
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// Changes the guard. It is another one then, for [`ResourceServer::layers`] too.
+    fn change(&mut self, change: impl FnOnce(&mut Guard)) {
+        change(Arc::make_mut(&mut self.guard));
+        self.guard.server.0.layers.add(&self.guard);
     }
 
     /// Adds scopes to the challenge of a 401 that the layer does not require.
@@ -41,7 +62,7 @@ impl ValidateTokenLayer {
     /// ```
     pub fn advertise(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
         let scopes: Vec<_> = scopes.into_iter().collect();
-        Arc::make_mut(&mut self.guard).advertise(&scopes);
+        self.change(|guard| guard.advertise(&scopes));
         self
     }
 
@@ -50,7 +71,8 @@ impl ValidateTokenLayer {
     /// For decisions that scopes cannot express, such as those of a policy decision point. It is not called for anonymous
     /// requests. A second call replaces the first authorizer.
     pub fn authorizer(mut self, authorizer: impl Authorizer) -> Self {
-        Arc::make_mut(&mut self.guard).authorizer = Some(erase(authorizer));
+        let authorizer = erase(authorizer);
+        self.change(|guard| guard.authorizer = Some(authorizer));
         self
     }
 
@@ -88,7 +110,7 @@ impl ValidateTokenLayer {
     /// Use it only for gRPC services. Proxies that use this service to authorize requests (nginx `auth_request`,
     /// Traefik `forwardAuth`, Envoy `ext_authz` over HTTP) treat any 2xx as allowed, and forward the client's headers.
     pub fn grpc(mut self) -> ValidateGrpcTokenLayer {
-        Arc::make_mut(&mut self.guard).grpc = true;
+        self.change(|guard| guard.grpc = true);
         ValidateGrpcTokenLayer::new(self)
     }
 }

@@ -20,7 +20,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    Authorizer, McpRequestBody, ResponseBody, ResponseFuture, ValidateToken, ValidateTokenLayer,
+    Authorizer, LayerDescription, McpRequestBody, ResponseBody, ResponseFuture, ValidateToken,
+    ValidateTokenLayer,
     mcp_body::{Peek, Reading},
 };
 use crate::{
@@ -72,6 +73,7 @@ impl Operations {
 }
 
 impl ValidateMcpTokenLayer {
+    #[track_caller]
     pub(crate) fn new(server: &ResourceServer, operations: McpOperations) -> Self {
         Self { layer: server.require_by(operations.clone()), operations: Operations::OfLayer(operations) }
     }
@@ -83,6 +85,11 @@ impl ValidateMcpTokenLayer {
         operations: McpOperations,
     ) -> Self {
         Self { layer, operations: Operations::OfServer(server.clone(), operations) }
+    }
+
+    /// Describes what the layer requires, for people who review it.
+    pub fn describe(&self) -> LayerDescription {
+        self.layer.describe()
     }
 
     /// Adds scopes to the challenge of a 401 that the operation does not require, like

@@ -36,6 +36,7 @@
 //! ```
 
 mod authorizer;
+mod description;
 mod future;
 mod grpc;
 mod guard;
@@ -52,6 +53,7 @@ mod timing;
 pub(crate) use self::guard::{Guard, Policy};
 pub use self::{
     authorizer::Authorizer,
+    description::LayerDescription,
     future::ResponseFuture,
     grpc::{GrpcRequestBody, TokenExpired, ValidateGrpcToken, ValidateGrpcTokenLayer},
     layer::ValidateTokenLayer,

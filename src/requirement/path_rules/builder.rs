@@ -188,7 +188,11 @@ impl PathRulesBuilder {
                     }
                     tree.insert(&pattern, paths.len());
                     known.insert(key, (paths.len(), &rule.path));
-                    paths.push(PathRule { pattern, methods: MethodRules::default() });
+                    paths.push(PathRule {
+                        text: rule.path.as_str().into(),
+                        pattern,
+                        methods: MethodRules::default(),
+                    });
                     paths.len() - 1
                 }
             };

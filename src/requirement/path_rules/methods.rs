@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use crate::Requirement;
+use crate::{Requirement, requirement::RuleDescription};
 
 /// What the methods of one path require.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -35,6 +35,29 @@ impl MethodRules {
         };
         let as_get = || if method == Method::HEAD { listed(&Method::GET) } else { None };
         listed(method).or_else(as_get).or(self.others.as_ref())
+    }
+
+    /// Describes the rules in the order in which they are checked.
+    pub(super) fn describe(&self, path: &str) -> Vec<RuleDescription> {
+        let has_head = self.listed.iter().any(|(method, _)| *method == Method::HEAD);
+        let name = |method: &Method| match *method {
+            Method::GET if !has_head => "GET, HEAD".to_owned(),
+            _ => method.to_string(),
+        };
+        let mut rules: Vec<_> = self
+            .listed
+            .iter()
+            .map(|(method, requirement)| {
+                RuleDescription::new(format!("{} {path}", name(method)), requirement.clone())
+            })
+            .collect();
+        let applies_to = match self.listed.is_empty() {
+            true => format!("{path}, all methods"),
+            false => format!("{path}, other methods"),
+        };
+        let others = self.others.clone().unwrap_or_else(|| Requirement::deny("no rule for this method"));
+        rules.push(RuleDescription::new(applies_to, others));
+        rules
     }
 
     pub(super) fn requirements(&self) -> impl Iterator<Item = &Requirement> {

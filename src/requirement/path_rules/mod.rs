@@ -17,7 +17,7 @@ use self::{
     request_path::{NonAscii, with_request_path},
     tree::PatternTree,
 };
-use super::{Requirement, RequirementPolicy};
+use super::{PolicyDescription, Requirement, RequirementPolicy, RuleDescription};
 use crate::{RequestHead, Scope, request_head::original_uri};
 
 pub use self::builder::PathRulesBuilder;
@@ -139,6 +139,8 @@ pub struct PathRules {
 /// The rules for one path.
 #[derive(Debug)]
 struct PathRule {
+    /// As it was written, with the names of its variables.
+    text: Box<str>,
     pattern: Pattern,
     methods: MethodRules,
 }
@@ -220,6 +222,14 @@ impl RequirementPolicy for PathRules {
     fn scopes(&self) -> Vec<Scope> {
         let rules = self.paths.iter().flat_map(|rule| rule.methods.requirements());
         rules.chain([&self.otherwise]).flat_map(Requirement::all_scopes).cloned().collect()
+    }
+
+    fn describe(&self) -> PolicyDescription {
+        let mut paths: Vec<_> = self.paths.iter().collect();
+        paths.sort_by(|one, other| one.pattern.precedence().cmp(&other.pattern.precedence()));
+        let rules = paths.into_iter().flat_map(|rule| rule.methods.describe(&rule.text));
+        let otherwise = RuleDescription::new("all other paths", self.otherwise.clone());
+        PolicyDescription::new(rules.chain([otherwise]))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Patterns of paths, in the syntax of `matchit`: [`Pattern`].
 
+use std::cmp::Reverse;
+
 use super::request_path::{NonAscii, with_request_path};
 
 /// A pattern, such as `/job/{name}/api/json`.
@@ -70,6 +72,16 @@ impl Pattern {
             Segment::Variable(prefix) => format!("{}{{v}}", escape(prefix)),
             Segment::Rest => "{*v}".to_owned(),
         })
+    }
+
+    /// Returns what patterns are sorted by: literals before variables, and variables before the rest, segment by segment.
+    pub(super) fn precedence(&self) -> Vec<(u8, Reverse<usize>, &str)> {
+        let segments = self.segments.iter().map(|segment| match segment {
+            Segment::Literal(text) => (0, Reverse(0), &**text),
+            Segment::Variable(prefix) => (1, Reverse(prefix.len()), &**prefix),
+            Segment::Rest => (2, Reverse(0), ""),
+        });
+        segments.collect()
     }
 
     /// Returns the pattern before `{*rest}`, such as `/admin` for `/admin/{*rest}`.
