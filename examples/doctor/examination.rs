@@ -19,7 +19,7 @@ use super::{
         browsers::{self, ScriptOrigin},
         challenge::{self, Challenges},
         connection, documents, keys,
-        metadata::{self, MetadataFacts},
+        metadata::{self, MetadataFacts, NamedIssuer},
         tokens, without_token,
     },
     document::JsonDocument,
@@ -51,9 +51,16 @@ pub(crate) async fn examine(settings: Settings) -> Result<Report, String> {
         is_required: settings.origin.is_some(),
     };
     let target = settings.target.to_string();
-    let mut examination =
-        Examination { settings, client, origin, findings: Findings::default(), clocks: Clocks::default() };
+    let mut examination = Examination {
+        settings,
+        client,
+        origin,
+        findings: Findings::default(),
+        clocks: Clocks::default(),
+        slow: Vec::new(),
+    };
     examination.run().await;
+    examination.findings.extend(connection::check_speed(&examination.slow));
     let Examination { client, findings, .. } = examination;
     Ok(Report {
         target,
@@ -69,6 +76,8 @@ struct Examination {
     origin: ScriptOrigin,
     findings: Findings,
     clocks: Clocks,
+    /// Responses that took too long.
+    slow: Vec<String>,
 }
 
 /// How far the clocks are ahead of that of this machine, in seconds.
@@ -122,7 +131,13 @@ impl Examination {
 
     /// Sends a request. A request for which there is no time left is a finding.
     async fn send(&mut self, request: Outgoing) -> Result<Answer, Failure> {
+        let purpose = request.purpose;
         let outcome = self.client.send(request).await;
+        if let Ok(answer) = &outcome {
+            if answer.elapsed > self.settings.slow_after {
+                self.slow.push(format!("{:.1} s for: {purpose}", answer.elapsed.as_secs_f64()));
+            }
+        }
         if let Err(Failure::OutOfTime) = outcome {
             let found = "no time left for some requests, which were not sent";
             self.findings.add(Finding::new(&rules::NOT_EVERYTHING_CHECKED, found));
@@ -175,7 +190,6 @@ impl Examination {
 
     fn check_without_token(&mut self, answer: &Answer) -> Challenges {
         self.clocks.resource = connection::clock_offset(answer);
-        self.findings.extend(connection::check_speed(answer, self.settings.slow_after));
         self.findings.extend(without_token::check_status(answer, &self.settings.target));
         let challenges = challenge::read(answer);
         if answer.status == 401 {
@@ -332,11 +346,15 @@ impl Examination {
             self.findings.extend(findings);
             url
         });
-        let mut facts = None;
+        let (mut facts, mut first) = (None, JsonDocument::default());
         if let Some(url) = &named {
             match self.document("metadata named by the challenge", url).await {
                 Ok((answer, document)) => {
-                    facts = Some(self.check_document(&document, &answer, url, scope.as_deref()))
+                    facts = Some(self.check_document(&document, &answer, url, scope.as_deref()));
+                    first = document;
+                    if self.findings.has(&rules::METADATA_OF_AUTHORIZATION_SERVER) {
+                        facts = None;
+                    }
                 }
                 Err(finding) => self.findings.add(finding),
             }
@@ -350,7 +368,10 @@ impl Examination {
             Ok((answer, document)) if facts.is_none() => {
                 return self.check_document(&document, &answer, &well_known, scope.as_deref());
             }
-            Ok(_) => {}
+            Ok((_, document)) => {
+                let finding = metadata::check_same(&first, &document);
+                self.findings.extend(finding.map(|finding| finding.at(&well_known)));
+            }
             Err(finding) if facts.is_some() => {
                 let found = finding.found.clone();
                 self.findings.add(Finding::new(&rules::METADATA_NOT_AT_WELL_KNOWN, found).at(&well_known));
@@ -446,9 +467,9 @@ impl Examination {
     }
 
     /// Finds the metadata of an authorization server as clients do: they take the first document.
-    async fn check_authorization_server(&mut self, issuer: &Url, scopes: &[String]) {
+    async fn check_authorization_server(&mut self, issuer: &NamedIssuer, scopes: &[String]) {
         let mut misses: Vec<Finding> = Vec::new();
-        for url in urls::of_authorization_server(issuer) {
+        for url in urls::of_authorization_server(&issuer.url) {
             let outcome = self.fetch("metadata of the authorization server", &url).await;
             if let Ok(answer) = &outcome {
                 self.clocks.authorization = connection::clock_offset(answer).or(self.clocks.authorization);
@@ -485,7 +506,7 @@ impl Examination {
             .map(|miss| format!("{} at {}", miss.found, miss.url.as_deref().unwrap_or_default()))
             .collect();
         if !places.is_empty() {
-            let found = format!("issuer {}: {}", quoted(issuer.as_str()), places.join("; "));
+            let found = format!("issuer {}: {}", quoted(&issuer.text), places.join("; "));
             self.findings.add(Finding::new(&rules::ISSUER_METADATA_MISSING, found));
         }
     }

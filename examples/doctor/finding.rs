@@ -139,3 +139,16 @@ impl Findings {
 pub(crate) fn quoted(text: &str) -> tower_bearer::Excerpt {
     tower_bearer::Excerpt::new(text)
 }
+
+/// Shows a JSON value, escaped and truncated.
+pub(crate) fn shown(value: &serde_json::Value) -> String {
+    const MAX_CHARS: usize = 160;
+    let text = value.to_string();
+    let escaped = text.chars().flat_map(|character| {
+        // JSON leaves some control characters as they are.
+        let escape = character.is_control().then(|| character.escape_unicode());
+        let plain = escape.is_none().then_some(character);
+        escape.into_iter().flatten().chain(plain)
+    });
+    escaped.take(MAX_CHARS).collect()
+}

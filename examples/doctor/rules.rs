@@ -98,7 +98,7 @@ rules! {
         "Run the doctor again later. If the answer to a request without a token is always 503, the server cannot answer 401 while it cannot validate tokens: refuse requests without a token first. tower-bearer does this.";
     SLOW:
         Connection, Warning, "slow",
-        "a refusal within 2 seconds",
+        "each response within 2 seconds",
         "good practice: a refusal needs no other service",
         "Do not call the authorization server for requests without a token. Keep keys in memory; tower-bearer does.";
     CLOCKS_DIFFER:
@@ -376,6 +376,11 @@ rules! {
         "the metadata also at the well-known URL of the resource",
         "RFC 9728 section 3",
         "Serve it at ResourceServer::metadata_paths(), and let the proxy pass /.well-known/ on. Clients that cannot read the challenge look there.";
+    METADATA_DIFFERS:
+        Metadata, Warning, "metadata-differs",
+        "the same metadata at the well-known URL and at the URL in the challenge",
+        "RFC 9728 section 3.3",
+        "Serve one document at both URLs, for example at all ResourceServer::metadata_paths(). Look for an old deployment or a second layer.";
     METADATA_ONLY_AT_ROOT:
         Metadata, Error, "metadata-only-at-root",
         "the metadata at the URL with the path of the resource inserted",

@@ -7,10 +7,11 @@ use super::{
     super::{
         document::JsonDocument,
         exchange::is_loopback,
-        finding::{Finding, Severity, quoted},
+        finding::{Finding, Severity, quoted, shown},
         rules,
     },
     documents::DocumentRules,
+    metadata::NamedIssuer,
 };
 
 pub(crate) const RULES: DocumentRules = DocumentRules {
@@ -37,11 +38,16 @@ const ENDPOINTS: [&str; 9] = [
 ];
 
 /// Checks the members of the document. `issuer` is what the metadata of the resource names.
-pub(crate) fn check(document: &JsonDocument, issuer: &Url, is_mcp: bool, scopes: &[String]) -> Vec<Finding> {
+pub(crate) fn check(
+    document: &JsonDocument,
+    issuer: &NamedIssuer,
+    is_mcp: bool,
+    scopes: &[String],
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(check_issuer(document, issuer));
     for name in ENDPOINTS {
-        findings.extend(document.get(name).and_then(|value| check_endpoint(name, value, issuer)));
+        findings.extend(document.get(name).and_then(|value| check_endpoint(name, value, &issuer.url)));
     }
     // Without the member, the grant types are authorization_code and implicit (RFC 8414 section 2).
     let grants = document.texts("grant_types_supported").and_then(Result::ok);
@@ -73,28 +79,23 @@ pub(crate) fn check(document: &JsonDocument, issuer: &Url, is_mcp: bool, scopes:
     findings
 }
 
-fn check_issuer(document: &JsonDocument, issuer: &Url) -> Option<Finding> {
+fn check_issuer(document: &JsonDocument, issuer: &NamedIssuer) -> Option<Finding> {
     let found = match document.get("issuer") {
         None => "no member issuer".to_owned(),
-        Some(Value::String(found)) if is_same(found, issuer) => return None,
+        Some(Value::String(found)) if *found == issuer.text => return None,
         Some(Value::String(found)) => {
-            let is_slash = found.trim_end_matches('/') == issuer.as_str().trim_end_matches('/');
+            let is_slash = found.trim_end_matches('/') == issuer.text.trim_end_matches('/');
             let hint = if is_slash { ", which differs by the slash at the end" } else { "" };
             format!("issuer {}{hint}", quoted(found))
         }
-        Some(other) => format!("issuer {}", quoted(&other.to_string())),
+        Some(other) => format!("issuer {}", shown(other)),
     };
-    Some(Finding::new(&rules::ISSUER_MISMATCH, found).expected(format!("issuer {}", quoted(issuer.as_str()))))
-}
-
-/// Compares as text. A URL without a path may end with a slash or not, because clients that parse it add one.
-fn is_same(found: &str, issuer: &Url) -> bool {
-    found == issuer.as_str() || (issuer.path() == "/" && issuer.as_str().strip_suffix('/') == Some(found))
+    Some(Finding::new(&rules::ISSUER_MISMATCH, found).expected(format!("issuer {}", quoted(&issuer.text))))
 }
 
 fn check_endpoint(name: &str, value: &Value, issuer: &Url) -> Option<Finding> {
     let text = value.as_str().unwrap_or_default();
-    let shown = || format!("{name}: {}", quoted(value.as_str().unwrap_or(&value.to_string())));
+    let shown = || format!("{name}: {}", shown(value));
     match Url::parse(text) {
         Ok(url) if url.scheme() == "https" && url.has_host() => None,
         Ok(url) if url.scheme() == "http" && is_loopback(&url) && is_loopback(issuer) => None,
@@ -107,7 +108,7 @@ fn check_pkce(document: &JsonDocument, is_mcp: bool) -> Option<Finding> {
     let found = match document.texts("code_challenge_methods_supported") {
         Some(Ok(methods)) if methods.contains(&"S256") => return None,
         Some(Ok(methods)) => format!("code_challenge_methods_supported: {}", quoted(&methods.join(", "))),
-        Some(Err(other)) => format!("code_challenge_methods_supported: {}", quoted(&other.to_string())),
+        Some(Err(other)) => format!("code_challenge_methods_supported: {}", shown(other)),
         None => "no member code_challenge_methods_supported".to_owned(),
     };
     let severity = if is_mcp { Severity::Error } else { Severity::Warning };

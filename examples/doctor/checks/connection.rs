@@ -1,6 +1,6 @@
 //! Whether the server responds, in time and with the right time.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::header::DATE;
 use url::Url;
@@ -28,10 +28,9 @@ pub(crate) fn check_failure(failure: &Failure) -> Finding {
     Finding::new(rule, failure)
 }
 
-pub(crate) fn check_speed(answer: &Answer, limit: Duration) -> Option<Finding> {
-    (answer.elapsed > limit).then(|| {
-        Finding::new(&rules::SLOW, format!("{:.1} s until the response", answer.elapsed.as_secs_f64()))
-    })
+/// Reports the responses that took too long, with one finding.
+pub(crate) fn check_speed(slow: &[String]) -> Option<Finding> {
+    (!slow.is_empty()).then(|| Finding::new(&rules::SLOW, slow.join(", ")))
 }
 
 /// How many seconds the clock of a server is ahead of the clock of this machine.

@@ -8,7 +8,7 @@ use tower_bearer::KeySet;
 use super::{
     super::{
         document::JsonDocument,
-        finding::{Finding, quoted},
+        finding::{Finding, quoted, shown},
         rules,
     },
     documents::DocumentRules,
@@ -32,7 +32,7 @@ pub(crate) fn check(document: &JsonDocument) -> Vec<Finding> {
     let keys = match document.get("keys") {
         Some(Value::Array(keys)) => keys,
         Some(other) => {
-            let found = format!("keys: {}", quoted(&other.to_string()));
+            let found = format!("keys: {}", shown(other));
             return vec![Finding::new(&rules::KEYS_NOT_JSON, found)];
         }
         None => return vec![Finding::new(&rules::KEYS_NOT_JSON, "a JSON object without the member keys")],

@@ -7,7 +7,7 @@ use super::{
     super::{
         document::JsonDocument,
         exchange::is_loopback,
-        finding::{Finding, Severity, quoted},
+        finding::{Finding, Severity, quoted, shown},
         rules,
         urls::{self, AUTHORIZATION_SERVER, OPENID_CONFIGURATION, PROTECTED_RESOURCE, Relation},
     },
@@ -24,11 +24,19 @@ pub(crate) const RULES: DocumentRules = DocumentRules {
     repeated: Some(&rules::METADATA_REPEATED_MEMBER),
 };
 
+/// An issuer in `authorization_servers`.
+#[derive(Clone, Debug)]
+pub(crate) struct NamedIssuer {
+    /// As it is written. Issuers are compared as text.
+    pub(crate) text: String,
+    pub(crate) url: Url,
+}
+
 /// What the metadata says, as far as it can be used.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MetadataFacts {
     pub(crate) resource: Option<String>,
-    pub(crate) issuers: Vec<Url>,
+    pub(crate) issuers: Vec<NamedIssuer>,
     pub(crate) scopes: Vec<String>,
 }
 
@@ -70,6 +78,16 @@ pub(crate) fn well_known(target: &Url, resource: Option<&str>) -> Url {
     let resource = resource.filter(|resource| urls::compare(resource, target) == Relation::Parent);
     let url = resource.and_then(|resource| Url::parse(resource).ok());
     urls::inserted(url.as_ref().unwrap_or(target), PROTECTED_RESOURCE)
+}
+
+/// Compares the metadata at the URL in the challenge with that at the well-known URL.
+pub(crate) fn check_same(named: &JsonDocument, well_known: &JsonDocument) -> Option<Finding> {
+    let differing: Vec<_> = ["resource", "authorization_servers"]
+        .into_iter()
+        .filter(|name| named.get(name) != well_known.get(name))
+        .map(|name| format!("{} instead of {}", member(well_known, name), value_of(named, name)))
+        .collect();
+    (!differing.is_empty()).then(|| Finding::new(&rules::METADATA_DIFFERS, differing.join(", ")))
 }
 
 /// Checks the members of the document.
@@ -136,7 +154,7 @@ fn check_issuers(
     target: &Url,
     is_mcp: bool,
     findings: &mut Vec<Finding>,
-) -> Vec<Url> {
+) -> Vec<NamedIssuer> {
     let severity = if is_mcp { Severity::Error } else { Severity::Warning };
     let issuers = match document.texts("authorization_servers") {
         None => {
@@ -161,7 +179,7 @@ fn check_issuers(
 }
 
 /// Checks an issuer identifier. Returns it if its metadata can be fetched.
-fn check_issuer(issuer: &str, target: &Url, findings: &mut Vec<Finding>) -> Option<Url> {
+fn check_issuer(issuer: &str, target: &Url, findings: &mut Vec<Finding>) -> Option<NamedIssuer> {
     let found = || format!("issuer {}", quoted(issuer));
     let url = match Url::parse(issuer) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => url,
@@ -177,7 +195,9 @@ fn check_issuer(issuer: &str, target: &Url, findings: &mut Vec<Finding>) -> Opti
     if url.path().contains("/.well-known/") {
         findings.push(Finding::new(&rules::ISSUER_IS_METADATA_URL, found()));
         let path = url.path().replace(AUTHORIZATION_SERVER, "").replace(OPENID_CONFIGURATION, "");
-        return Some(urls::with_path(&url, &path));
+        let url = urls::with_path(&url, &path);
+        let text = url.as_str().trim_end_matches('/').to_owned();
+        return Some(NamedIssuer { text, url });
     }
     if url.query().is_some() || url.fragment().is_some() {
         findings.push(Finding::new(&rules::ISSUER_INVALID, found()));
@@ -185,7 +205,7 @@ fn check_issuer(issuer: &str, target: &Url, findings: &mut Vec<Finding>) -> Opti
     if url.scheme() == "http" && !(is_loopback(&url) && is_loopback(target)) {
         findings.push(Finding::new(&rules::ISSUER_HTTP, found()));
     }
-    Some(url)
+    Some(NamedIssuer { text: issuer.to_owned(), url })
 }
 
 fn check_scopes(document: &JsonDocument, scope: Option<&str>, findings: &mut Vec<Finding>) -> Vec<String> {
@@ -249,6 +269,5 @@ fn member(document: &JsonDocument, name: &str) -> String {
 }
 
 fn value_of(document: &JsonDocument, name: &str) -> String {
-    let value = document.get(name).unwrap_or(&Value::Null);
-    quoted(&value.to_string()).to_string()
+    shown(document.get(name).unwrap_or(&Value::Null))
 }

@@ -682,6 +682,20 @@ const ROWS: &[Row] = &[
         &["metadata-not-at-well-known"],
     ),
     (
+        "another document at the well-known URL",
+        PATH,
+        usual,
+        |site, request, reply| {
+            let reply =
+                edit_metadata(request, reply, |document| document["resource"] = "https://old.example".into());
+            let url = format!("{}/metadata", site.base);
+            let value = format!("Bearer resource_metadata=\"{url}\", scope=\"orders:read\"");
+            let reply = challenge(request, reply, value);
+            at(request, "/metadata", reply, || Reply::json(&site.metadata(PATH)))
+        },
+        &["metadata-differs"],
+    ),
+    (
         "metadata URL without a host",
         PATH,
         usual,
@@ -1026,6 +1040,20 @@ const ROWS: &[Row] = &[
         usual,
         |site, request, reply| {
             edit_issuer(request, reply, |document| document["issuer"] = format!("{}/as/", site.base).into())
+        },
+        &["issuer-mismatch"],
+    ),
+    (
+        "slash after the host of the issuer",
+        PATH,
+        usual,
+        |site, request, reply| {
+            let reply = issuers(request, reply, json!([site.base]));
+            at(request, "/.well-known/oauth-authorization-server", reply, || {
+                let mut document = site.issuer_metadata();
+                document["issuer"] = format!("{}/", site.base).into();
+                Reply::json(&document)
+            })
         },
         &["issuer-mismatch"],
     ),
