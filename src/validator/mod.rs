@@ -45,6 +45,8 @@
 //! # }
 //! ```
 //!
+//! [Issue and accept your own tokens](crate::guides::own_tokens) has a complete service, with a database and revocation at once.
+//!
 //! The key is read from `Authorization: Bearer`, like any token. To accept a header such as `X-Api-Key`, move its value
 //! there in an outer layer.
 //!

@@ -1,13 +1,16 @@
 //! Revocations that arrive as notifications, and outages.
 
+use std::sync::Arc;
+
 use http::{StatusCode, header};
 use sqlx::{Executor as _, Row as _};
+use tokio::task::JoinSet;
 
 use super::{
     Service,
     cluster::{Cluster, signal},
     example::token_format,
-    use_until, use_until_reused,
+    soon, use_until, use_until_reused,
 };
 
 const LISTENER: &str = "SELECT pid::BIGINT AS pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%'";
@@ -47,6 +50,31 @@ async fn a_revocation_by_one_instance_is_seen_by_the_others() {
 
     assert_eq!(other.orders(&token).await.unwrap().status(), StatusCode::UNAUTHORIZED);
     use_until(&one, &token, StatusCode::UNAUTHORIZED, StatusCode::OK).await;
+}
+
+#[tokio::test]
+async fn instances_that_start_and_issue_tokens_at_the_same_time_do_not_disturb_each_other() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let url = cluster.url();
+    let (one, other) = tokio::join!(Service::start(&url), Service::start(&url));
+    let (one, other) = (Arc::new(one.unwrap()), Arc::new(other.unwrap()));
+    let mut connection = cluster.connect().await;
+    let expired = "INSERT INTO tokens (hash, subject, scope)
+                   SELECT sha256(n::TEXT::BYTEA), 'erin', '' FROM generate_series(1, 500) AS n";
+    connection.execute(expired).await.unwrap();
+    connection.execute("UPDATE tokens SET expires_at = 1 WHERE subject = 'erin'").await.unwrap();
+
+    let mut issuing = JoinSet::new();
+    for number in 0..20 {
+        let service = if number % 2 == 0 { Arc::clone(&one) } else { Arc::clone(&other) };
+        issuing.spawn(async move { service.issue("alice").await.unwrap() });
+    }
+    for token in soon(issuing.join_all()).await {
+        assert_eq!(one.orders(&token).await.unwrap().status(), StatusCode::OK);
+    }
+
+    let count = "SELECT count(*) AS count FROM tokens WHERE subject = 'erin'";
+    assert_eq!(connection.fetch_one(count).await.unwrap().get::<i64, _>("count"), 0);
 }
 
 #[tokio::test]
