@@ -222,12 +222,31 @@ const ONCE: &str = "expected each name once";
 
 /// Returns whether a text is a full name in Protocol Buffers: identifiers separated by dots.
 fn is_service(name: &str) -> bool {
-    name.split('.').all(is_identifier)
+    let mut is_start = true;
+    for byte in name.bytes() {
+        let is_dot = byte == b'.';
+        if is_dot && is_start || !is_dot && !IN_IDENTIFIERS[usize::from(byte)] {
+            return false;
+        }
+        is_start = is_dot;
+    }
+    !is_start
 }
 
 fn is_identifier(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    !text.is_empty() && text.bytes().all(|byte| IN_IDENTIFIERS[usize::from(byte)])
 }
+
+/// The bytes of identifiers: ASCII letters, digits and `_`. A table is faster than comparisons.
+const IN_IDENTIFIERS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'_';
+        byte += 1;
+    }
+    table
+};
 
 const HEALTH: &str = "grpc.health.v1.Health";
 const REFLECTION: [&str; 2] =
