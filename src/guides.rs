@@ -14,6 +14,7 @@
 //! | [Providers, one by one](providers) | You need the settings for Keycloak, Entra ID, Auth0 or another server. |
 //! | [Jenkins behind the gateway](jenkins_behind_the_gateway) | A server that is not written in Rust should accept tokens. |
 //! | [Move from another crate](migrate) | You use jwt-authorizer, tower-oauth2-resource-server, oauth-resource-server or axum-jwt-auth. |
+//! | [Serve many tenants](many_tenants) | Your customers bring their own authorization servers. |
 //!
 //! The code of every guide is compiled by the tests of this crate.
 
@@ -86,3 +87,4 @@ guide!(
     "../docs/guides/openapi_and_reviews.md",
     needs all(feature = "axum", feature = "jwt", feature = "reqwest", feature = "testing", feature = "utoipa")
 );
+guide!(many_tenants, "../docs/guides/many_tenants.md", needs all(feature = "jwt", feature = "reqwest"));

@@ -11,6 +11,8 @@ use std::{
 
 #[path = "allocations/cache_memory.rs"]
 mod cache_memory;
+#[path = "allocations/tenant_memory.rs"]
+mod tenant_memory;
 
 use allocation_counter::AllocationInfo;
 use bytes::Bytes;

@@ -4,7 +4,7 @@
 
 use std::{
     error::Error,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -168,52 +168,8 @@ impl Resolve for AddressGuard {
 
 /// Returns whether an address is anything but that of a host on the public internet (RFC 6890, section 6.5).
 pub fn is_special_use(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(address) => SPECIAL_V4.iter().any(|(network, bits)| is_in_v4(address, *network, *bits)),
-        // Only 2000::/3 is in use as global unicast; parts of it are special too.
-        IpAddr::V6(address) => {
-            !is_in_v6(address, Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3)
-                || SPECIAL_V6.iter().any(|(network, bits)| is_in_v6(address, *network, *bits))
-        }
-    }
+    !tower_bearer::AddressGuard::new().allows(address)
 }
-
-fn is_in_v4(address: Ipv4Addr, network: Ipv4Addr, bits: u32) -> bool {
-    let shift = 32 - bits;
-    address.to_bits() >> shift == network.to_bits() >> shift
-}
-
-fn is_in_v6(address: Ipv6Addr, network: Ipv6Addr, bits: u32) -> bool {
-    let shift = 128 - bits;
-    address.to_bits() >> shift == network.to_bits() >> shift
-}
-
-// The IANA registry of special-purpose IPv4 addresses, and multicast.
-const SPECIAL_V4: [(Ipv4Addr, u32); 15] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
-    (Ipv4Addr::new(10, 0, 0, 0), 8),
-    (Ipv4Addr::new(100, 64, 0, 0), 10),
-    (Ipv4Addr::new(127, 0, 0, 0), 8),
-    (Ipv4Addr::new(169, 254, 0, 0), 16),
-    (Ipv4Addr::new(172, 16, 0, 0), 12),
-    (Ipv4Addr::new(192, 0, 0, 0), 24),
-    (Ipv4Addr::new(192, 0, 2, 0), 24),
-    (Ipv4Addr::new(192, 88, 99, 0), 24),
-    (Ipv4Addr::new(192, 168, 0, 0), 16),
-    (Ipv4Addr::new(198, 18, 0, 0), 15),
-    (Ipv4Addr::new(198, 51, 100, 0), 24),
-    (Ipv4Addr::new(203, 0, 113, 0), 24),
-    (Ipv4Addr::new(224, 0, 0, 0), 4),
-    (Ipv4Addr::new(240, 0, 0, 0), 4),
-];
-
-// The same for IPv6: protocol assignments with Teredo, documentation, 6to4, which contains IPv4 addresses.
-const SPECIAL_V6: [(Ipv6Addr, u32); 4] = [
-    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
-    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
-    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
-    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
-];
 
 /// Maximum time of a fetch, from the lookup of the name to the end of the document.
 const DEADLINE: Duration = Duration::from_secs(5);

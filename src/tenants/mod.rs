@@ -71,7 +71,9 @@
 //! [`http_client`](ResolvingValidatorBuilder::http_client).
 //!
 //! # Memory
-//! There is no background task, thread or connection pool per tenant.
+//! A tenant with an RSA key and an elliptic curve key uses about 6 KB: 5 KB on the heap of Rust, and its parsed keys. 10,000
+//! tenants use about 63 MB. `tests/allocations/tenant_memory.rs` measures this. There is no background task, thread or connection
+//! pool per tenant. Issuers that the resolver does not know use at most about a megabyte together.
 
 mod builder;
 mod known_tenants;

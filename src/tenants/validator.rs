@@ -7,7 +7,7 @@ use super::{
     known_tenants::{KnownTenant, KnownTenants},
 };
 use crate::{
-    AccessToken, Issuer, TokenValidator, ValidatedToken, ValidationError,
+    AccessToken, Dependency, Issuer, TokenValidator, ValidatedToken, ValidationError,
     credentials::UnverifiedJwt,
     refusal::Excerpt,
     validator::{BuiltIn, ErasedValidator, Private},
@@ -83,6 +83,11 @@ impl TokenValidator for ResolvingValidator {
 
     fn issuers(&self) -> Vec<Issuer> {
         self.otherwise.as_ref().map(|validator| validator.issuers()).unwrap_or_default()
+    }
+
+    /// Those of [`otherwise`](super::ResolvingValidatorBuilder::otherwise). Tenants are not listed.
+    fn dependencies(&self) -> Vec<Dependency> {
+        self.otherwise.as_ref().map(|validator| validator.dependencies()).unwrap_or_default()
     }
 
     fn shares_calls(&self, token: &AccessToken) -> bool {
