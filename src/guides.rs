@@ -3,18 +3,18 @@
 //! | guide | for whom |
 //! |---|---|
 //! | [Protect an axum API](protect_an_axum_api) | You have an HTTP API and want it to accept access tokens. |
-//! | [OpenAPI documents and reviews](openapi_and_reviews) | You want to document, list and check what your layers require. |
-//! | [Examine a running server](doctor) | You want to know what is wrong with a deployed resource server. |
 //! | [Protect a tonic service](protect_a_tonic_service) | You have a gRPC service. |
 //! | [Protect an MCP server](protect_an_mcp_server) | You have an MCP server with rmcp, and clients that sign users in. |
+//! | [Jenkins behind the gateway](jenkins_behind_the_gateway) | A server that is not written in Rust should accept tokens. |
+//! | [Providers, one by one](providers) | You need the settings for Keycloak, Entra ID, Auth0 or another server. |
+//! | [Issue and accept your own tokens](own_tokens) | Your service issues opaque tokens or API keys, or accepts tokens of Kubernetes or SPIFFE. |
+//! | [Serve many tenants](many_tenants) | Your customers bring their own authorization servers. |
 //! | [Test a protected service](test_a_protected_service) | You want tests without a network and without waiting. |
 //! | [Revoke tokens, and ask for stronger logins](revoke_and_step_up) | A token must end early, or an operation needs a recent login. |
-//! | [Issue and accept your own tokens](own_tokens) | Your service issues opaque tokens or API keys, or accepts tokens of Kubernetes or SPIFFE. |
+//! | [OpenAPI documents and reviews](openapi_and_reviews) | You want to document, list and check what your layers require. |
 //! | [Run a fleet](run_a_fleet) | Several instances run behind a load balancer. |
-//! | [Providers, one by one](providers) | You need the settings for Keycloak, Entra ID, Auth0 or another server. |
-//! | [Jenkins behind the gateway](jenkins_behind_the_gateway) | A server that is not written in Rust should accept tokens. |
+//! | [Examine a running server](doctor) | You want to know what is wrong with a deployed resource server. |
 //! | [Move from another crate](migrate) | You use jwt-authorizer, tower-oauth2-resource-server, oauth-resource-server or axum-jwt-auth. |
-//! | [Serve many tenants](many_tenants) | Your customers bring their own authorization servers. |
 //!
 //! The code of every guide is compiled by the tests of this crate.
 
@@ -57,9 +57,7 @@ guide!(
     "../docs/guides/revoke_and_step_up.md",
     needs all(feature = "axum", feature = "introspection", feature = "reqwest", feature = "testing")
 );
-
 guide!(doctor, "../docs/guides/doctor.md", needs all(feature = "jwt", feature = "reqwest"));
-
 guide!(own_tokens, "../docs/guides/own_tokens.md", needs all(feature = "axum", feature = "jwt"));
 guide!(
     run_a_fleet,

@@ -165,7 +165,7 @@ impl ResourceServer {
     /// For services with one layer and many operations. Policies are:
     ///
     /// * [`PathRules`](crate::PathRules): by method and path, for gateways;
-    /// * [`GrpcMethods`](crate::GrpcMethods): by gRPC method, with [`require_grpc`](Self::require_grpc);
+    /// * [`GrpcMethods`]: by gRPC method, with [`require_grpc`](Self::require_grpc);
     /// * a closure, or your own [`RequirementPolicy`].
     ///
     /// The policy is called before the token is validated, so that the 401 names the scopes of the operation. The metadata lists
