@@ -16,7 +16,7 @@
 //! | [Examine a running server](doctor) | You want to know what is wrong with a deployed resource server. |
 //! | [Move from another crate](migrate) | You use jwt-authorizer, tower-oauth2-resource-server, oauth-resource-server or axum-jwt-auth. |
 //!
-//! The code of every guide is compiled by the tests of this crate.
+//! The code is compiled by the tests of this crate, except for what needs generated code or another crate.
 
 // Each guide is a file in `docs/guides`, readable in the repository and here. Links from one guide to another, and to the
 // examples, are written as `[text][name]`. The file defines `[name]: name.md` for the repository. `links.md` defines the same name
