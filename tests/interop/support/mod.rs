@@ -1,11 +1,13 @@
 //! Shared test support: third-party programs, an API on loopback, a browser.
 
 mod api;
+mod authorization_server;
 mod browser;
 mod process;
 mod tools;
 
 pub(crate) use api::Api;
+pub(crate) use authorization_server::{Paths, ThirdParty, text};
 pub(crate) use browser::{Browser, parameter};
 pub(crate) use process::{Script, run, serve_with};
 pub(crate) use tools::{Tools, system_program};
