@@ -80,6 +80,8 @@ pub(crate) struct Problem {
     setting: Cow<'static, str>,
     found: Option<String>,
     expected: Cow<'static, str>,
+    /// Where the value came from, if the setting is from a document or the environment.
+    origin: Option<String>,
 }
 
 impl Problem {
@@ -90,7 +92,7 @@ impl Problem {
         expected: impl Into<Cow<'static, str>>,
     ) -> Self {
         let found = without_user_info(found.as_ref()).into_owned();
-        Self { setting: setting.into(), found: Some(found), expected: expected.into() }
+        Self { setting: setting.into(), found: Some(found), expected: expected.into(), origin: None }
     }
 
     /// Creates a problem without a value, because the value is secret or missing.
@@ -98,15 +100,31 @@ impl Problem {
         setting: impl Into<Cow<'static, str>>,
         expected: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { setting: setting.into(), found: None, expected: expected.into() }
+        Self { setting: setting.into(), found: None, expected: expected.into(), origin: None }
+    }
+
+    /// Returns the name of the setting.
+    #[cfg(feature = "config")]
+    pub(crate) fn setting(&self) -> &str {
+        &self.setting
+    }
+
+    /// Replaces the name of the setting, and adds where its value came from.
+    #[cfg(feature = "config")]
+    pub(crate) fn at(self, setting: String, origin: Option<String>) -> Self {
+        Self { setting: setting.into(), origin, ..self }
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.found {
-            Some(found) => write!(f, "{} {found:?}: {}", self.setting, self.expected),
-            None => write!(f, "{}: {}", self.setting, self.expected),
+            Some(found) => write!(f, "{} {found:?}: {}", self.setting, self.expected)?,
+            None => write!(f, "{}: {}", self.setting, self.expected)?,
+        }
+        match &self.origin {
+            Some(origin) => write!(f, " [{origin}]"),
+            None => Ok(()),
         }
     }
 }
@@ -123,6 +141,11 @@ impl ConfigError {
 
     pub(crate) fn as_slice(&self) -> &[Problem] {
         &self.problems
+    }
+
+    #[cfg(feature = "config")]
+    pub(crate) fn into_problems(self) -> Vec<Problem> {
+        self.problems
     }
 
     /// Returns the problems, each as a line such as `issuer "http://as": expected https`. There is at least one.

@@ -3,6 +3,7 @@
 //! | guide | for whom |
 //! |---|---|
 //! | [Protect an axum API](protect_an_axum_api) | You have an HTTP API and want it to accept access tokens. |
+//! | [Configure a service from files and the environment](configuration) | Its settings are set where it runs, not in its code. |
 //! | [Protect a tonic service](protect_a_tonic_service) | You have a gRPC service. |
 //! | [Protect an MCP server](protect_an_mcp_server) | You have an MCP server with rmcp, and clients that sign users in. |
 //! | [Jenkins behind the gateway](jenkins_behind_the_gateway) | A server that is not written in Rust should accept tokens. |
@@ -36,6 +37,11 @@ guide!(
     protect_an_axum_api,
     "../docs/guides/protect_an_axum_api.md",
     needs all(feature = "axum", feature = "jwt", feature = "reqwest", feature = "testing")
+);
+guide!(
+    configuration,
+    "../docs/guides/configuration.md",
+    needs all(feature = "axum", feature = "config", feature = "reqwest")
 );
 guide!(
     protect_a_tonic_service,

@@ -77,6 +77,7 @@
 //! | `mcp` | no | `mcp`: scopes for each tool, resource and prompt of an MCP server | |
 //! | `rmcp` | no | `mcp`, and `integration::rmcp`: the token as an argument of tools, filtered lists | rmcp with the feature `server` |
 //! | `utoipa` | no | `integration::utoipa`: scopes of layers as security requirements of an OpenAPI document | utoipa |
+//! | `config` | no | `config`: settings from a document and environment variables, with reloading | serde_spanned |
 //! | `testing` | no | `testing`: an in-memory authorization server, tokens, a manual clock | |
 //!
 //! Features are additive. None of them changes which tokens are accepted.
@@ -110,6 +111,8 @@
 )]
 
 // What is configured once
+#[cfg(feature = "config")]
+pub mod config;
 pub mod resource_server;
 
 // A request arrives

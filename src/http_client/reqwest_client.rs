@@ -40,12 +40,17 @@ impl ReqwestClient {
     /// # Errors
     /// If the TLS stack cannot be set up, for example because the machine has no trusted certificates.
     pub fn new() -> Result<Self, HttpError> {
-        Self::from_builder(reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT))
+        Self::from_builder(Self::default_builder())
+    }
+
+    /// Returns the builder of [`new`](Self::new).
+    pub(crate) fn default_builder() -> reqwest::ClientBuilder {
+        reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT)
     }
 
     /// Builds a client without a proxy, for servers on this machine.
     pub(crate) fn for_loopback() -> Result<Self, HttpError> {
-        Self::from_builder(reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).no_proxy())
+        Self::from_builder(Self::default_builder().no_proxy())
     }
 
     /// Builds a client from a reqwest 0.13 builder, for example with a private certificate authority.

@@ -13,6 +13,7 @@ mod authorizer;
 mod availability;
 mod axum;
 mod claim_rules;
+mod config;
 mod config_errors;
 mod custom_validators;
 mod descriptions;
