@@ -72,6 +72,7 @@ impl Tenant {
     ///
     /// Default: none. Then each answer of the resolver counts as changed: keys are fetched again, and every token is
     /// validated again.
+    #[allow(clippy::needless_pass_by_value, reason = "callers write `.version(row.version)`")]
     pub fn version(mut self, version: impl ToString) -> Self {
         self.version = Some(version.to_string().into());
         self
