@@ -1,5 +1,7 @@
 //! An axum service with three routes, two scopes and a custom claim. A real service needs only the lines above `main`.
-//! Run it with `cargo run --features axum,testing --example axum_api`.
+//! Run it with `cargo run --features axum,config,testing --example axum_api`.
+//!
+//! Its settings are a TOML document. Environment variables override them, such as `TOWER_BEARER_ISSUERS_0_CLOCK_SKEW=5s`.
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
@@ -10,8 +12,8 @@ use axum::{
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tower_bearer::{
-    AuthorizationServer, Claims, ConfigError, JwtValidator, ProtectedResourceMetadata, ResourceServer, Scope,
-    ScopeHierarchy, ValidatedToken,
+    Claims, ResourceServer, Scope, ValidatedToken,
+    config::{ConfigSource, Document, Environment},
     testing::{ManualClock, TestAuthorizationServer},
 };
 
@@ -35,12 +37,33 @@ async fn greet(token: Option<ValidatedToken>) -> &'static str {
     if token.is_some() { "hello again" } else { "hello" }
 }
 
-fn app(issuer: &str, resource: &str) -> Result<Router, ConfigError> {
-    let server = AuthorizationServer::discover(issuer).allow_http_on_loopback();
-    let resource_server = ResourceServer::builder(JwtValidator::builder(server, resource).build()?)
-        .resource_metadata(ProtectedResourceMetadata::new(resource).allow_http_on_loopback())
-        .scope_hierarchy(ScopeHierarchy::default().implies(WRITE, [READ]))
-        .build()?;
+/// The document. A real service has it in a file, which `ConfigSource::file` reads.
+fn settings(issuer: &str, resource: &str) -> String {
+    format!(
+        r#"
+        audience = "{resource}"
+
+        [[issuers]]
+        issuer = "{issuer}"
+        allow_http_on_loopback = true # only for this example
+
+        [metadata]
+        resource = "{resource}"
+        allow_http_on_loopback = true
+
+        [scope_hierarchy]
+        "orders:write" = ["orders:read"]
+        "#
+    )
+}
+
+fn resource_server(settings: &str) -> Result<ResourceServer, Box<dyn std::error::Error>> {
+    let document = Document::with_positions(settings, toml::Deserializer::parse(settings)?)?;
+    Ok(ConfigSource::document(document).environment(Environment::from_process()).load()?)
+}
+
+fn app(issuer: &str, resource: &str) -> Result<Router, Box<dyn std::error::Error>> {
+    let resource_server = resource_server(&settings(issuer, resource))?;
     let orders = get(list)
         .route_layer(resource_server.require_scopes(READ))
         .merge(post(create).route_layer(resource_server.require_scopes(WRITE)));
