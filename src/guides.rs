@@ -3,13 +3,13 @@
 //! | guide | for whom |
 //! |---|---|
 //! | [Protect an axum API](protect_an_axum_api) | You have an HTTP API and want it to accept access tokens. |
-//! | [Configure a service from files and the environment](configuration) | Its settings are set where it runs, not in its code. |
 //! | [Protect a tonic service](protect_a_tonic_service) | You have a gRPC service. |
 //! | [Protect an MCP server](protect_an_mcp_server) | You have an MCP server with rmcp, and clients that sign users in. |
 //! | [Jenkins behind the gateway](jenkins_behind_the_gateway) | A server that is not written in Rust should accept tokens. |
 //! | [Providers, one by one](providers) | You need the settings for Keycloak, Entra ID, Auth0 or another server. |
 //! | [Issue and accept your own tokens](own_tokens) | Your service issues opaque tokens or API keys, or accepts tokens of Kubernetes or SPIFFE. |
 //! | [Serve many tenants](many_tenants) | Your customers bring their own authorization servers. |
+//! | [Configure a service from files and the environment](configuration) | Its settings are set where it runs, not in its code. |
 //! | [Test a protected service](test_a_protected_service) | You want tests without a network and without waiting. |
 //! | [Revoke tokens, and ask for stronger logins](revoke_and_step_up) | A token must end early, or an operation needs a recent login. |
 //! | [OpenAPI documents and reviews](openapi_and_reviews) | You want to document, list and check what your layers require. |
