@@ -13,6 +13,7 @@
 //! | [Test a protected service](test_a_protected_service) | You want tests without a network and without waiting. |
 //! | [Revoke tokens, and ask for stronger logins](revoke_and_step_up) | A token must end early, or an operation needs a recent login. |
 //! | [OpenAPI documents and reviews](openapi_and_reviews) | You want to document, list and check what your layers require. |
+//! | [Operate a protected service](operate) | Your service runs, and you want probes, metrics, alerts and logs. |
 //! | [Run a fleet](run_a_fleet) | Several instances run behind a load balancer. |
 //! | [Examine a running server](doctor) | You want to know what is wrong with a deployed resource server. |
 //! | [Move from another crate](migrate) | You use jwt-authorizer, tower-oauth2-resource-server, oauth-resource-server or axum-jwt-auth. |
@@ -63,6 +64,13 @@ guide!(
     "../docs/guides/revoke_and_step_up.md",
     needs all(feature = "axum", feature = "introspection", feature = "reqwest", feature = "testing")
 );
+
+guide!(
+    operate,
+    "../docs/guides/operate.md",
+    needs all(feature = "axum", feature = "jwt", feature = "metrics", feature = "reqwest")
+);
+
 guide!(doctor, "../docs/guides/doctor.md", needs all(feature = "jwt", feature = "reqwest"));
 guide!(own_tokens, "../docs/guides/own_tokens.md", needs all(feature = "axum", feature = "jwt"));
 guide!(

@@ -74,6 +74,7 @@
 //! | `reqwest` | yes | [`ReqwestClient`], to fetch keys and metadata and to introspect | reqwest, rustls on aws-lc-rs, the platform's certificates |
 //! | `axum` | no | `integration::axum`: extractors, refusals as responses, `metadata_router` | axum without its default features |
 //! | `tonic` | no | `integration::tonic`: refusals of handlers as `tonic::Status` | tonic without its default features |
+//! | `metrics` | no | `integration::metrics`: metrics of requests, keys, introspection and the cache | the facade `metrics` |
 //! | `mcp` | no | `mcp`: scopes for each tool, resource and prompt of an MCP server | |
 //! | `rmcp` | no | `mcp`, and `integration::rmcp`: the token as an argument of tools, filtered lists | rmcp with the feature `server` |
 //! | `utoipa` | no | `integration::utoipa`: scopes of layers as security requirements of an OpenAPI document | utoipa |
@@ -166,7 +167,7 @@ mod request_head;
 mod heap_size;
 
 // Frameworks and tests
-#[cfg(any(feature = "axum", feature = "rmcp", feature = "tonic", feature = "utoipa"))]
+#[cfg(any(feature = "axum", feature = "metrics", feature = "rmcp", feature = "tonic", feature = "utoipa"))]
 pub mod integration;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -25,12 +25,15 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
+use metrics_util::debugging::DebuggingRecorder;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tower::{Layer as _, Service as _, ServiceExt as _};
 use tower_bearer::{
-    AccessToken, AccessTokenRule, Algorithm, Claims, ClaimsSet, RejectionReason, ResourceServer,
-    ResourceServerCredential, RoutingValidator, Scope, TokenValidator, ValidatedToken, ValidationError,
+    AccessToken, AccessTokenRule, Algorithm, Claims, ClaimsSet, Event, Observer, RejectionReason,
+    ResourceServer, ResourceServerCredential, RoutingValidator, Scope, TokenValidator, ValidatedToken,
+    ValidationError,
+    integration::metrics::MetricsObserver,
     testing::{SigningKey, TestAuthorizationServer, TokenBuilder},
 };
 use tracing::level_filters::LevelFilter;
@@ -784,6 +787,69 @@ async fn refusals_after_introspection_reveal_neither_token_nor_client_nor_person
     authority.go_down();
     let server = authority.resource_server_with(validator()).build().unwrap();
     refuse(&server, "down", "canary-token-down", StatusCode::SERVICE_UNAVAILABLE).await;
+}
+
+/// Records all events as text, and metrics.
+#[derive(Default)]
+struct Watched {
+    events: Mutex<Vec<String>>,
+    metrics: MetricsObserver,
+}
+
+impl Observer for Watched {
+    fn on_event(&self, event: &Event<'_>) {
+        self.events.lock().unwrap().push(format!("{event:?}"));
+        self.metrics.on_event(event);
+    }
+}
+
+#[tokio::test]
+async fn events_metrics_health_and_pseudonyms_reveal_neither_token_nor_client_nor_person() {
+    Log::start();
+    let recorder = DebuggingRecorder::new();
+    let _local = metrics::set_default_local_recorder(&recorder);
+    let authority = TestAuthorizationServer::new(ISSUER);
+    let watched = Arc::new(Watched::default());
+    let introspection = authority.introspection_validator(RESOURCE).build();
+    let validator =
+        RoutingValidator::new().route(authority.jwt_validator(RESOURCE).build()).otherwise(introspection);
+    let server = authority.resource_server_with(validator);
+    let server = server.observer(watched.clone()).pseudonym_key([7; 32]).build().unwrap();
+    let good = jwt_with_canaries(&authority, unescaped);
+    let forged = format!("{}AAAAAAAA", &good[..good.len() - 8]);
+    let opaque = "canary-token-of-events";
+    let answer = format!(
+        "{},\"active\":true}}",
+        claims_with_canaries(&authority.token(), unescaped).strip_suffix('}').unwrap()
+    );
+    answer_introspection(&authority, 200, "application/json", &answer);
+
+    present_everywhere(&server, &good).await;
+    present_everywhere(&server, opaque).await;
+    refuse(&server, "forged", &forged, StatusCode::UNAUTHORIZED).await;
+    answer_introspection(&authority, 200, "application/json", &answer[1..]);
+    refuse(&server, "malformed", "canary-token-malformed", StatusCode::BAD_GATEWAY).await;
+    authority.go_down();
+    refuse(&server, "down", "canary-token-down", StatusCode::SERVICE_UNAVAILABLE).await;
+    watched.metrics.record_health(&server.health());
+
+    let mut canaries = Canaries::all();
+    for token in [&*good, &forged, opaque, "canary-token-malformed", "canary-token-down"] {
+        canaries = canaries.and_token(token);
+    }
+    let events = watched.events.lock().unwrap().join("\n");
+    for event in ["RequestDecided", "RequestRefused", "ValidatorCalled", "KeysFetched", "IntrospectionCalled"]
+    {
+        assert!(events.contains(event), "no {event}");
+    }
+    canaries.assert_absent("events", &events);
+    let snapshot = format!("{:?}", recorder.snapshotter().snapshot().into_vec());
+    assert!(snapshot.contains("tower_bearer.refusals"));
+    canaries.assert_absent("metrics", &snapshot);
+    let health = server.health();
+    canaries.assert_absent_in_debug("health", &health);
+    canaries.assert_absent("health", &serde_json::to_string(&health).unwrap());
+    assert!(health.sources.iter().any(|source| source.last_failure.is_some()));
 }
 
 #[test]

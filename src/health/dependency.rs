@@ -22,7 +22,8 @@ pub(crate) trait Source: Send + Sync {
     /// of the source.
     fn ready(self: Arc<Self>) -> BoxFuture<'static, ()>;
 
-    fn health(&self) -> SourceHealth;
+    /// Returns its state. `None` if it is not listed.
+    fn health(&self) -> Option<SourceHealth>;
 }
 
 impl Dependency {
@@ -38,7 +39,7 @@ impl Dependency {
         Arc::clone(&self.0).ready()
     }
 
-    pub(crate) fn health(&self) -> SourceHealth {
+    pub(crate) fn health(&self) -> Option<SourceHealth> {
         self.0.health()
     }
 
@@ -49,8 +50,11 @@ impl Dependency {
 
 impl fmt::Debug for Dependency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let health = self.health();
-        f.debug_struct("Dependency").field("issuer", &health.issuer).field("kind", &health.kind).finish()
+        let mut text = f.debug_struct("Dependency");
+        if let Some(health) = self.health() {
+            text.field("issuer", &health.issuer).field("kind", &health.kind);
+        }
+        text.finish()
     }
 }
 

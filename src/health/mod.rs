@@ -62,7 +62,7 @@ pub(crate) use self::{
 pub struct Health {
     /// Whether every source has been ready once. See [the module](self#readiness).
     pub ready: bool,
-    /// What the validators need of authorization servers.
+    /// What the validators need of authorization servers. Those of [`tenants`](crate::tenants) are not listed.
     pub sources: Vec<SourceHealth>,
     /// The cache of verdicts.
     pub verdict_cache: VerdictCacheHealth,

@@ -64,7 +64,7 @@ pub(crate) async fn wait(dependencies: &[Dependency], limit: Duration) -> Result
     if tokio::time::timeout(limit, all).await.is_ok() {
         return Ok(());
     }
-    let health = dependencies.iter().map(Dependency::health);
+    let health = dependencies.iter().filter_map(Dependency::health);
     let sources: Vec<_> = health.filter(|health| !health.ready).map(NotReadySource::from).collect();
     // One may have become ready just now.
     if sources.is_empty() { Ok(()) } else { Err(NotReady { limit, sources }) }

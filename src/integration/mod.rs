@@ -1,4 +1,4 @@
-//! Support for web frameworks, beyond the layer.
+//! Support for web frameworks, beyond the layer, and for metrics.
 
 #[cfg(feature = "axum")]
 pub mod axum;
@@ -6,6 +6,8 @@ pub mod axum;
 mod claims;
 #[cfg(feature = "axum")]
 mod metadata_router;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(feature = "rmcp")]
 pub mod rmcp;
 #[cfg(feature = "tonic")]

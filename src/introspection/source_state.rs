@@ -87,7 +87,7 @@ impl Source for Introspection {
         })
     }
 
-    fn health(&self) -> SourceHealth {
+    fn health(&self) -> Option<SourceHealth> {
         let now = self.clock.monotonic();
         let location = &self.endpoint.location;
         let (state, answered, mut failed) = {
@@ -100,13 +100,13 @@ impl Source for Introspection {
         failed = failed.or(search_failed);
         let failure = failed.map(|(at, reason)| SourceFailure::new(now.saturating_sub(at), reason));
         let health = SourceHealth::new(self.issuer.as_str(), SourceKind::Introspection, state, ready);
-        SourceHealth {
+        Some(SourceHealth {
             age: answered.map(|at| now.saturating_sub(at)),
             last_failure: failure,
             next_attempt: (!ready).then(|| location.pause_left()),
             calls_in_progress: Some(self.endpoint.calls_in_progress()),
             inactive_cache: self.inactive.health(),
             ..health
-        }
+        })
     }
 }

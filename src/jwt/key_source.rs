@@ -40,9 +40,9 @@ impl Source for GivenKeys {
         Box::pin(std::future::ready(()))
     }
 
-    fn health(&self) -> SourceHealth {
+    fn health(&self) -> Option<SourceHealth> {
         let health =
             SourceHealth::new(self.issuer.as_str(), SourceKind::ConfiguredKeys, SourceState::Working, true);
-        SourceHealth { keys: Some(self.keys.len()), ..health }
+        Some(SourceHealth { keys: Some(self.keys.len()), ..health })
     }
 }

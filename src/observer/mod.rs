@@ -111,7 +111,7 @@ impl Observers {
     }
 
     /// Returns the observers whose resource server still exists.
-    fn all(&self) -> Vec<Arc<dyn Observer>> {
+    pub(crate) fn all(&self) -> Vec<Arc<dyn Observer>> {
         // Changed in single steps, so a panic elsewhere does no harm. Not locked while observers run.
         let observers = self.0.read().unwrap_or_else(PoisonError::into_inner);
         observers.iter().filter_map(Weak::upgrade).collect()

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     Clock, HttpClient, Issuer, ValidationError,
     catch_panic::{Panicked, catch_panic},
+    observer::Observers,
     single_flight::{FlightError, SingleFlight},
     token::TenantValidity as _,
     validator::{BuildTokenHasher, ErasedValidator, OutageLog, TokenHash, TokenHasher},
@@ -51,12 +52,13 @@ pub(super) struct KnownTenants {
     times: TenantTimes,
     unknown_ttl: Duration,
     hasher: TokenHasher,
-    tenants: HashCache<Arc<KnownTenant>>,
+    pub(super) tenants: HashCache<Arc<KnownTenant>>,
     /// When each unknown issuer is asked for again, on the monotonic clock.
     unknown: HashCache<Duration>,
     flights: Arc<SingleFlight<TokenHash, Resolution, BuildTokenHasher>>,
     /// Never locked across an await, nor while validators are dropped, which may run code of others.
     record: Mutex<Record>,
+    pub(super) observers: Observers,
 }
 
 /// What [`KnownTenants`] is made of.
@@ -87,6 +89,7 @@ impl KnownTenants {
             flights: SingleFlight::new(MAX_QUESTIONS, parts.times.timeout.saturating_mul(2)),
             times: parts.times,
             record: Mutex::default(),
+            observers: Observers::default(),
         })
     }
 
@@ -192,7 +195,11 @@ impl KnownTenants {
             (Some(state), Some(cached)) if Arc::ptr_eq(&cached.state, &state) => {
                 Arc::clone(&cached.validator)
             }
-            _ => build(tenant, &question.issuer, self.client.as_ref())?,
+            _ => {
+                let validator = build(tenant, &question.issuer, self.client.as_ref())?;
+                self.observe_new(&*validator);
+                validator
+            }
         };
         let state = {
             let mut record = self.record();

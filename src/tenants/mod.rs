@@ -78,6 +78,7 @@
 mod builder;
 mod known_tenants;
 mod record;
+mod source_state;
 mod tenant;
 mod tenant_state;
 mod unverified_issuer;

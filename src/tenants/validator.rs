@@ -85,9 +85,11 @@ impl TokenValidator for ResolvingValidator {
         self.otherwise.as_ref().map(|validator| validator.issuers()).unwrap_or_default()
     }
 
-    /// Those of [`otherwise`](super::ResolvingValidatorBuilder::otherwise). Tenants are not listed.
+    /// Those of [`otherwise`](super::ResolvingValidatorBuilder::otherwise). Tenants only report to observers: health does not list them.
     fn dependencies(&self) -> Vec<Dependency> {
-        self.otherwise.as_ref().map(|validator| validator.dependencies()).unwrap_or_default()
+        let tenants = Dependency::new(Arc::<KnownTenants>::clone(&self.known));
+        let otherwise = self.otherwise.iter().flat_map(|validator| validator.dependencies());
+        otherwise.chain([tenants]).collect()
     }
 
     fn shares_calls(&self, token: &AccessToken) -> bool {

@@ -78,7 +78,7 @@ impl CachedValidator {
     }
 
     pub(crate) fn health(&self) -> Health {
-        let sources = self.dependencies().iter().map(Dependency::health).collect();
+        let sources = self.dependencies().iter().filter_map(Dependency::health).collect();
         let (entries, bytes) = self.verdicts.usage().unwrap_or_default();
         let (hits, misses) = self.lookups.totals();
         let lookups = hits.saturating_add(misses);

@@ -16,33 +16,37 @@ const QUIET_PERIOD: Duration = Duration::from_secs(10);
 pub(crate) struct OutageLog {
     /// The type name of the validator or resolver, for the log.
     name: &'static str,
-    texts: Texts,
+    kind: Kind,
     /// When the validator failed last, if an outage has been logged and is not over.
     last_failure: Mutex<Option<Instant>>,
 }
 
-/// What is logged when an outage begins and when it is over.
-type Texts = (&'static str, &'static str);
-
-const VALIDATOR: Texts =
-    ("validator unavailable, requests are answered with 503", "validator available again");
-
-const RESOLVER: Texts =
-    ("resolver unavailable, only tenants that are already known are served", "resolver available again");
+/// Whose outages are logged.
+enum Kind {
+    Validator,
+    Resolver,
+}
 
 impl OutageLog {
     pub(super) fn new(validator: &'static str) -> Self {
-        Self { name: validator, texts: VALIDATOR, last_failure: Mutex::new(None) }
+        Self { name: validator, kind: Kind::Validator, last_failure: Mutex::new(None) }
     }
 
     pub(crate) fn of_resolver(resolver: &'static str) -> Self {
-        Self { name: resolver, texts: RESOLVER, last_failure: Mutex::new(None) }
+        Self { name: resolver, kind: Kind::Resolver, last_failure: Mutex::new(None) }
     }
 
     /// Records a failure of the validator.
     pub(crate) fn failed(&self, error: &dyn fmt::Display) {
         if self.last_failure().replace(Instant::now()).is_none() {
-            tracing::warn!(validator = self.name, %error, "{}", self.texts.0);
+            match self.kind {
+                Kind::Validator => {
+                    tracing::warn!(validator = self.name, %error, "validator unavailable, requests are answered with 503");
+                }
+                Kind::Resolver => {
+                    tracing::warn!(resolver = self.name, %error, "resolver unavailable, only tenants that are already known are served");
+                }
+            }
         }
     }
 
@@ -51,7 +55,10 @@ impl OutageLog {
         let mut last_failure = self.last_failure();
         if last_failure.is_some_and(|at| at.elapsed() >= QUIET_PERIOD) {
             *last_failure = None;
-            tracing::info!(validator = self.name, "{}", self.texts.1);
+            match self.kind {
+                Kind::Validator => tracing::info!(validator = self.name, "validator available again"),
+                Kind::Resolver => tracing::info!(resolver = self.name, "resolver available again"),
+            }
         }
     }
 

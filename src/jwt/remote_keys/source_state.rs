@@ -23,7 +23,7 @@ impl Source for RemoteKeys {
         })
     }
 
-    fn health(&self) -> SourceHealth {
+    fn health(&self) -> Option<SourceHealth> {
         let keys = self.current.load().as_ref().map(|keys| keys.len());
         let (now, schedule) = (self.now(), self.schedule());
         let state = match (schedule.is_failing(), schedule.succeeded_at()) {
@@ -35,12 +35,12 @@ impl Source for RemoteKeys {
             schedule.last_failure().map(|(at, reason)| SourceFailure::new(now.saturating_sub(at), reason));
         let health =
             SourceHealth::new(self.source.issuer().as_str(), SourceKind::Keys, state, keys.is_some());
-        SourceHealth {
+        Some(SourceHealth {
             keys,
             age: schedule.succeeded_at().map(|at| now.saturating_sub(at)),
             last_failure: failure,
             next_attempt: (schedule.begun() > 0).then(|| schedule.next_attempt(now)),
             ..health
-        }
+        })
     }
 }
