@@ -351,7 +351,7 @@ async fn fetches_for_a_tenant_known_at_run_time_are_reported_and_do_not_change_r
     let server = authority.resource_server_with(validator).observer(events.clone()).build().unwrap();
     let app = App::new(server.require_token());
 
-    app.present(&authority.token().sign()).await.assert_pass();
+    app.present(&authority.token().audience(RESOURCE).sign()).await.assert_pass();
 
     assert!(events.take().contains(&"keys of https://as.example.com Ok(()) in 0ns".to_owned()));
     assert!(server.health().ready && server.health().sources.is_empty());

@@ -68,6 +68,6 @@ mod tests {
 
         assert_eq!(distinct.len(), DEFAULT_MAX + 1);
         assert!(distinct.contains("other"));
-        assert_eq!(labels.of("https://t0.example.com"), "https://t0.example.com");
+        assert_eq!(labels.of("https://t0.example.com").to_string(), "https://t0.example.com");
     }
 }
