@@ -239,6 +239,13 @@ impl fmt::Display for ErrorCode {
 
 /// The cause of a refusal, in the extensions of the response, for access logs and metrics.
 ///
+/// Each response that refuses a request has one, also one over gRPC. Layers outside of the resource server's see it. The
+/// [guide to operations](crate::guides::operate#access-logs) shows a `TraceLayer` of tower-http that logs it.
+///
+/// [`kind`](ValidationError::kind) of the error is one of a fixed list, for labels. Its text has no token, subject or custom claim. It
+/// can have the issuer, `kid` and `alg` of the token, which the sender chose and which are shortened and quoted. The errors of your own
+/// validators and rules have your own text.
+///
 /// ```
 /// use tower_bearer::RejectionReason;
 ///
