@@ -212,7 +212,7 @@ fn check_policies(root: &Reader<'_>, report: &mut Report) {
     }
 }
 
-/// The builder of path rules refuses a public `otherwise` itself.
+/// The builders refuse a public `otherwise` themselves.
 fn check_open_defaults(root: &Reader<'_>, report: &mut Report) {
     for key in ["paths", "grpc"] {
         let policy = root.get(key);
@@ -222,15 +222,6 @@ fn check_open_defaults(root: &Reader<'_>, report: &mut Report) {
         let (otherwise, open) = (policy.get("otherwise"), policy.get("dangerously_public_otherwise"));
         if open.flag() && otherwise.is_set() {
             let expected = "expected none with dangerously_public_otherwise, which replaces it";
-            report.without_value(otherwise.path(), expected);
-        }
-        let is_public = otherwise.is_set()
-            && !otherwise.is_invalid()
-            && !otherwise.is_list()
-            && otherwise.get("access").text() == Some("public");
-        if key == "grpc" && is_public && !open.flag() {
-            let expected = "expected a requirement that is not public, so that a new method is not open by accident; to open all \
-                            methods that are not listed, use dangerously_public_otherwise";
             report.without_value(otherwise.path(), expected);
         }
     }

@@ -64,6 +64,7 @@ pub struct GrpcMethodsBuilder {
     methods: Vec<(String, Requirement)>,
     services: Vec<(String, Requirement)>,
     otherwise: Requirement,
+    may_otherwise_be_public: bool,
 }
 
 impl GrpcMethods {
@@ -73,6 +74,7 @@ impl GrpcMethods {
             methods: Vec::new(),
             services: Vec::new(),
             otherwise: Requirement::deny("no rule for this method"),
+            may_otherwise_be_public: false,
         }
     }
 
@@ -164,17 +166,37 @@ impl GrpcMethodsBuilder {
     ///
     /// It does not apply to health checks and reflection, which must be listed, and not to paths that are not those of gRPC
     /// methods, which are always refused.
+    ///
+    /// [`build`](Self::build) refuses a public requirement, so that a new method is never open by accident. See
+    /// [`dangerously_public_otherwise`](Self::dangerously_public_otherwise).
     pub fn otherwise(mut self, requirement: impl Into<Requirement>) -> Self {
         self.otherwise = requirement.into();
+        self.may_otherwise_be_public = false;
+        self
+    }
+
+    /// Opens every method that is not listed to calls without a token. Default: they are refused.
+    ///
+    /// # Security
+    /// Every method that the service adds later is public too, and so is every method that was forgotten. Prefer
+    /// [`public`](Self::public) for each public method.
+    pub fn dangerously_public_otherwise(mut self) -> Self {
+        self.otherwise = Requirement::public();
+        self.may_otherwise_be_public = true;
         self
     }
 
     /// Checks the names.
     ///
     /// # Errors
-    /// If a name is invalid or listed twice. The error lists all of them.
+    /// If a name is invalid or listed twice, or [`otherwise`](Self::otherwise) is public. The error lists all problems.
     pub fn build(self) -> Result<GrpcMethods, ConfigError> {
         let mut problems = Vec::new();
+        if self.otherwise == Requirement::public() && !self.may_otherwise_be_public {
+            let expected = "expected a requirement that is not public, so that a new method is not open by accident; to open all \
+                            methods that are not listed, use dangerously_public_otherwise";
+            problems.push(Problem::without_value("otherwise", expected));
+        }
         let mut services = ByName::<Service>::default();
         for (path, requirement) in self.methods {
             let names = split(&path).filter(|(name, method)| is_service(name) && is_identifier(method));

@@ -63,7 +63,7 @@ fn paths_are_compared_exactly() {
     let open = GrpcMethods::builder()
         .service("orders.v1.Orders", READ)
         .method("/orders.v1.Orders/Cancel", WRITE)
-        .otherwise(Requirement::public())
+        .dangerously_public_otherwise()
         .build()
         .unwrap();
     for path in [
@@ -103,7 +103,7 @@ fn rgrpc_09_health_and_reflection_open_only_by_a_line_of_their_own() {
         "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
     ];
-    let default = GrpcMethods::builder().otherwise(Requirement::public()).build().unwrap();
+    let default = GrpcMethods::builder().dangerously_public_otherwise().build().unwrap();
     for path in health.iter().chain(&reflection) {
         assert!(is_denied(&decide(&orders(), path)), "{path}");
         assert!(is_denied(&decide(&default, path)), "{path}");
@@ -136,6 +136,7 @@ fn build_lists_all_problems() {
         .service("a..B", READ)
         .health(READ)
         .service("grpc.health.v1.Health", READ)
+        .otherwise(Requirement::public())
         .build()
         .unwrap_err();
 
@@ -144,6 +145,9 @@ fn build_lists_all_problems() {
     assert_eq!(
         error.problems().collect::<Vec<_>>(),
         [
+            "otherwise: expected a requirement that is not public, so that a new method is not open by accident; to open \
+             all methods that are not listed, use dangerously_public_otherwise"
+                .to_owned(),
             format!(r#"method "orders.v1.Orders/List": {path}"#),
             format!(r#"method "/orders.v1.Orders/": {path}"#),
             format!(r#"method "/orders.v1.Orders/List/": {path}"#),

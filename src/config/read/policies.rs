@@ -90,11 +90,14 @@ pub(super) fn grpc_methods(reader: &Reader<'_>, report: &mut Report) -> Option<G
         builder = builder.reflection(required);
     }
     if reader.get("dangerously_public_otherwise").flag() {
-        builder = builder.otherwise(crate::Requirement::public());
+        builder = builder.dangerously_public_otherwise();
     } else if let Some(required) = otherwise {
         builder = builder.otherwise(required);
     }
-    let path_of = |setting: &str| format!("grpc.{setting}s");
+    let path_of = |setting: &str| match setting {
+        "otherwise" => "grpc.otherwise".to_owned(),
+        setting => format!("grpc.{setting}s"),
+    };
     builder.build().map_err(|error| report.built(error.into_problems(), path_of)).ok()
 }
 
