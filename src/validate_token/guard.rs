@@ -125,8 +125,10 @@ impl Guard {
         if known.generation == self.server.0.generation() {
             return known;
         }
-        self.in_force.store(Arc::new(InForce::new(&self.server, &self.advertised)));
-        self.in_force.load()
+        // Not loaded again: another thread may have stored older settings meanwhile, for its own request.
+        let newer = Arc::new(InForce::new(&self.server, &self.advertised));
+        self.in_force.store(Arc::clone(&newer));
+        arc_swap::Guard::from_inner(newer)
     }
 
     /// Returns where the layer was created.
@@ -361,5 +363,63 @@ impl fmt::Debug for Guard {
             .field("server", &self.server)
             .field("grpc", &self.grpc)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Barrier,
+        atomic::{AtomicBool, Ordering},
+    };
+
+    use super::*;
+    use crate::{ClaimsSet, TokenValidator};
+
+    struct AcceptAll;
+
+    impl TokenValidator for AcceptAll {
+        async fn validate(&self, _: &AccessToken) -> Result<ValidatedToken, ValidationError> {
+            Ok(ValidatedToken::from_trusted_claims(ClaimsSet::new()))
+        }
+    }
+
+    fn server() -> ResourceServer {
+        ResourceServer::builder(AcceptAll).build().unwrap()
+    }
+
+    #[test]
+    fn a_request_after_the_swap_never_uses_older_settings() {
+        const SWAPS: usize = 1_000;
+        let (server, next) = (server(), server());
+        let guard =
+            Guard::new(server.clone(), Policy::OfLayer(Arc::new(|_: &RequestHead<'_>| Requirement::token())));
+        let is_over = AtomicBool::new(false);
+        let start = Barrier::new(4);
+
+        let older = std::thread::scope(|scope| {
+            let readers: Vec<_> = (0..3)
+                .map(|_| {
+                    scope.spawn(|| {
+                        start.wait();
+                        let mut older = 0;
+                        while !is_over.load(Ordering::Relaxed) {
+                            let at_least = server.0.generation();
+                            older += usize::from(guard.in_force().generation < at_least);
+                        }
+                        older
+                    })
+                })
+                .collect();
+            start.wait();
+            for _ in 0..SWAPS {
+                server.reconfigure(&next).unwrap();
+                std::thread::yield_now();
+            }
+            is_over.store(true, Ordering::Relaxed);
+            readers.into_iter().map(|reader| reader.join().unwrap()).sum::<usize>()
+        });
+
+        assert_eq!(older, 0);
     }
 }
