@@ -1,6 +1,6 @@
 //! What a validator needs of an authorization server: [`Dependency`].
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use super::SourceHealth;
 use crate::{BoxFuture, observer::Observer};
@@ -43,8 +43,8 @@ impl Dependency {
         self.0.health()
     }
 
-    fn is_same_as(&self, other: &Self) -> bool {
-        std::ptr::addr_eq(Arc::as_ptr(&self.0), Arc::as_ptr(&other.0))
+    fn address(&self) -> *const () {
+        Arc::as_ptr(&self.0).cast()
     }
 }
 
@@ -59,12 +59,8 @@ impl fmt::Debug for Dependency {
 }
 
 /// Removes duplicates, such as those of a validator that is used for two routes.
-pub(crate) fn deduplicated(dependencies: Vec<Dependency>) -> Vec<Dependency> {
-    let mut all: Vec<Dependency> = Vec::with_capacity(dependencies.len());
-    for dependency in dependencies {
-        if !all.iter().any(|known| known.is_same_as(&dependency)) {
-            all.push(dependency);
-        }
-    }
-    all
+pub(crate) fn deduplicated(mut dependencies: Vec<Dependency>) -> Vec<Dependency> {
+    let mut known = HashSet::with_capacity(dependencies.len());
+    dependencies.retain(|dependency| known.insert(dependency.address()));
+    dependencies
 }
