@@ -44,7 +44,8 @@ fn check_id_tokens(issuer: &Reader<'_>, root: &Reader<'_>, report: &mut Report) 
 /// Only the key tells who issued a token without `iss`, so another claim must name the issuer.
 fn check_missing_issuer(issuer: &Reader<'_>, report: &mut Report) {
     let allow = issuer.get("dangerously_allow_missing_issuer");
-    if allow.flag() && !issuer.get("claim_rules").is_set() {
+    let rules = issuer.get("claim_rules");
+    if allow.flag() && !rules.is_invalid() && rules.elements().is_empty() {
         let expected =
             "expected claim_rules for a claim that names the issuer, because tokens may have no `iss`";
         report.without_value(allow.path(), expected);

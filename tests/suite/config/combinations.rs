@@ -52,6 +52,11 @@ fn tokens_without_iss_need_a_claim_that_names_the_issuer() {
         line,
         "issuers[0].dangerously_allow_missing_issuer: expected claim_rules",
     );
+    assert_refused(
+        &format!("{ISSUER}claim_rules = []\n{line}"),
+        line,
+        "issuers[0].dangerously_allow_missing_issuer: expected claim_rules",
+    );
 
     let rule = "claim_rules = [{ claim = 'sub', equals = 'spiffe://example.org/orders' }]\n";
     assert_eq!(load(&format!("{ISSUER}{line}{rule}otherwise = true\n")).err(), None);
