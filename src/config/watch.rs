@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::{
     sync::Mutex,
-    task::{JoinHandle, spawn_blocking},
+    task::{JoinError, JoinHandle, spawn_blocking},
     time::{Instant, MissedTickBehavior},
 };
 
@@ -20,6 +20,8 @@ use crate::{ConfigError, ResourceServer, config_error::Problem};
 /// A task reads the document and the files that it names (secrets, keys, certificates) every few seconds and compares their
 /// content, so replacing a symbolic link works too, as Kubernetes does. A change takes effect for all layers from the next request
 /// on, and no verdict under the old settings is used afterwards: see [`ResourceServer::reconfigure`].
+///
+/// A change takes effect when two reads in a row have found the same content, so a file that is still being written is not used.
 ///
 /// If the new settings have a problem, nothing changes. All problems are logged at `error`, once for each change.
 ///
@@ -88,7 +90,7 @@ impl ConfigWatch {
     /// returned and not logged.
     pub async fn reload(&self) -> Result<Reloaded, ConfigError> {
         let mut state = self.watched.state.lock().await;
-        self.watched.reload(&mut state).await
+        self.watched.apply(self.watched.load().await?, &mut state)
     }
 }
 
@@ -96,20 +98,36 @@ impl Watched {
     async fn poll(self: Arc<Self>, interval: Duration) {
         let mut ticks = tokio::time::interval_at(Instant::now() + interval, interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // What the last read found, if it was a change.
+        let mut candidate: Option<Loaded> = None;
         loop {
             ticks.tick().await;
             let mut state = self.state.lock().await;
-            let Files { document, named, .. } = state.files.clone();
-            let is_changed = move || {
-                let mut files = document.iter().chain(&named);
-                files.any(|(path, seen)| Fingerprint::now(path) != *seen)
-            };
             // An error means that the runtime is shutting down.
-            let Ok(is_changed) = spawn_blocking(is_changed).await else { return };
+            let Ok(is_changed) = has_changed(&state.files).await else { return };
             if !is_changed {
+                candidate = None;
                 continue;
             }
-            match self.reload(&mut state).await {
+            let unchanged_since = match candidate.take() {
+                Some(loaded) => {
+                    has_changed(&loaded.files).await.map(|is_changed| (!is_changed).then_some(loaded))
+                }
+                None => Ok(None),
+            };
+            let Ok(unchanged_since) = unchanged_since else { return };
+            let outcome = match unchanged_since {
+                Some(loaded) => self.apply(loaded, &mut state),
+                // A program may still be writing the files.
+                None => match self.load().await {
+                    Ok(loaded) => {
+                        candidate = Some(loaded);
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                },
+            };
+            match outcome {
                 Ok(Reloaded::Changed) => tracing::info!("configuration changed"),
                 Ok(Reloaded::Unchanged) => {}
                 Err(problems) => {
@@ -119,13 +137,17 @@ impl Watched {
         }
     }
 
-    async fn reload(&self, state: &mut State) -> Result<Reloaded, ConfigError> {
+    async fn load(&self) -> Result<Loaded, ConfigError> {
         let source = self.source.clone();
         let loaded = spawn_blocking(move || source.load_all()).await;
-        let Loaded { outcome, files } = loaded.map_err(|error| {
+        loaded.map_err(|error| {
             let expected = format!("expected a document that can be loaded ({error})");
-            ConfigError::from(Problem::without_value("document", expected))
-        })?;
+            Problem::without_value("document", expected).into()
+        })
+    }
+
+    fn apply(&self, loaded: Loaded, state: &mut State) -> Result<Reloaded, ConfigError> {
+        let Loaded { outcome, files } = loaded;
         state.files.clone_from(&files);
         let Effective { resource_server, settings } = outcome?;
         // A change of the document that changes no setting, such as a comment, does not count.
@@ -138,6 +160,16 @@ impl Watched {
         state.named = files.named;
         Ok(Reloaded::Changed)
     }
+}
+
+/// Returns whether the content of a file has changed since it was read.
+async fn has_changed(files: &Files) -> Result<bool, JoinError> {
+    let Files { document, named, .. } = files.clone();
+    spawn_blocking(move || {
+        let mut files = document.iter().chain(&named);
+        files.any(|(path, seen)| Fingerprint::now(path) != *seen)
+    })
+    .await
 }
 
 /// Layers were created for one kind of policy.

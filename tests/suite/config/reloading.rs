@@ -65,9 +65,9 @@ fn document(folder: &Folder, more: &str) -> String {
 /// Refuses the token of the kit.
 const STRICT: &str = "claim_rules = [{ claim = 'tenant', equals = 'acme' }]";
 
-/// More than the poll interval.
+/// Waits for two reads, since a change takes effect at the second one that finds it.
 async fn next_poll() {
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    tokio::time::sleep(Duration::from_secs(11)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,6 +102,28 @@ async fn broken_document_changes_nothing_and_all_its_problems_are_logged_once() 
     kit.write(STRICT);
     next_poll().await;
     kit.assert_status(StatusCode::UNAUTHORIZED).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_written_document_is_not_used() {
+    let kit = Kit::start_with(|folder, text| {
+        folder.write("auth.toml", &text.replace("[metadata]", &format!("{STRICT}\n[metadata]")));
+    });
+    kit.assert_status(StatusCode::UNAUTHORIZED).await;
+    let text = fs::read_to_string(kit.folder.path("auth.toml")).unwrap();
+    // An editor writes the document in place. What it has written so far is valid, but less strict.
+    let half = text.replace(STRICT, "");
+
+    kit.folder.write("auth.toml", &half);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    kit.assert_status(StatusCode::UNAUTHORIZED).await;
+    kit.folder.write("auth.toml", &text);
+    next_poll().await;
+    kit.assert_status(StatusCode::UNAUTHORIZED).await;
+
+    kit.folder.write("auth.toml", &half);
+    next_poll().await;
+    kit.assert_status(StatusCode::OK).await;
 }
 
 #[tokio::test(start_paused = true)]
