@@ -1,5 +1,7 @@
 //! Reads `WWW-Authenticate`, even if it is malformed: [`parse_challenges`].
 
+use std::collections::HashSet;
+
 /// A challenge (RFC 9110 section 11.6.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Challenge {
@@ -28,11 +30,10 @@ impl Challenge {
 
     /// Returns the names of parameters that appear more than once.
     pub(crate) fn repeated(&self) -> Vec<&str> {
-        let mut repeated: Vec<&str> = Vec::new();
-        for (index, (name, _)) in self.parameters.iter().enumerate() {
-            let earlier = self.parameters.iter().take(index);
-            if earlier.into_iter().any(|(other, _)| other == name) && !repeated.contains(&&**name) {
-                repeated.push(name);
+        let (mut known, mut reported, mut repeated) = (HashSet::new(), HashSet::new(), Vec::new());
+        for (name, _) in &self.parameters {
+            if !known.insert(&**name) && reported.insert(&**name) {
+                repeated.push(&**name);
             }
         }
         repeated

@@ -1,6 +1,9 @@
 //! What was found: [`Finding`].
 
-use std::fmt;
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
 
 use super::rules::Rule;
 
@@ -106,16 +109,35 @@ impl Finding {
 
 /// The findings so far.
 #[derive(Debug, Default)]
-pub(crate) struct Findings(Vec<Finding>);
+pub(crate) struct Findings {
+    all: Vec<Finding>,
+    /// The code, the URL and what was found.
+    known: HashSet<(&'static str, Option<String>, String)>,
+    /// How many findings each code has.
+    counts: HashMap<&'static str, usize>,
+}
+
+/// Maximum number of findings with the same code. A server could cause many thousands.
+const MAX_PER_CODE: usize = 20;
+
+/// Maximum length of what was found, in characters.
+const MAX_FOUND_CHARS: usize = 4_000;
 
 impl Findings {
-    /// Adds a finding, unless the same was found before.
-    pub(crate) fn add(&mut self, finding: Finding) {
-        let is_same = |other: &Finding| {
-            other.rule.code == finding.rule.code && other.found == finding.found && other.url == finding.url
-        };
-        if !self.0.iter().any(is_same) {
-            self.0.push(finding);
+    /// Adds a finding, unless the same was found before, or too many with its code.
+    pub(crate) fn add(&mut self, mut finding: Finding) {
+        let code = finding.rule.code;
+        if let Some((end, _)) = finding.found.char_indices().nth(MAX_FOUND_CHARS) {
+            finding.found.truncate(end);
+            finding.found.push_str(" ...");
+        }
+        let count = self.counts.entry(code).or_default();
+        if *count < MAX_PER_CODE && self.known.insert((code, finding.url.clone(), finding.found.clone())) {
+            *count += 1;
+            if *count == MAX_PER_CODE {
+                finding.found.push_str(" (any others are not listed)");
+            }
+            self.all.push(finding);
         }
     }
 
@@ -125,13 +147,13 @@ impl Findings {
 
     /// Returns whether there is a finding of this rule.
     pub(crate) fn has(&self, rule: &Rule) -> bool {
-        self.0.iter().any(|finding| finding.rule.code == rule.code)
+        self.all.iter().any(|finding| finding.rule.code == rule.code)
     }
 
     /// Returns the findings by group, the most serious ones first.
     pub(crate) fn sorted(mut self) -> Vec<Finding> {
-        self.0.sort_by_key(|finding| (finding.rule.group, std::cmp::Reverse(finding.severity)));
-        self.0
+        self.all.sort_by_key(|finding| (finding.rule.group, std::cmp::Reverse(finding.severity)));
+        self.all
     }
 }
 

@@ -1,5 +1,7 @@
 //! The metadata of the authorization server (RFC 8414).
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 use url::Url;
 
@@ -71,7 +73,8 @@ pub(crate) fn check(
         }
     }
     if let Some(Ok(supported)) = document.texts("scopes_supported") {
-        for scope in scopes.iter().filter(|scope| !supported.contains(&scope.as_str())) {
+        let supported: HashSet<&str> = supported.into_iter().collect();
+        for scope in scopes.iter().filter(|scope| !supported.contains(scope.as_str())) {
             let found = format!("scope {} is not in scopes_supported", quoted(scope));
             findings.push(Finding::new(&rules::SCOPE_UNKNOWN_TO_ISSUER, found));
         }

@@ -1,5 +1,7 @@
 //! The metadata of the resource (RFC 9728).
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 use url::Url;
 
@@ -241,7 +243,8 @@ fn check_scopes(document: &JsonDocument, scope: Option<&str>, findings: &mut Vec
     }
     let named =
         scope.unwrap_or_default().split(' ').filter(|scope| !scope.is_empty() && *scope != "offline_access");
-    for missing in named.filter(|scope| !scopes.contains(scope)) {
+    let known: HashSet<&str> = scopes.iter().copied().collect();
+    for missing in named.filter(|scope| !known.contains(scope)) {
         let found = format!("{} in the challenge, not in scopes_supported", quoted(missing));
         findings.push(Finding::new(&rules::SCOPE_NOT_SUPPORTED, found));
     }

@@ -1,7 +1,7 @@
 //! Whatever a server sends, there is a report.
 
 use super::{
-    examine_site,
+    codes, examine_site,
     example::finding::Severity,
     site::{Fault, PATH, Reply},
 };
@@ -140,4 +140,37 @@ async fn no_redirect_is_followed_and_no_credential_is_sent_elsewhere() {
         "{:?}",
         report.requests
     );
+}
+
+#[tokio::test]
+async fn a_server_cannot_make_the_report_long() {
+    let report = examine_site(
+        |_, request, reply| {
+            let numbers = 0..5_000;
+            if request.is_metadata() {
+                let scopes: Vec<_> = numbers.map(|number| format!("a b{number}")).collect();
+                reply
+                    .status(200)
+                    .body(serde_json::json!({"resource": "x", "scopes_supported": scopes}).to_string())
+            } else {
+                let parameters: String =
+                    numbers.map(|number| format!("a{number}=b, a{number}=b, ")).collect();
+                reply.status(401).set("www-authenticate", format!("Bearer {parameters}scope=\"x\""))
+            }
+        },
+        PATH,
+        |_| {},
+    )
+    .await;
+
+    let text = report.to_text();
+    for code in codes(&report) {
+        let count = report.findings.iter().filter(|finding| finding.rule.code == code).count();
+        assert!(count <= 20, "{count} of {code}");
+    }
+    assert!(
+        report.findings.iter().any(|finding| finding.found.ends_with("(any others are not listed)")),
+        "{text}"
+    );
+    assert!(text.len() < 100_000, "{}", text.len());
 }
