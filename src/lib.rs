@@ -158,6 +158,7 @@ pub mod http_client;
 mod config_error;
 mod url_policy;
 mod user_info;
+mod units;
 mod similar;
 mod single_flight;
 mod catch_panic;

@@ -4,9 +4,8 @@ use super::{
     node::{Node, Origin, Value},
     report::{Report, join},
     shape::{Shape, TableShape},
-    units,
 };
-use crate::{Algorithm, Scope, similar::most_similar};
+use crate::{Algorithm, Scope, similar::most_similar, units};
 
 /// Checks a value and everything in it. Values with a problem become [`Value::Invalid`].
 pub(super) fn check(node: &mut Node, shape: &Shape, path: &str, report: &mut Report) {

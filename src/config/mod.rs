@@ -52,7 +52,6 @@ mod report;
 mod schema;
 mod shape;
 mod source;
-mod units;
 mod watch;
 
 pub use self::{

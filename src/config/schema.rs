@@ -5,9 +5,11 @@ use serde_json::{Map, Value, json};
 use super::{
     keys::{DOCUMENT, REQUIREMENT},
     shape::{Key, Shape, TableShape},
+};
+use crate::{
+    Algorithm,
     units::{DURATION_PATTERN, SIZE_PATTERN},
 };
-use crate::Algorithm;
 
 /// Returns the JSON Schema (2020-12) of the document, for editors and other tools.
 ///

@@ -69,8 +69,8 @@ impl Shape {
             Self::Text => "expected text".to_owned(),
             Self::File => "expected the path of a file".to_owned(),
             Self::Flag => "expected true or false".to_owned(),
-            Self::Duration => super::units::DURATION.to_owned(),
-            Self::Size => super::units::SIZE.to_owned(),
+            Self::Duration => format!("expected {}", crate::units::DURATION),
+            Self::Size => format!("expected {}", crate::units::SIZE),
             Self::Scope => {
                 "expected one or more of the characters %x21 / %x23-5B / %x5D-7E (RFC 6749 section 3.3)"
                     .to_owned()

@@ -81,15 +81,15 @@ fn validator(root: &Reader<'_>, files: &mut Files, report: &mut Report) -> Optio
 fn policy(builder: ResourceServerBuilder, root: &Reader<'_>, report: &mut Report) -> ResourceServerBuilder {
     let (paths, grpc, mcp) = (root.get("paths"), root.get("grpc"), root.get("mcp"));
     let mut builder = builder;
-    if paths.is_set() {
-        if let Some(rules) = policies::path_rules(&paths, report) {
-            builder = builder.policy(rules);
-        }
+    if paths.is_set()
+        && let Some(rules) = policies::path_rules(&paths, report)
+    {
+        builder = builder.policy(rules);
     }
-    if grpc.is_set() {
-        if let Some(methods) = policies::grpc_methods(&grpc, report) {
-            builder = builder.policy(methods);
-        }
+    if grpc.is_set()
+        && let Some(methods) = policies::grpc_methods(&grpc, report)
+    {
+        builder = builder.policy(methods);
     }
     if mcp.is_set() {
         builder = mcp_policy(builder, &mcp, report);

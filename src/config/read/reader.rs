@@ -8,8 +8,8 @@ use crate::{
         node::{Node, Origin, Value},
         report::join,
         shape::{Shape, TableShape},
-        units,
     },
+    units,
 };
 
 /// A value of a checked document, or the lack of one.

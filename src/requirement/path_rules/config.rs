@@ -1,12 +1,15 @@
 //! Reads [`PathRules`] from configuration.
 
-use std::time::Duration;
+use std::fmt;
 
 use http::Method;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, Visitor},
+};
 
 use super::{PathRules, builder::NO_METHODS};
-use crate::{Requirement, Scope, ScopeRequirement, config_error::Problem, requirement::is_acr};
+use crate::{Requirement, Scope, ScopeRequirement, config_error::Problem, requirement::is_acr, units};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "path rules, with the keys rule and otherwise")]
@@ -17,6 +20,8 @@ struct Config {
     #[serde(default)]
     allow_non_ascii: bool,
     extension_methods: Option<Vec<String>>,
+    #[serde(default)]
+    dangerously_public_otherwise: bool,
 }
 
 /// One rule, or what requests without a rule require.
@@ -29,13 +34,39 @@ struct RuleConfig {
     any_of: Option<Vec<Vec<String>>>,
     access: Option<String>,
     acr_values: Option<Vec<String>>,
-    max_age: Option<u64>,
+    max_age: Option<DurationText>,
+}
+
+/// Text such as `5m`. A number is refused with a message that names the units.
+struct DurationText(String);
+
+impl<'de> Deserialize<'de> for DurationText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = DurationText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(units::DURATION)
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<DurationText, E> {
+                Ok(DurationText(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
 }
 
 impl<'de> Deserialize<'de> for PathRules {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Config { rule: rules, otherwise, allow_non_ascii, extension_methods } =
-            Config::deserialize(deserializer)?;
+        let Config {
+            rule: rules,
+            otherwise,
+            allow_non_ascii,
+            extension_methods,
+            dangerously_public_otherwise: is_open,
+        } = Config::deserialize(deserializer)?;
         let mut problems = Vec::new();
         let mut builder = Self::builder();
         for (index, rule) in rules.into_iter().enumerate() {
@@ -57,14 +88,15 @@ impl<'de> Deserialize<'de> for PathRules {
                     report.add("access", "public", PUBLIC_OTHERWISE);
                     builder
                 }
-                Some(DANGEROUSLY_PUBLIC) => {
-                    // For the problems of the other keys.
-                    let _ =
-                        report.parse_requirement(&RuleConfig { access: Some("public".to_owned()), ..rule });
-                    builder.dangerously_public_otherwise()
-                }
                 _ => builder.otherwise(report.parse_requirement(&rule)),
             };
+            if is_open {
+                let expected = "expected none with dangerously_public_otherwise, which replaces it";
+                problems.push(Problem::without_value(OTHERWISE, expected));
+            }
+        }
+        if is_open {
+            builder = builder.dangerously_public_otherwise();
         }
         if let Some(names) = extension_methods {
             let mut parse = |name: &String| {
@@ -90,7 +122,7 @@ struct Report<'a> {
 impl Report<'_> {
     fn expected_access(&self) -> &'static str {
         match &*self.rule {
-            OTHERWISE => r#"expected "token", "deny" or "dangerously_public""#,
+            OTHERWISE => r#"expected "token" or "deny""#,
             _ => r#"expected "public", "token" or "deny""#,
         }
     }
@@ -165,9 +197,13 @@ impl Report<'_> {
                 requirement = requirement.acr_values(values.iter().cloned());
             }
         }
-        match rule.max_age {
-            Some(seconds) => requirement.max_age(Duration::from_secs(seconds)),
-            None => requirement,
+        let Some(DurationText(text)) = &rule.max_age else { return requirement };
+        match units::duration(text) {
+            Some(age) => requirement.max_age(age),
+            None => {
+                self.add("max_age", text, format!("expected {}", units::DURATION));
+                requirement
+            }
         }
     }
 
@@ -196,7 +232,6 @@ fn parse_method(name: &str) -> Option<Method> {
 }
 
 const OTHERWISE: &str = "otherwise";
-const DANGEROUSLY_PUBLIC: &str = "dangerously_public";
 const PUBLIC_OTHERWISE: &str = "expected rules for the public paths, so that a new path is not open by accident; to open all paths \
-                                without a rule, use \"dangerously_public\"";
+                                without a rule, use dangerously_public_otherwise";
 const EXPECTED_METHOD: &str = "expected a method, such as GET";

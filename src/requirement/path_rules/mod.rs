@@ -79,14 +79,14 @@ pub use self::builder::PathRulesBuilder;
 ///     methods = ["POST"]
 ///     any_of = [["jobs:write"], ["admin"]] # all of one list
 ///     acr_values = ["urn:example:mfa"]
-///     max_age = 300 # seconds since the user authenticated
+///     max_age = "5m" # since the user authenticated
 ///
 ///     [[rule]]
 ///     path = "/health"
 ///     access = "public" # or "token", for any valid token, or "deny"
 ///
 ///     [otherwise] # default: deny
-///     access = "deny" # or "token" or scopes; "dangerously_public" opens every path without a rule
+///     access = "deny" # or "token" or scopes; `dangerously_public_otherwise = true` opens every path without a rule
 ///     "#,
 /// )?;
 /// # let _ = rules;

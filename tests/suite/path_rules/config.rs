@@ -33,7 +33,7 @@ fn rules_are_read_from_toml() {
         path = "/me"
         access = "token"
         acr_values = ["gold", "silver"]
-        max_age = 300
+        max_age = "5m"
 
         [[rule]]
         path = "/internal"
@@ -131,7 +131,7 @@ fn all_invalid_values_are_reported_with_the_number_of_their_rule() {
         [[rule]]
         path = "/g"
         access = "public"
-        max_age = 3
+        max_age = "3s"
 
         [[rule]]
         path = "/h"
@@ -142,6 +142,7 @@ fn all_invalid_values_are_reported_with_the_number_of_their_rule() {
         path = "/i"
         access = "token"
         acr_values = []
+        max_age = "3 min"
 
         [[rule]]
         scopes = ["x"]
@@ -159,6 +160,7 @@ fn all_invalid_values_are_reported_with_the_number_of_their_rule() {
 
     const SCOPE: &str = "expected one or more of the characters %x21 / %x23-5B / %x5D-7E";
     const NO_SCOPES: &str = "expected at least one scope; use access = \"token\" for any valid token";
+    const DURATION: &str = r#"expected a duration with a unit: "250ms", "30s", "5m", "1h30m", "1d""#;
     const ACCESS: &str = "expected exactly one of scopes, any_of and access";
     let expected = [
         r#"rule 2: methods "G T": expected a method, such as GET"#.to_owned(),
@@ -175,9 +177,10 @@ fn all_invalid_values_are_reported_with_the_number_of_their_rule() {
         format!(r#"rule 10: acr_values "a b": {SCOPE}"#),
         format!(r#"rule 10: acr_values "": {SCOPE}"#),
         "rule 11: acr_values: expected at least one".to_owned(),
+        format!(r#"rule 11: max_age "3 min": {DURATION}"#),
         "otherwise: path and methods: expected none, because otherwise applies to all other requests"
             .to_owned(),
-        r#"otherwise: access "no": expected "token", "deny" or "dangerously_public""#.to_owned(),
+        r#"otherwise: access "no": expected "token" or "deny""#.to_owned(),
         r#"rule 2: methods "get": expected a registered method such as GET, or one that is listed in extension_methods"#
             .to_owned(),
         r#"rule 2: path "orders/": expected a path that starts with "/""#.to_owned(),
@@ -264,7 +267,7 @@ fn public_otherwise_is_an_error_unless_it_is_spelt_out() {
     assert_eq!(
         error.message(),
         "otherwise: access \"public\": expected rules for the public paths, so that a new path is not open by accident; to open \
-         all paths without a rule, use \"dangerously_public\""
+         all paths without a rule, use dangerously_public_otherwise"
     );
     let error = PathRules::builder()
         .dangerously_public_otherwise()
@@ -277,13 +280,23 @@ fn public_otherwise_is_an_error_unless_it_is_spelt_out() {
          without a rule, use dangerously_public_otherwise"
     );
     let from_code = PathRules::builder().dangerously_public_otherwise().build().unwrap();
-    for rules in [from_config("dangerously_public").unwrap(), from_code] {
+    let from_config = toml::from_str::<PathRules>("dangerously_public_otherwise = true").unwrap();
+    for rules in [from_config, from_code] {
         assert_eq!(get(&rules, "/else"), Requirement::public());
     }
-    let rule =
-        toml::from_str::<PathRules>("[[rule]]\npath = \"/\"\naccess = \"dangerously_public\"").unwrap_err();
-    assert!(rule.message().ends_with(r#"expected "public", "token" or "deny""#), "{rule}");
-    let strict =
-        toml::from_str::<PathRules>("[otherwise]\naccess = \"dangerously_public\"\nmax_age = 3").unwrap_err();
-    assert!(strict.message().contains("expected none without a token"), "{strict}");
+    let both = "dangerously_public_otherwise = true\n[otherwise]\naccess = \"token\"";
+    let error = toml::from_str::<PathRules>(both).unwrap_err();
+    assert_eq!(
+        error.message(),
+        "otherwise: expected none with dangerously_public_otherwise, which replaces it"
+    );
+}
+
+#[test]
+fn age_without_a_unit_is_an_error() {
+    let text = "[otherwise]\naccess = \"token\"\nmax_age = 300";
+
+    let error = toml::from_str::<PathRules>(text).unwrap_err();
+
+    assert!(error.message().contains("expected a duration with a unit"), "{error}");
 }

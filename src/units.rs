@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
-pub(super) const DURATION: &str =
-    "expected a duration with a unit: \"250ms\", \"30s\", \"5m\", \"1h30m\", \"1d\"";
-pub(super) const SIZE: &str = "expected a size with a unit: \"512KiB\", \"32MiB\", \"1GiB\", or \"0B\"";
+pub(crate) const DURATION: &str = "a duration with a unit: \"250ms\", \"30s\", \"5m\", \"1h30m\", \"1d\"";
+#[cfg(feature = "config")]
+pub(crate) const SIZE: &str = "a size with a unit: \"512KiB\", \"32MiB\", \"1GiB\", or \"0B\"";
 
 /// The same as regular expressions, for the schema.
-pub(super) const DURATION_PATTERN: &str = r"^(?=[0-9])([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
-pub(super) const SIZE_PATTERN: &str = "^[0-9]+(B|KiB|MiB|GiB)$";
+#[cfg(feature = "config")]
+pub(crate) const DURATION_PATTERN: &str = r"^(?=[0-9])([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
+#[cfg(feature = "config")]
+pub(crate) const SIZE_PATTERN: &str = "^[0-9]+(B|KiB|MiB|GiB)$";
 
 /// Units from the largest to the smallest, in milliseconds.
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Parses one or more numbers with units, from the largest unit to the smallest, each unit once.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut units = UNITS.as_slice();
     let mut millis: u64 = 0;
@@ -31,7 +33,8 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 }
 
 /// Parses a number of bytes.
-pub(super) fn size(text: &str) -> Option<u64> {
+#[cfg(feature = "config")]
+pub(crate) fn size(text: &str) -> Option<u64> {
     let (number, unit) = number(text)?;
     let factor = match unit {
         "B" => 1,
@@ -73,6 +76,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "config")]
     #[test]
     fn sizes_are_a_number_and_a_unit() {
         for (text, bytes) in [("0B", 0), ("1KiB", 1024), ("32MiB", 33_554_432), ("1GiB", 1_073_741_824)] {
