@@ -1,22 +1,22 @@
 //! Guides: one task each, from an empty directory to a working service.
 //!
-//! | guide | for whom |
+//! | guide | your situation |
 //! |---|---|
 //! | [Protect an axum API](protect_an_axum_api) | You have an HTTP API and want it to accept access tokens. |
 //! | [Protect a tonic service](protect_a_tonic_service) | You have a gRPC service. |
 //! | [Protect an MCP server](protect_an_mcp_server) | You have an MCP server with rmcp, and clients that sign users in. |
-//! | [Jenkins behind the gateway](jenkins_behind_the_gateway) | A server that is not written in Rust should accept tokens. |
-//! | [Providers, one by one](providers) | You need the settings for Keycloak, Entra ID, Auth0 or another server. |
-//! | [Issue and accept your own tokens](own_tokens) | Your service issues opaque tokens or API keys, or accepts tokens of Kubernetes or SPIFFE. |
+//! | [Put Jenkins behind a gateway](jenkins_behind_the_gateway) | You have a server that is not written in Rust. |
+//! | [Settings for each provider](providers) | You need the settings for Keycloak, Entra ID, Auth0 or another server. |
+//! | [Issue and accept your own tokens](own_tokens) | Your service issues opaque tokens or API keys, or accepts tokens from Kubernetes or SPIFFE. |
 //! | [Serve many tenants](many_tenants) | Your customers bring their own authorization servers. |
-//! | [Configure a service from files and the environment](configuration) | Its settings are set where it runs, not in its code. |
-//! | [Test a protected service](test_a_protected_service) | You want tests without a network and without waiting. |
-//! | [Revoke tokens, and ask for stronger logins](revoke_and_step_up) | A token must end early, or an operation needs a recent login. |
+//! | [Configure a service from files and the environment](configuration) | Your settings differ between deployments, so they are not in the code. |
+//! | [Test a protected service](test_a_protected_service) | You want tests that need no network and no waiting. |
+//! | [Revoke tokens and require stronger logins](revoke_and_step_up) | A token must stop working before it expires, or an operation needs a recent login. |
 //! | [OpenAPI documents and reviews](openapi_and_reviews) | You want to document, list and check what your layers require. |
-//! | [Operate a protected service](operate) | Your service runs, and you want probes, metrics, alerts and logs. |
+//! | [Operate a protected service](operate) | You want health probes, metrics, alerts and access logs. |
 //! | [Run a fleet](run_a_fleet) | Several instances run behind a load balancer. |
 //! | [Examine a running server](doctor) | You want to know what is wrong with a deployed resource server. |
-//! | [Move from another crate](migrate) | You use jwt-authorizer, tower-oauth2-resource-server, oauth-resource-server or axum-jwt-auth. |
+//! | [Migrate from another crate](migrate) | You use jwt-authorizer, tower-oauth2-resource-server, oauth-resource-server or axum-jwt-auth. |
 //!
 //! The code is compiled by the tests of this crate, except for what needs generated code or another crate.
 
