@@ -186,9 +186,9 @@ async fn send_requests(
         if down != is_down {
             is_down = down;
             if down {
-                authority.go_down()
+                authority.go_down();
             } else {
-                authority.come_back()
+                authority.come_back();
             }
             println!("the authorization server is {}", if down { "down" } else { "back" });
         }

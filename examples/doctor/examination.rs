@@ -114,11 +114,11 @@ impl Examination {
             self.check_browsers(probe).await;
         }
         let facts = self.check_metadata(&challenges).await;
-        if let (Some(bearer), Some(probe)) = (&challenges.bearer, &probe) {
-            if probe.answer.status == 401 {
-                let scopes = &facts.scopes;
-                self.findings.extend(challenge::check_scope_is_named(bearer, self.settings.is_mcp, scopes));
-            }
+        if let (Some(bearer), Some(probe)) = (&challenges.bearer, &probe)
+            && probe.answer.status == 401
+        {
+            let scopes = &facts.scopes;
+            self.findings.extend(challenge::check_scope_is_named(bearer, self.settings.is_mcp, scopes));
         }
         let scope =
             challenges.bearer.as_ref().and_then(|bearer| bearer.parameter("scope")).unwrap_or_default();
@@ -133,10 +133,10 @@ impl Examination {
     async fn send(&mut self, request: Outgoing) -> Result<Answer, Failure> {
         let purpose = request.purpose;
         let outcome = self.client.send(request).await;
-        if let Ok(answer) = &outcome {
-            if answer.elapsed > self.settings.slow_after {
-                self.slow.push(format!("{:.1} s for: {purpose}", answer.elapsed.as_secs_f64()));
-            }
+        if let Ok(answer) = &outcome
+            && answer.elapsed > self.settings.slow_after
+        {
+            self.slow.push(format!("{:.1} s for: {purpose}", answer.elapsed.as_secs_f64()));
         }
         if let Err(Failure::OutOfTime) = outcome {
             let found = "no time left for some requests, which were not sent";
@@ -166,7 +166,7 @@ impl Examination {
             target.clone(),
             "MCP initialize without a token",
             "initialize",
-            json!({
+            &json!({
                 "protocolVersion": "2025-06-18",
                 "capabilities": {},
                 "clientInfo": {"name": "tower-bearer-doctor", "version": env!("CARGO_PKG_VERSION")},
@@ -177,7 +177,7 @@ impl Examination {
             return Ok(Probe { request: connecting, answer });
         }
         let params = json!({"name": "tool-that-does-not-exist", "arguments": {}});
-        let calling = mcp_message(target, "MCP tools/call without a token", "tools/call", params);
+        let calling = mcp_message(target, "MCP tools/call without a token", "tools/call", &params);
         match self.send(calling.clone()).await {
             Ok(refusal) if refusal.status == 401 => {
                 let found = format!("status {} for initialize, 401 for tools/call", answer.status.as_u16());
@@ -493,7 +493,7 @@ impl Examination {
                 }
                 // Not found at this URL: clients look at the next one.
                 Err(finding) if finding.rule.code == rules::ISSUER_METADATA_MISSING.code => {
-                    misses.push(finding)
+                    misses.push(finding);
                 }
                 Err(finding) => {
                     self.findings.add(finding.clone());
@@ -522,7 +522,7 @@ impl Examination {
         }
         match documents::read(&outcome, url, &keys::RULES) {
             Ok((document, _)) => {
-                self.findings.extend(keys::check(&document).into_iter().map(|finding| finding.at(url)))
+                self.findings.extend(keys::check(&document).into_iter().map(|finding| finding.at(url)));
             }
             Err(finding) => self.findings.add(finding),
         }
@@ -530,7 +530,12 @@ impl Examination {
 }
 
 /// Returns a message to an MCP server that changes nothing.
-fn mcp_message(url: Url, purpose: &'static str, method: &'static str, params: serde_json::Value) -> Outgoing {
+fn mcp_message(
+    url: Url,
+    purpose: &'static str,
+    method: &'static str,
+    params: &serde_json::Value,
+) -> Outgoing {
     let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
     let mut request = Outgoing::get(purpose, url)
         .header(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"))

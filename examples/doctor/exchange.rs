@@ -154,7 +154,7 @@ impl Client {
                     }
                 }
                 Ok(Err(error)) if error.is_timeout() => {
-                    cut = Some(format!("no end of the body within {:?}", self.timeout))
+                    cut = Some(format!("no end of the body within {:?}", self.timeout));
                 }
                 Ok(Err(error)) => cut = Some(format!("body ends early: {}", with_causes(&error))),
                 Err(_) => cut = Some(format!("no end of the body within {:?}", self.timeout)),

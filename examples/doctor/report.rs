@@ -95,7 +95,7 @@ impl Report {
                 "purpose": request.purpose,
                 "method": request.method.as_str(),
                 "url": request.url.as_str(),
-                "status": request.outcome.as_ref().ok().map(|status| status.as_u16()),
+                "status": request.outcome.as_ref().ok().map(http::StatusCode::as_u16),
                 "error": request.outcome.as_ref().err(),
                 "milliseconds": u64::try_from(request.elapsed.as_millis()).unwrap_or(u64::MAX),
             })

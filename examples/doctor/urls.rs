@@ -83,10 +83,10 @@ pub(crate) fn compare(resource: &str, target: &Url) -> Relation {
     if url.port() != target.port() && url.scheme() == target.scheme() {
         let port = |url: &Url| url.port().map_or_else(|| "no port".to_owned(), |port| format!("port {port}"));
         differences.push(format!("{} instead of {}", port(&url), port(target)));
-    } else if url.port() != target.port() {
-        if let Some(port) = url.port() {
-            differences.push(format!("port {port}"));
-        }
+    } else if url.port() != target.port()
+        && let Some(port) = url.port()
+    {
+        differences.push(format!("port {port}"));
     }
     if let Some(spelling) = spelling(resource, &url) {
         differences.push(spelling.to_owned());

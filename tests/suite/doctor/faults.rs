@@ -930,7 +930,7 @@ const ROWS: &[Row] = &[
         usual,
         |_, request, reply| {
             edit_metadata(request, reply, |document| {
-                document["scopes_supported"] = json!(["orders:read", "offline_access"])
+                document["scopes_supported"] = json!(["orders:read", "offline_access"]);
             })
         },
         &["offline-access"],
@@ -941,7 +941,7 @@ const ROWS: &[Row] = &[
         usual,
         |_, request, reply| {
             edit_metadata(request, reply, |document| {
-                document["bearer_methods_supported"] = json!(["header", "query"])
+                document["bearer_methods_supported"] = json!(["header", "query"]);
             })
         },
         &["bearer-methods"],
@@ -952,7 +952,7 @@ const ROWS: &[Row] = &[
         usual,
         |_, request, reply| {
             edit_metadata(request, reply, |document| {
-                document["resource_documentation"] = "http://docs.example".into()
+                document["resource_documentation"] = "http://docs.example".into();
             })
         },
         &["resource-url-http"],
@@ -1093,7 +1093,7 @@ const ROWS: &[Row] = &[
         usual,
         |_, request, reply| {
             edit_issuer(request, reply, |document| {
-                document["token_endpoint"] = "http://as.example/token".into()
+                document["token_endpoint"] = "http://as.example/token".into();
             })
         },
         &["endpoint-http"],
@@ -1122,7 +1122,7 @@ const ROWS: &[Row] = &[
         usual,
         |_, request, reply| {
             edit_issuer(request, reply, |document| {
-                document["code_challenge_methods_supported"] = json!(["plain"])
+                document["code_challenge_methods_supported"] = json!(["plain"]);
             })
         },
         &["no-s256"],
