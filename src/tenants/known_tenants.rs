@@ -24,7 +24,7 @@ use crate::{
     validator::{BuildTokenHasher, ErasedValidator, OutageLog, TokenHash, TokenHasher},
 };
 
-/// Maximum number of issuers that the resolver is asked about at the same time.
+/// Maximum number of issuers without a known tenant that the resolver is asked about at the same time, and of others.
 const MAX_QUESTIONS: usize = 1_024;
 
 /// Maximum number of issuers that are cached as unknown, about a megabyte. Only unknown issuers are in this cache, so
@@ -32,6 +32,8 @@ const MAX_QUESTIONS: usize = 1_024;
 const MAX_UNKNOWN: usize = 10_000;
 
 type HashCache<V> = Cache<TokenHash, V, UnitWeighter, BuildTokenHasher>;
+
+type Flights = Arc<SingleFlight<TokenHash, Resolution, BuildTokenHasher>>;
 
 /// `None` if the resolver does not know the issuer.
 type Resolution = Result<Option<Arc<KnownTenant>>, ValidationError>;
@@ -55,7 +57,10 @@ pub(super) struct KnownTenants {
     pub(super) tenants: HashCache<Arc<KnownTenant>>,
     /// When each unknown issuer is asked for again, on the monotonic clock.
     unknown: HashCache<Duration>,
-    flights: Arc<SingleFlight<TokenHash, Resolution, BuildTokenHasher>>,
+    /// Questions about issuers whose tenant is not known.
+    searches: Flights,
+    /// Questions about known tenants. Separate, so that invented issuers cannot keep a tenant from being renewed or removed.
+    renewals: Flights,
     /// Never locked across an await, nor while validators are dropped, which may run code of others.
     record: Mutex<Record>,
     pub(super) observers: Observers,
@@ -75,6 +80,8 @@ pub(super) struct Parts {
 
 impl KnownTenants {
     pub(super) fn new(parts: Parts) -> Arc<Self> {
+        // If a question takes longer than this, its runtime has stopped.
+        let deadline = parts.times.timeout.saturating_mul(2);
         Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             resolver: parts.resolver,
@@ -85,8 +92,8 @@ impl KnownTenants {
             hasher: parts.hasher,
             tenants: cache(parts.max_tenants),
             unknown: cache(MAX_UNKNOWN),
-            // If a question takes longer than this, its runtime has stopped.
-            flights: SingleFlight::new(MAX_QUESTIONS, parts.times.timeout.saturating_mul(2)),
+            searches: SingleFlight::new(MAX_QUESTIONS, deadline),
+            renewals: SingleFlight::new(MAX_QUESTIONS, deadline),
             times: parts.times,
             record: Mutex::default(),
             observers: Observers::default(),
@@ -128,7 +135,9 @@ impl KnownTenants {
 
     /// Waits for the question in progress about this issuer, or starts one.
     async fn join_question(self: &Arc<Self>, hash: TokenHash, issuer: &UnverifiedIssuer) -> Resolution {
-        match self.flights.run(hash, || Arc::clone(self).resolve(hash, issuer.clone())).await {
+        let is_known = self.record().state(hash).is_some();
+        let flights = if is_known { &self.renewals } else { &self.searches };
+        match flights.run(hash, || Arc::clone(self).resolve(hash, issuer.clone())).await {
             Ok(resolution) => resolution,
             Err(FlightError::Panicked) => Err(ValidationError::internal("resolving the issuer panicked")),
             Err(FlightError::Full) => self.tolerate(hash, "the resolver is being asked about 1,024 issuers"),
@@ -273,7 +282,7 @@ impl Refresh for KnownTenants {
     fn refresh(&self, issuer: &UnverifiedIssuer) {
         let hash = self.hash(issuer.expose_for_lookup());
         if let Some(this) = self.this.upgrade() {
-            self.flights.start_if(hash, || Some(this.resolve(hash, issuer.clone())));
+            self.renewals.start_if(hash, || Some(this.resolve(hash, issuer.clone())));
         }
     }
 }

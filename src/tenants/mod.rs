@@ -100,8 +100,9 @@ pub trait IssuerResolver: Send + Sync + 'static {
     /// Returns the tenant of an issuer, or `None` if there is none. Write it as an `async fn`.
     ///
     /// Anyone can send tokens with invented issuers, and each new one is a call, so it should be cheap. At most 1,024 calls
-    /// run at once; other requests with new issuers are answered with 503. It goes on if the client disconnects, and ends
-    /// after the [`resolve_timeout`](ResolvingValidatorBuilder::resolve_timeout).
+    /// for new issuers run at once; other requests with new issuers are answered with 503. As many calls for known tenants can
+    /// run at the same time. A call goes on if the client disconnects, and ends after the
+    /// [`resolve_timeout`](ResolvingValidatorBuilder::resolve_timeout).
     ///
     /// # Errors
     /// If the tenant cannot be looked up now: [`ValidationError::unavailable`]. Any other error except

@@ -1,5 +1,7 @@
 //! What anyone can cause with tokens of invented issuers, and how much is kept in memory.
 
+use std::time::Duration;
+
 use tower_bearer::ValidationError;
 
 use super::kit::{ACME, GLOBEX, Kit};
@@ -26,6 +28,39 @@ async fn a69_invented_issuers_do_not_evict_tenants_and_are_asked_for_once() {
 
     assert_eq!(kit.table.questions().len(), 2_001);
     assert_eq!(acme.requests().len(), 2, "metadata and keys of the tenant");
+}
+
+#[tokio::test]
+async fn a69_invented_issuers_do_not_keep_a_removed_tenant_in_use() {
+    const QUESTIONS: usize = 1_024;
+    let kit = Kit::with(|builder| builder.resolve_timeout(Duration::from_secs(60)));
+    let acme = kit.tenant(ACME);
+    let token = acme.token().expires_in(Duration::from_secs(3_600)).sign();
+    kit.app.present(&token).await.assert_pass();
+    let present = |token: String| {
+        let app = kit.app.clone();
+        tokio::spawn(async move { app.present(&token).await })
+    };
+    // As many questions as may be open at once, which are answered slowly.
+    kit.table.hold();
+    let junk: Vec<_> = (0..QUESTIONS)
+        .map(|number| {
+            let issuer = format!("https://junk-{number}.example");
+            present(acme.token().claim("iss", issuer).sign())
+        })
+        .collect();
+    soon(until(|| kit.table.questions().len() == 1 + QUESTIONS)).await;
+    kit.table.remove(ACME);
+    kit.clock.advance(Duration::from_secs(5 * 60));
+
+    let answer = present(token);
+    soon(until(|| kit.table.questions().len() == 1 + QUESTIONS + 1 || answer.is_finished())).await;
+    kit.table.release();
+
+    soon(answer).await.unwrap().assert_invalid_token();
+    for answer in junk {
+        soon(answer).await.unwrap().assert_invalid_token();
+    }
 }
 
 #[tokio::test]
