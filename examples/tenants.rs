@@ -50,7 +50,7 @@ impl IssuerResolver for Customers {
     async fn resolve(&self, issuer: &UnverifiedIssuer) -> Result<Option<Tenant>, ValidationError> {
         let rows = self.0.read().map_err(|_| ValidationError::internal("the table is poisoned"))?;
         let Some(customer) = issuer.find_in(&rows) else {
-            println!("   resolver: {issuer:?} is no customer");
+            println!("   resolver: {issuer:?} is not a customer");
             return Ok(None);
         };
         println!("   resolver: {} is a customer", customer.name);
@@ -88,9 +88,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("1. Acme and Globex are customers.");
     call(&api, "Acme", &acme_token, 200).await?;
     call(&api, "Globex", &globex_token, 200).await?;
-    call(&api, "Acme again, without a question", &acme_token, 200).await?;
+    call(&api, "Acme again, without calling the resolver", &acme_token, 200).await?;
 
-    println!("2. Initech is no customer. Its server is not called.");
+    println!("2. Initech is not a customer. Its server is not called.");
     call(&api, "Initech", &initech_token, 401).await?;
     assert_eq!(initech.requests().len(), 0);
 

@@ -1,4 +1,4 @@
-//! Examines a running resource server from outside, and says what is wrong and how to mend it.
+//! Examines a running resource server from outside, and prints what is wrong and how to fix it.
 //!
 //! ```sh
 //! cargo run --example doctor -- https://api.example.com/mcp
@@ -20,7 +20,7 @@
 //! | `examination` | which requests are sent, and in which order |
 //! | `exchange` | sends one request, with a deadline and a limit |
 //! | `checks` | what is checked about the responses; no file sends requests |
-//! | `rules` | all findings: what is expected, by which standard, and how to mend it |
+//! | `rules` | all findings: what is expected, by which standard, and how to fix it |
 //! | `challenge`, `document`, `urls` | read what servers send, even if it is malformed |
 //! | `report` | the findings as text and as JSON |
 

@@ -55,10 +55,10 @@ impl Report {
             }
             paragraph(&mut text, "found", &finding.found);
             paragraph(&mut text, "expected", &format!("{} ({})", finding.expected, finding.rule.source));
-            paragraph(&mut text, "mend", finding.rule.mend);
+            paragraph(&mut text, "fix", finding.rule.fix);
         }
         if self.findings.is_empty() {
-            text.push_str("\nNothing to mend.\n");
+            text.push_str("\nNo findings.\n");
         }
         let count = |severity: Severity| {
             let count = self.count(severity);
@@ -87,7 +87,7 @@ impl Report {
                 "found": finding.found,
                 "expected": finding.expected,
                 "source": finding.rule.source,
-                "mend": finding.rule.mend,
+                "fix": finding.rule.fix,
             })
         });
         let requests = self.requests.iter().map(|request| {

@@ -1,4 +1,4 @@
-//! All findings: what is expected, by which standard, and how to mend it.
+//! All findings: what is expected, by which standard, and how to fix it.
 //!
 //! The codes are stable. `docs/guides/doctor.md` lists them.
 
@@ -14,18 +14,18 @@ pub(crate) struct Rule {
     pub(crate) expected: &'static str,
     /// The standard that says so, or `good practice` with a reason.
     pub(crate) source: &'static str,
-    pub(crate) mend: &'static str,
+    pub(crate) fix: &'static str,
 }
 
 macro_rules! rules {
-    ($($name:ident: $group:ident, $severity:ident, $code:literal, $expected:literal, $source:literal, $mend:literal;)*) => {
+    ($($name:ident: $group:ident, $severity:ident, $code:literal, $expected:literal, $source:literal, $fix:literal;)*) => {
         $(pub(crate) static $name: Rule = Rule {
             code: $code,
             group: Group::$group,
             severity: Severity::$severity,
             expected: $expected,
             source: $source,
-            mend: $mend,
+            fix: $fix,
         };)*
 
         /// All rules, in the order of the report.
@@ -95,7 +95,7 @@ rules! {
         Connection, Warning, "overloaded",
         "a response that is not 429 or 503",
         "RFC 9110 section 15.6.4",
-        "Run the doctor again later. If the answer to a request without a token is always 503, the server cannot answer 401 while it cannot validate tokens: refuse requests without a token first. tower-bearer does this.";
+        "Run the doctor again later. If the response to a request without a token is always 503, the server does not respond with 401 while it cannot validate tokens: refuse requests without a token first. tower-bearer does this.";
     SLOW:
         Connection, Warning, "slow",
         "each response within 2 seconds",
@@ -110,12 +110,12 @@ rules! {
         Connection, Note, "clock-unlike-ours",
         "a Date header within 30 seconds of the clock of this machine",
         "RFC 9110 section 6.6.1",
-        "Synchronize the clock of this machine, or that of the server.";
+        "Synchronize the clock of this machine, or the clock of the server.";
     NOT_EVERYTHING_CHECKED:
         Connection, Warning, "not-everything-checked",
         "enough time for all requests",
         "good practice: the examination is bounded",
-        "Run the doctor again with a longer --timeout, or mend the slow responses first.";
+        "Run the doctor again with a longer --timeout, or fix the slow responses first.";
     OPEN:
         WithoutToken, Error, "open",
         "401, because the request has no token",
@@ -135,7 +135,7 @@ rules! {
         WithoutToken, Error, "forbidden-without-token",
         "401 with a challenge; 403 tells clients that a token would not help",
         "RFC 9110 section 15.5.2",
-        "Answer 401 if there are no credentials, and 403 only if a valid token has too few scopes. Check whether a proxy or firewall answers instead of the API.";
+        "Respond with 401 if there are no credentials, and 403 only if a valid token has too few scopes. Check whether a proxy or firewall responds instead of the API.";
     NOT_FOUND:
         WithoutToken, Error, "not-found",
         "401 for an existing resource",
@@ -150,7 +150,7 @@ rules! {
         WithoutToken, Error, "bad-request-without-token",
         "401; the token is checked before the rest of the request",
         "RFC 6750 section 3.1",
-        "Put the layer outside of what checks the request. 400 is for a malformed Authorization header.";
+        "Add the layer outside of everything that checks the request. 400 is for a malformed Authorization header.";
     SERVER_ERROR_WITHOUT_TOKEN:
         WithoutToken, Error, "server-error-without-token",
         "401; a request without a token is not a fault of the server",
@@ -160,7 +160,7 @@ rules! {
         WithoutToken, Error, "other-status-without-token",
         "401",
         "RFC 6750 section 3",
-        "Answer 401 with a challenge if there is no token.";
+        "Respond with 401 with a challenge if there is no token.";
     CACHEABLE:
         WithoutToken, Warning, "cacheable",
         "Cache-Control: no-store",
@@ -175,7 +175,7 @@ rules! {
         WithoutToken, Note, "connecting-open",
         "401 for every request, unless connecting is meant to be public",
         "MCP, section \"Access Token Usage\"",
-        "Nothing, if this is what McpOperations::builder().connecting(Requirement::public()) says. Otherwise require a token for it.";
+        "No change is needed if you set McpOperations::builder().connecting(Requirement::public()). Otherwise require a token for it.";
     EVENT_STREAM_OPEN:
         WithoutToken, Error, "event-stream-open",
         "401 for GET, which opens the stream of events of an MCP server",
@@ -190,12 +190,12 @@ rules! {
         Challenge, Error, "no-bearer",
         "a challenge with the scheme Bearer",
         "RFC 6750 section 3",
-        "Add a Bearer challenge. If a proxy answers for the API, let it pass requests without a token on.";
+        "Add a Bearer challenge. If a proxy answers for the API, let it forward requests without a token.";
     CHALLENGE_MALFORMED:
         Challenge, Error, "challenge-malformed",
         "scheme, space, then name=\"value\" separated by commas, in visible ASCII",
         "RFC 9110 section 11.6.1",
-        "Put values in double quotes and commas between them. ResourceServer::challenge() writes a challenge for handlers of your own.";
+        "Put values in double quotes and commas between them. ResourceServer::challenge() creates a challenge for your own handlers.";
     DUPLICATE_PARAMETER:
         Challenge, Error, "duplicate-parameter",
         "each parameter once in a challenge",
@@ -210,12 +210,12 @@ rules! {
         Challenge, Note, "several-schemes",
         "one challenge per header field, because many clients cannot read a list",
         "RFC 9110 section 11.6.1",
-        "Send each challenge in a header field of its own, Bearer first.";
+        "Send each challenge in its own header field, Bearer first.";
     ERROR_WITHOUT_CREDENTIALS:
         Challenge, Warning, "error-without-credentials",
         "a challenge without error, because the request has no credentials",
         "RFC 6750 section 3.1",
-        "Add error=\"invalid_token\" only if there was a token. Clients otherwise throw their session away.";
+        "Add error=\"invalid_token\" only if there was a token. Otherwise clients discard their session.";
     NO_RESOURCE_METADATA:
         Challenge, Warning, "no-resource-metadata",
         "the parameter resource_metadata with the URL of the metadata",
@@ -230,7 +230,7 @@ rules! {
         Challenge, Note, "no-scope-known",
         "the parameter scope, if the resource has scopes",
         "RFC 6750 section 3",
-        "Nothing, if the API has no scopes. Otherwise use require_scopes on the route.";
+        "No change is needed if the API has no scopes. Otherwise use require_scopes on the route.";
     SCOPE_MALFORMED:
         Challenge, Error, "scope-malformed",
         "scopes of the characters %x21 / %x23-5B / %x5D-7E, separated by single spaces",
@@ -255,17 +255,17 @@ rules! {
         Tokens, Error, "token-causes-server-error",
         "401 with error=\"invalid_token\"",
         "RFC 6750 section 3.1",
-        "Read the log of the server. A token is input from anybody: no part of it may cause an error of the server.";
+        "Read the log of the server. Anyone can send a token, so nothing in it may cause a server error.";
     TOKEN_FORBIDDEN:
         Tokens, Error, "token-forbidden",
         "401 with error=\"invalid_token\"; after a 403, clients do not get a new token",
         "RFC 6750 section 3.1",
-        "Answer 401 if the token is invalid, and 403 only if it is valid with too few scopes.";
+        "Respond with 401 if the token is invalid, and 403 only if it is valid with too few scopes.";
     TOKEN_OTHER_STATUS:
         Tokens, Error, "token-other-status",
         "401 with error=\"invalid_token\"",
         "RFC 6750 section 3.1",
-        "Answer 401 if the token is invalid.";
+        "Respond with 401 if the token is invalid.";
     TOKEN_CANNOT_BE_CHECKED:
         Tokens, Warning, "token-cannot-be-checked",
         "401 with error=\"invalid_token\"",
@@ -295,7 +295,7 @@ rules! {
         Tokens, Error, "credentials-cause-server-error",
         "400 or 401 for a malformed Authorization header",
         "RFC 6750 section 3.1",
-        "Read the header as bytes: it may be empty, or not UTF-8. tower-bearer answers 400.";
+        "Read the header as bytes: it may be empty, or not UTF-8. tower-bearer responds with 400.";
     OTHER_SCHEME_ACCEPTED:
         Tokens, Error, "other-scheme-accepted",
         "401 for made-up credentials of another scheme",
@@ -305,7 +305,7 @@ rules! {
         Tokens, Warning, "scheme-case",
         "the same response for \"bearer\" as for \"Bearer\"",
         "RFC 9110 section 11.1",
-        "Compare the scheme without case.";
+        "Ignore case when you compare the scheme.";
     TOKEN_IN_QUERY:
         Tokens, Error, "token-in-query",
         "a token in the query is ignored, because URLs are logged and shared",
@@ -315,17 +315,17 @@ rules! {
         Tokens, Warning, "several-authorization-headers",
         "400 for two Authorization headers, because proxies and servers may read different ones",
         "RFC 6750 section 3.1",
-        "Refuse a request with more than one Authorization header. tower-bearer answers 400.";
+        "Refuse a request with more than one Authorization header. tower-bearer responds with 400.";
     SEVERAL_AUTHORIZATION_HEADERS_ACCEPTED:
         Tokens, Error, "several-authorization-headers-accepted",
         "400 for two Authorization headers",
         "RFC 6750 section 3.1",
-        "Refuse a request with more than one Authorization header. tower-bearer answers 400.";
+        "Refuse a request with more than one Authorization header. tower-bearer responds with 400.";
     NO_CORS:
         Browsers, Note, "no-cors",
         "Access-Control-Allow-Origin, if scripts in browsers use the API",
         "Fetch, section \"CORS protocol\"",
-        "Nothing, if only programs use the API. Otherwise add a CORS layer, such as tower_http::cors::CorsLayer, outside of the token layer.";
+        "No change is needed if no scripts in browsers use the API. Otherwise add a CORS layer, such as tower_http::cors::CorsLayer, outside of the token layer.";
     CHALLENGE_HIDDEN:
         Browsers, Warning, "challenge-hidden",
         "Access-Control-Expose-Headers with WWW-Authenticate; scripts cannot read the challenge without it",
@@ -335,7 +335,7 @@ rules! {
         Browsers, Error, "preflight-refused",
         "a 2xx response to the preflight request, which never has a token",
         "Fetch, section \"CORS-preflight fetch\"",
-        "Put the CORS layer outside of the token layer, so that it answers OPTIONS itself. If it must be inside: dangerously_pass_cors_preflight().";
+        "Put the CORS layer outside of the token layer, so that it responds to OPTIONS itself. If it must be inside: dangerously_pass_cors_preflight().";
     PREFLIGHT_WITHOUT_ORIGIN:
         Browsers, Error, "preflight-without-origin",
         "Access-Control-Allow-Origin in the response to the preflight request",
@@ -370,12 +370,12 @@ rules! {
         Metadata, Error, "metadata-missing",
         "the metadata at the well-known URL, or at a URL in the challenge",
         "RFC 9728 section 3",
-        "Serve it: Router::merge(resource_server.metadata_router()?), and let the proxy pass /.well-known/oauth-protected-resource on.";
+        "Serve it: Router::merge(resource_server.metadata_router()?), and let the proxy forward /.well-known/oauth-protected-resource.";
     METADATA_NOT_AT_WELL_KNOWN:
         Metadata, Warning, "metadata-not-at-well-known",
         "the metadata also at the well-known URL of the resource",
         "RFC 9728 section 3",
-        "Serve it at ResourceServer::metadata_paths(), and let the proxy pass /.well-known/ on. Clients that cannot read the challenge look there.";
+        "Serve it at ResourceServer::metadata_paths(), and let the proxy forward /.well-known/. Clients that cannot read the challenge use this URL.";
     METADATA_DIFFERS:
         Metadata, Warning, "metadata-differs",
         "the same metadata at the well-known URL and at the URL in the challenge",
@@ -405,12 +405,12 @@ rules! {
         Metadata, Warning, "metadata-url-elsewhere",
         "a URL on the host of the resource in resource_metadata",
         "RFC 9728 section 3.3",
-        "Serve the metadata on the same host. Clients may refuse metadata of another one.";
+        "Serve the metadata on the same host. Clients may refuse metadata from another host.";
     METADATA_URL_OF_AUTHORIZATION_SERVER:
         Metadata, Error, "metadata-url-of-authorization-server",
         "the URL of the metadata of the resource, not of the authorization server",
         "RFC 9728 section 5.1",
-        "Let resource_metadata name /.well-known/oauth-protected-resource. That document names the authorization server.";
+        "Point resource_metadata to /.well-known/oauth-protected-resource. That document contains the authorization server.";
     METADATA_OF_AUTHORIZATION_SERVER:
         Metadata, Error, "metadata-of-authorization-server",
         "metadata with resource and authorization_servers, not that of an authorization server",
@@ -420,7 +420,7 @@ rules! {
         Metadata, Error, "metadata-unreachable",
         "a response",
         "RFC 9728 section 3.1",
-        "Check the host in resource_metadata, and whether the proxy passes the path on.";
+        "Check the host in resource_metadata, and whether the proxy forwards the path.";
     METADATA_BEHIND_TOKEN:
         Metadata, Error, "metadata-behind-token",
         "200 without a token; clients read the metadata to get one",
@@ -465,12 +465,12 @@ rules! {
         Metadata, Error, "resource-mismatch",
         "exactly the URL that clients use; they compare it as text and stop if it differs",
         "RFC 9728 section 3.3",
-        "Configure the public URL: ProtectedResourceMetadata::new(url), and the same as the audience of the validator.";
+        "Configure the public URL: ProtectedResourceMetadata::new(url), and use the same URL as the audience of the validator.";
     RESOURCE_IS_PARENT:
         Metadata, Note, "resource-is-parent",
         "the URL itself, or one above it",
         "RFC 9728 section 3.3",
-        "Nothing, if the resource is the whole API: run the doctor also with its own URL. Clients that compare exactly refuse the metadata for this URL.";
+        "No change is needed if the resource is the whole API: then run the doctor with its URL too. Clients that compare exactly refuse the metadata for this URL.";
     RESOURCE_NOT_HTTPS:
         Metadata, Error, "resource-not-https",
         "an https URL",
@@ -530,7 +530,7 @@ rules! {
         AuthorizationServer, Error, "issuer-metadata-missing",
         "metadata at one of the well-known URLs of the issuer",
         "RFC 8414 section 3.1",
-        "Check the issuer in authorization_servers: path and slash at the end matter. Or publish metadata at this URL.";
+        "Check the issuer in authorization_servers: its path and a trailing slash make a difference. Or publish metadata at this URL.";
     ISSUER_METADATA_REDIRECTED:
         AuthorizationServer, Warning, "issuer-metadata-redirected",
         "200 instead of a redirect, which many clients do not follow",
@@ -555,7 +555,7 @@ rules! {
         AuthorizationServer, Error, "issuer-mismatch",
         "exactly the issuer that authorization_servers names",
         "RFC 8414 section 3.3",
-        "Use the same text in both places, with the same slash at the end. tower-bearer compares exactly, also with iss in tokens.";
+        "Use the same text in both places, including a trailing slash. tower-bearer compares exactly, also with iss in tokens.";
     NO_TOKEN_ENDPOINT:
         AuthorizationServer, Error, "no-token-endpoint",
         "token_endpoint",
@@ -645,7 +645,7 @@ rules! {
         Keys, Note, "key-unusable",
         "a key that can verify signatures",
         "RFC 7517 section 5",
-        "Nothing, if tokens are signed with another key. Verifiers skip it.";
+        "No change is needed if tokens are signed with another key. Verifiers skip it.";
     SLOW_KEYS:
         Keys, Warning, "slow-keys",
         "a response within 2 seconds",

@@ -1,4 +1,4 @@
-//! Refuses JWTs that are on a list of revoked tokens, also if their verdict is in the cache.
+//! Refuses JWTs that are on a list of revoked tokens, even if their verdicts are cached.
 
 use std::{
     collections::HashMap,

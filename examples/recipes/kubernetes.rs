@@ -39,7 +39,7 @@ impl<C: HttpClient> HttpClient for ServiceAccountClient<C> {
             let token = tokio::fs::read_to_string(&self.token_file).await.map_err(HttpError::new)?;
             // An invalid header value must not be shown: it has the token in it.
             let bearer = HeaderValue::try_from(format!("Bearer {}", token.trim_ascii()));
-            let mut bearer = bearer.map_err(|_| HttpError::new("the token file has no token in it"))?;
+            let mut bearer = bearer.map_err(|_| HttpError::new("the token file does not contain a token"))?;
             bearer.set_sensitive(true);
             request.headers_mut().insert(header::AUTHORIZATION, bearer);
             self.client.send(request, body_limit).await

@@ -1,4 +1,4 @@
-//! Recipes for tokens that no authorization server for people issued: each file has the code to copy, and shows that it works.
+//! Recipes for other kinds of tokens: API keys, revoked JWTs, Kubernetes and SPIFFE. Each file has code to copy, and runs it.
 //!
 //! Run all with `cargo run --features axum,testing --example recipes`. docs/guides/own_tokens.md explains them.
 //!

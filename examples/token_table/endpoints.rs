@@ -98,6 +98,6 @@ async fn revoke(State(table): State<Arc<TokenTable>>, Json(request): Json<Revoke
 
 /// The response if the database is down, like that of the layer.
 fn unavailable(error: &ValidationError) -> Response {
-    tracing::warn!(%error, "no answer from the database");
+    tracing::warn!(%error, "database unavailable");
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "2")]).into_response()
 }

@@ -8,14 +8,14 @@
 //!
 //! The database is the one in `DATABASE_URL`, such as `postgres://user:password@host/database` or
 //! `sqlite:///var/lib/orders/tokens.sqlite?mode=rwc`. Without it, `--serve` uses the file `token_table.sqlite`, and the steps a new
-//! file. docs/guides/own_tokens.md explains the decisions.
+//! file. docs/guides/own_tokens.md explains the design.
 //!
 //! | file | contents |
 //! |---|---|
 //! | `token_format` | what a token looks like, and how secret scanners find it |
 //! | `database`, `schema/` | the table and its queries |
 //! | `table` | the validator |
-//! | `recent`, `notifications` | reuses verdicts while every revocation is notified |
+//! | `recent`, `notifications` | reuse verdicts as long as notifications of revocations arrive |
 //! | `endpoints` | the API, and the endpoints that issue and revoke tokens |
 //! | `walk` | the steps |
 #![allow(clippy::print_stdout, reason = "an example prints")]
@@ -65,7 +65,7 @@ async fn serve(port: u16) -> Result<(), Failure> {
     Ok(axum::serve(listener, endpoints::app(table)?).with_graceful_shutdown(interrupted()).await?)
 }
 
-/// Prints a token for whoever may read the database anyway.
+/// Prints a token for operators, who have access to the database.
 async fn print_operator_token() -> Result<(), Failure> {
     let table = TokenTable::open(&database_url()).await?;
     println!("{}", operator_token(&table).await?);

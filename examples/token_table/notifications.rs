@@ -40,7 +40,7 @@ pub(crate) async fn listen(url: String, database: Arc<Database>, recent: Arc<Rec
         let Err(error) = listen_once(&url, &database, &recent, &mut is_lost).await;
         recent.stop_reuse();
         if !std::mem::replace(&mut is_lost, true) {
-            tracing::warn!(%error, "no notifications from PostgreSQL, each token is looked up");
+            tracing::warn!(%error, "no notifications from PostgreSQL, verdicts are not reused");
         }
         tokio::time::sleep(RECONNECT_PAUSE).await;
     }

@@ -1,4 +1,4 @@
-//! Caches recent verdicts while every revocation is notified: [`RecentTokens`].
+//! Caches recent verdicts as long as notifications of revocations arrive: [`RecentTokens`].
 //!
 //! `ValidatedToken::reusable_for` would use the cache of the layer instead. Nothing can be removed from that cache, so a revoked
 //! token would be accepted until its time is over.

@@ -2,7 +2,7 @@
 //!
 //! | part | contents |
 //! |---|---|
-//! | prefix | `ordt_`. Choose your own: short, and found nowhere else. It tells whose token was leaked |
+//! | prefix | `ordt_`. Choose your own: short, and found nowhere else. It shows which service a leaked token belongs to |
 //! | secret | 43 characters of `0-9A-Za-z`, each random: 62^43 is more than 2^256 |
 //! | checksum | CRC-32 (ISO-HDLC, as in zip) of prefix and secret, in base 62 with 6 characters |
 //!

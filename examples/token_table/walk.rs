@@ -84,7 +84,7 @@ pub(crate) async fn run(database_url: Option<String>) -> Result<(), Failure> {
     let mistyped = format!("{}{}", &token[..token.len() - 1], if token.ends_with('0') { '1' } else { '0' });
     let before = service.table.look_ups();
     show(&service, "a token with a wrong checksum", &mistyped, StatusCode::UNAUTHORIZED).await?;
-    expect(service.table.look_ups() == before, "the database was not asked")?;
+    expect(service.table.look_ups() == before, "the database was not queried")?;
 
     let revoked = service.revoke(&json!({ "token": token })).await?;
     println!("\nThe operator revokes the token ({revoked} revoked).");
@@ -92,8 +92,8 @@ pub(crate) async fn run(database_url: Option<String>) -> Result<(), Failure> {
 
     let token = service.issue("bob").await?;
     println!();
-    show(&service, "bob uses a token of his own", &token, StatusCode::OK).await?;
-    println!("Somebody revokes all tokens of bob with SQL, on another connection.");
+    show(&service, "bob uses his own token", &token, StatusCode::OK).await?;
+    println!("Another connection revokes all tokens of bob with SQL.");
     let revoked = Instant::now();
     other.execute("UPDATE tokens SET revoked = TRUE WHERE subject = 'bob'").await?;
     while service.orders(&token).await?.status() != StatusCode::UNAUTHORIZED {
@@ -102,12 +102,12 @@ pub(crate) async fn run(database_url: Option<String>) -> Result<(), Failure> {
     println!("bob's token is refused after {:?}", revoked.elapsed());
 
     let token = service.issue("carol").await?;
-    println!("\nSomebody locks the table, so the database does not answer.");
+    println!("\nAnother connection locks the table, so queries time out.");
     other.execute(if kind == Kind::Sqlite { "BEGIN EXCLUSIVE" } else { "BEGIN; LOCK TABLE tokens" }).await?;
     let response = show(&service, "carol uses a token", &token, StatusCode::SERVICE_UNAVAILABLE).await?;
-    expect(response.headers().contains_key(header::RETRY_AFTER), "the answer has a Retry-After")?;
+    expect(response.headers().contains_key(header::RETRY_AFTER), "the response has a Retry-After header")?;
     other.execute("ROLLBACK").await?;
-    println!("The lock is gone.");
+    println!("The lock is released.");
     show(&service, "carol uses the same token", &token, StatusCode::OK).await?;
 
     let expired = token_format::generate().map_err(|_| "no random numbers")?;
