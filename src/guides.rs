@@ -1,4 +1,4 @@
-//! Guides: one task each, from an empty directory to a working service.
+//! Guides for common tasks, from an empty directory to a working service.
 //!
 //! | guide | your situation |
 //! |---|---|
@@ -18,7 +18,7 @@
 //! | [Examine a running server](doctor) | You want to know what is wrong with a deployed resource server. |
 //! | [Migrate from another crate](migrate) | You use jwt-authorizer, tower-oauth2-resource-server, oauth-resource-server or axum-jwt-auth. |
 //!
-//! The code is compiled by the tests of this crate, except for what needs generated code or another crate.
+//! The tests of this crate compile the code, except where it needs generated code or another crate.
 
 // Each guide is a file in `docs/guides`, readable in the repository and here. Links from one guide to another, and to the
 // examples, are written as `[text][name]`. The file defines `[name]: name.md` for the repository. `links.md` defines the same name

@@ -1,4 +1,4 @@
-//! Finds the name that a misspelt one was probably meant to be.
+//! Finds the name that a misspelled one was probably meant to be.
 
 /// Returns the known name that is most similar, if one is similar enough to be a misspelling.
 ///
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn misspelt_names_have_a_similar_one_and_other_names_have_none() {
+    fn misspelled_names_have_a_similar_one_and_other_names_have_none() {
         let known = ["GET", "POST", "PUT", "LINK", "MERGE", "tools/list", "resources/templates/list"];
         for (name, expected) in [
             ("GETT", Some("GET")),

@@ -1,7 +1,8 @@
 //! Accepts the tokens of Kubernetes service accounts, so that pods can call each other.
 //!
-//! The calling pod mounts a token with the audience `orders` (a projected volume with `serviceAccountToken`). The key set of the
-//! cluster is at the API server, which has a certificate of the cluster's own authority and wants a token: this pod's.
+//! The calling pod mounts a token with the audience `orders` (a projected volume with `serviceAccountToken`). The key set of
+//! the cluster is at the API server, which has a certificate from the cluster's own authority. It requires a token, and gets
+//! that of this pod.
 
 use std::{
     fs, io,

@@ -29,7 +29,7 @@ struct Notifications {
     changes: u64,
 }
 
-/// Proves that a look-up began while notifications arrived.
+/// Proves that a lookup began while notifications arrived.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticket {
     changes: u64,
@@ -59,7 +59,7 @@ impl RecentTokens {
         notifications.allow_reuse().then_some(Ticket { changes: notifications.changes })
     }
 
-    /// Adds a verdict, unless a token was revoked since the look-up began: it may have read the row before that.
+    /// Adds a verdict, unless a token was revoked since the lookup began: it may have read the row before that.
     pub(crate) fn insert(&self, ticket: Ticket, hash: Hash, token: &ValidatedToken) {
         let notifications = self.notifications.read().unwrap_or_else(PoisonError::into_inner);
         if notifications.changes == ticket.changes {

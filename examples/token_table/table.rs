@@ -42,7 +42,7 @@ impl TokenTable {
         let database = Arc::new(Database::open(url).await?);
         let recent = Arc::new(RecentTokens::new());
         let mut listener = JoinSet::new();
-        // A look-up in SQLite is a read from this machine, so nothing is reused.
+        // A lookup in SQLite is a read from this machine, so nothing is reused.
         if database.kind() == Kind::Postgres {
             let (database, recent) = (Arc::clone(&database), Arc::clone(&recent));
             listener.spawn(notifications::listen(url.to_owned(), database, recent));

@@ -174,7 +174,7 @@ fn check_hierarchy(reader: &Reader<'_>, report: &mut Report) {
             next += 1;
         }
         if reached.contains(scope) {
-            let expected = "expected a scope that does not imply itself, also not through others: all of them would grant the same";
+            let expected = "expected a scope that does not imply itself, directly or through others";
             report.value(list.path(), scope, expected);
         }
     }

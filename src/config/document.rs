@@ -84,7 +84,7 @@ impl Document {
 
     /// Removes the value of a key and returns it as your own type.
     ///
-    /// For programs that have their own settings in the same document:
+    /// Use it to read your own settings from the same document:
     ///
     /// ```
     /// use serde::Deserialize;

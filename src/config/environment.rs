@@ -31,8 +31,8 @@ pub(super) const DEFAULT_PREFIX: &str = "TOWER_BEARER_";
 /// as `{"orders:write": ["orders:read"]}` for `scope_hierarchy`. If a variable sets a table or list and another one a part of it,
 /// both apply, and the part takes precedence.
 ///
-/// A variable that begins with the prefix and is not the name of a setting is a problem, so a misspelled variable is noticed.
-/// Values are shown in problems, so do not put secrets into them: set the name of a file instead (`…_FILE`).
+/// A variable that begins with the prefix and is not the name of a setting is a problem, so typing errors are found. Values
+/// are shown in problems, so do not put secrets into them: set the name of a file instead (`…_FILE`).
 ///
 /// `Debug` shows the names only.
 #[derive(Clone)]

@@ -13,8 +13,8 @@ use crate::{
 
 /// Returns the JSON Schema (2020-12) of the document, for editors and other tools.
 ///
-/// The repository has it as `docs/config.schema.json`. It knows all keys and the form of each value. Not in it: combinations of
-/// settings, and ranges.
+/// The repository has it as `docs/config.schema.json`. It contains all keys and the form of each value. It does not contain
+/// ranges and combinations of settings.
 pub fn json_schema() -> Value {
     let mut schema = table(&DOCUMENT);
     if let Value::Object(members) = &mut schema {

@@ -25,7 +25,7 @@ use crate::{ConfigError, ResourceServer, config_error::Problem};
 ///
 /// If the new settings have a problem, nothing changes. All problems are logged at `error`, once for each change.
 ///
-/// A change that changes no setting, such as one of a comment, keeps the cache. Environment variables are not read again.
+/// If only comments or whitespace change, the cache is kept. Environment variables are not read again.
 ///
 /// Dropping this value ends the task. The resource server then keeps its settings.
 #[must_use = "dropping it ends the watching"]
@@ -131,7 +131,7 @@ impl Watched {
                 Ok(Reloaded::Changed) => tracing::info!("configuration changed"),
                 Ok(Reloaded::Unchanged) => {}
                 Err(problems) => {
-                    tracing::error!(%problems, "configuration has changed and is invalid, so the former one stays in effect");
+                    tracing::error!(%problems, "configuration has changed and is invalid, the previous one stays in effect");
                 }
             }
         }

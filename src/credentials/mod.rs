@@ -61,7 +61,7 @@ impl AccessToken {
         &self.token
     }
 
-    /// Returns the SHA-256 of the token, for look-ups in a table that does not store tokens.
+    /// Returns the SHA-256 of the token, for lookups in a table that does not store tokens.
     ///
     /// Use it only for random tokens of 128 bits or more. A secret chosen by a person needs a slow hash.
     pub fn sha256(&self) -> [u8; 32] {

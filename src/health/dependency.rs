@@ -1,4 +1,4 @@
-//! What a validator needs of an authorization server: [`Dependency`].
+//! What a validator needs from an authorization server: [`Dependency`].
 
 use std::{collections::HashSet, fmt, sync::Arc};
 
@@ -15,7 +15,7 @@ pub struct Dependency(Arc<dyn Source>);
 
 /// Keys or an endpoint.
 pub(crate) trait Source: Send + Sync {
-    /// Reports to this observer too.
+    /// Adds an observer.
     fn observe(&self, observer: &Arc<dyn Observer>);
 
     /// Completes when it is ready: it has keys, or the endpoint is known. Tries again after failures, with the pauses

@@ -17,10 +17,10 @@
 //! ```
 //!
 //! # Readiness
-//! A resource server is ready once it has the keys or the introspection endpoint of each issuer, and **stays ready** while
-//! an authorization server is down. Cached verdicts and keys still work then, and taking the service out of rotation would turn
-//! an outage of the authorization server into one of the service. Liveness does not depend on any of this: a restart does not
-//! repair an authorization server, and loses the keys.
+//! A resource server is ready once it has the keys or the introspection endpoint of each issuer, and **stays ready** while an
+//! authorization server is down. Cached verdicts and keys still work then, and taking the service out of rotation would turn
+//! an outage of the authorization server into one of the service. Liveness does not depend on any of this: a restart would
+//! not help, and the keys would be lost.
 
 mod dependency;
 mod ready;
@@ -40,8 +40,8 @@ pub(crate) use self::{
 
 /// The state of a resource server at one moment. Created by [`ResourceServer::health`](crate::ResourceServer::health).
 ///
-/// It contains no token, no claim and no credential, but issuers and reasons of failures with URLs of the authorization server.
-/// Serve it where only operators can read it, and only the status elsewhere.
+/// It contains no token, no claim and no credential. It does contain issuers, and URLs of authorization servers in the
+/// reasons of failures, so let only operators read it. Elsewhere, serve only the status.
 ///
 /// ```json
 /// {
@@ -84,10 +84,10 @@ pub struct VerdictCacheHealth {
     pub bytes: u64,
     /// The configured limit, in bytes. Zero if the cache is disabled.
     pub limit_bytes: u64,
-    /// Number of look-ups that found a valid verdict, since the start.
+    /// Number of lookups since the start that found a valid verdict.
     pub hits: u64,
-    /// Number of look-ups that found none, since the start. Look-ups of invalid tokens are among them.
+    /// Number of lookups since the start that found none, including those of invalid tokens.
     pub misses: u64,
-    /// The share of hits, from 0 to 1. `None` before the first look-up.
+    /// The share of hits, from 0 to 1. `None` before the first lookup.
     pub hit_rate: Option<f64>,
 }

@@ -70,7 +70,7 @@ pub(crate) async fn wait(dependencies: &[Dependency], limit: Duration) -> Result
     if sources.is_empty() { Ok(()) } else { Err(NotReady { limit, sources }) }
 }
 
-/// Waits before an attempt after a failed one. `left` is what is left of the pause of the source.
+/// Waits before the next attempt. `left` is the rest of the pause of the source.
 pub(crate) async fn pause_before_retry(left: Duration) {
     tokio::time::sleep(left.max(MIN_PAUSE)).await;
 }

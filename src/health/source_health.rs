@@ -1,4 +1,4 @@
-//! The state of what a validator needs of an authorization server: [`SourceHealth`].
+//! The state of the keys or the introspection endpoint of an issuer: [`SourceHealth`].
 
 use std::{sync::Arc, time::Duration};
 

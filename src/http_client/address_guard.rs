@@ -4,29 +4,29 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::config_error::Problem;
 
-/// Which addresses an HTTP client may connect to: those of the public internet, and ranges that you allow.
+/// Restricts an HTTP client to addresses on the public internet and ranges that you allow.
 ///
 /// Use it for URLs that you did not choose, such as issuers that customers enter. Otherwise a customer could name a
 /// server in your network, or the metadata service of your cloud at `169.254.169.254`, and make this program send
 /// requests to it.
 ///
-/// Refused are all ranges of the IANA registries of [IPv4](https://www.iana.org/assignments/iana-ipv4-special-registry)
-/// and [IPv6](https://www.iana.org/assignments/iana-ipv6-special-registry) special-purpose addresses (RFC 6890) and
-/// multicast: private, loopback, link-local, shared (`100.64.0.0/10`), unique local, documentation, benchmarking,
-/// unspecified, reserved, 6to4 and Teredo. An IPv6 address that is mapped from an IPv4 address (`::ffff:0:0/96`) or
-/// translated to one (NAT64, `64:ff9b::/96`) is treated as that IPv4 address.
+/// It refuses all ranges in the IANA registries of [IPv4](https://www.iana.org/assignments/iana-ipv4-special-registry) and
+/// [IPv6](https://www.iana.org/assignments/iana-ipv6-special-registry) special-purpose addresses (RFC 6890) and multicast:
+/// private, loopback, link-local, shared (`100.64.0.0/10`), unique local, documentation, benchmarking, unspecified, reserved,
+/// 6to4 and Teredo. An IPv6 address that is mapped from an IPv4 address (`::ffff:0:0/96`) or translated to one (NAT64,
+/// `64:ff9b::/96`) is treated as that IPv4 address.
 ///
-/// A check before a request is not enough, because the name can have another address when the connection is made (DNS
+/// A check before the request is not enough, because the name can resolve to another address when the connection is made (DNS
 /// rebinding). `ReqwestClient::guarded` therefore checks the addresses that it connects to. If you implement
-/// [`HttpClient`](crate::HttpClient) with another HTTP client, call [`allows`](Self::allows) in its name resolver, and
-/// also for URLs whose host is an address.
+/// [`HttpClient`](crate::HttpClient) with another HTTP client, call [`allows`](Self::allows) in its name resolver, and also
+/// for URLs whose host is an address.
 ///
-/// Not checked: ports, and networks that translate addresses with a NAT64 prefix of their own.
+/// Not checked: ports, and addresses that a network translates with its own NAT64 prefix.
 ///
 /// ```
 /// use tower_bearer::AddressGuard;
 ///
-/// // The servers of one network of ours are allowed too.
+/// // The servers in one of our networks are allowed too.
 /// let guard = AddressGuard::new().allow("10.20.0.0/16").allow("fd00:20::/32");
 ///
 /// assert!(guard.allows("93.184.215.14".parse().unwrap()));

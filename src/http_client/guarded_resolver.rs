@@ -9,8 +9,7 @@ use super::{AddressGuard, HttpError};
 
 /// The name resolver of a guarded client, which connects only to the addresses that it returns.
 ///
-/// The addresses of the check are therefore those of the connection, also if a name server gives another answer to each
-/// question.
+/// The client therefore connects only to checked addresses, even if a name server returns a different address for each query.
 pub(super) struct GuardedResolver<R> {
     guard: Arc<AddressGuard>,
     inner: R,

@@ -79,10 +79,10 @@ impl ReqwestClient {
         Ok(Self { client: client.map_err(|error| with_causes(&error))?, guard: None })
     }
 
-    /// Builds a client that connects only to addresses that `guard` allows. For URLs that you did not choose.
+    /// Builds a client that connects only to addresses that `guard` allows. Use it for URLs that you did not choose.
     ///
-    /// The addresses are checked for each new connection, so DNS rebinding gains nothing. A request to a host without an
-    /// allowed address fails before anything is sent, and the token is answered with 503.
+    /// The addresses are checked for each new connection, so DNS rebinding cannot bypass the guard. A request to a host
+    /// without an allowed address fails before anything is sent, and the response to the request with the token is 503.
     ///
     /// ```
     /// use tower_bearer::{AddressGuard, ReqwestClient};
@@ -92,8 +92,8 @@ impl ReqwestClient {
     /// ```
     ///
     /// # Deployment
-    /// It uses no proxy, also if the environment names one, because a proxy resolves names itself. If requests must go
-    /// through a proxy, let the proxy refuse private addresses, and use [`new`](Self::new).
+    /// It uses no proxy, even if the environment has one, because a proxy resolves names itself. If requests must go through
+    /// a proxy, let the proxy refuse private addresses, and use [`new`](Self::new).
     ///
     /// # Errors
     /// If a range of the guard is not valid, or the TLS stack cannot be set up.

@@ -47,14 +47,14 @@ pub struct OpenApiSecurity {
 }
 
 impl OpenApiSecurity {
-    /// Creates one from any scheme.
+    /// Creates one from any security scheme.
     ///
     /// Not checked: whether the scheme lists the scopes that operations require, as `oauth2` should.
     pub fn new(name: impl Into<String>, scheme: impl Into<SecurityScheme>) -> Self {
         Self { name: name.into(), scheme: scheme.into() }
     }
 
-    /// Creates a scheme named `bearer`, of the type `http`. Clients learn nothing about where to get a token.
+    /// Creates a scheme named `bearer`, of the type `http`. It does not tell clients where to get a token.
     ///
     /// The scopes are listed as roles, which OpenAPI 3.1 allows for this type.
     pub fn bearer() -> Self {
@@ -77,8 +77,8 @@ impl OpenApiSecurity {
 
     /// Returns the security requirements for what an operation requires. One of them must be met.
     ///
-    /// A requirement with alternatives becomes several ones, in the same order. If a token is optional, the first one is empty. `None`:
-    /// the operation is refused with or without a token, which OpenAPI cannot express.
+    /// A requirement with alternatives becomes several security requirements, in the same order. If a token is optional, the
+    /// first one is empty. `None`: the operation is refused with or without a token, which OpenAPI cannot express.
     ///
     /// Not included, because OpenAPI cannot express it: `acr_values`, `max_age`, and which scopes imply others.
     pub fn requirements(&self, requirement: &Requirement) -> Option<Vec<SecurityRequirement>> {
@@ -122,8 +122,8 @@ impl OpenApiSecurity {
 
     /// Checks that each operation of a document has a security requirement, or is at one of these public paths.
     ///
-    /// Call it at start: a route whose layer was forgotten is then an error before the first request. It sees what the document has, so
-    /// add layers and their requirements with one function, as shown in the [module](self).
+    /// Call it at start: a route whose layer was forgotten is then an error before the first request. It only checks the
+    /// document, so add layers and their requirements with one function, as shown in the [module](self).
     ///
     /// ```
     /// # use tower_bearer::{ConfigError, integration::utoipa::OpenApiSecurity};

@@ -50,7 +50,7 @@ struct Found {
     url: Option<Url>,
     /// When the URL is looked up again.
     renew_at: Duration,
-    /// Whether the look-up is due because the endpoint may have moved, not because of age.
+    /// Whether the lookup is due because the endpoint may have moved, not because of age.
     may_have_moved: bool,
     /// No search starts before this.
     paused_until: Duration,
@@ -176,7 +176,7 @@ impl EndpointLocation {
                 };
             }
             Err(error) => {
-                // Failed calls are logged elsewhere, so only the first failure of a scheduled look-up is logged here.
+                // Failed calls are logged elsewhere, so only the first failure of a scheduled lookup is logged here.
                 if found.url.is_some() && !found.may_have_moved && found.error.is_none() {
                     tracing::warn!(%issuer, %error, "introspection endpoint not looked up again, the known one is kept");
                 }

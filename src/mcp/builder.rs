@@ -152,7 +152,7 @@ impl McpOperationsBuilder {
     /// Default for methods that connect or list: see [`connecting`](Self::connecting). Default for methods that name a tool,
     /// prompt or resource: no further requirement. Default for other methods: see [`otherwise`](Self::otherwise).
     ///
-    /// [`build`](Self::build) refuses a method that clients send in no revision of MCP, because it is probably misspelt. Methods with a
+    /// [`build`](Self::build) refuses a method that clients send in no revision of MCP, because it is probably misspelled. Methods with a
     /// vendor prefix, such as `com.example/reindex`, are accepted. For others, use [`extension_method`](Self::extension_method).
     pub fn method(mut self, method: impl Into<String>, requirement: impl Into<Requirement>) -> Self {
         self.methods.push((method.into(), requirement.into()));

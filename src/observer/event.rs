@@ -1,13 +1,13 @@
-//! What an observer is told: [`Event`].
+//! The events that an observer receives: [`Event`].
 
 use std::{fmt, time::Duration};
 
 use http::StatusCode;
 use serde::Serialize;
 
-/// Something that happened. It has only times, fixed names and configured issuers.
+/// An event of a resource server. It contains only times, fixed words and configured issuers.
 ///
-/// Errors are named by fixed words in snake case. More variants and fields may be added, so a pattern needs `..`.
+/// Errors are fixed words in snake case. Variants and fields may be added, so patterns need `..`.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -50,7 +50,7 @@ pub enum Event<'a> {
         /// Whether the token is valid. The error is [`ValidationError::kind`](crate::ValidationError::kind).
         result: Result<(), &'static str>,
     },
-    /// Keys were fetched, with the metadata if that was due.
+    /// Keys were fetched, and the metadata too if it had to be refreshed.
     #[non_exhaustive]
     KeysFetched {
         /// The configured issuer.
@@ -102,7 +102,7 @@ pub enum Outcome {
     },
 }
 
-/// What a validator needs of an authorization server.
+/// What a validator needs from an authorization server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

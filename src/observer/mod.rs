@@ -1,4 +1,4 @@
-//! Reports what happens, for metrics and alerts: [`Observer`].
+//! Reports events for metrics and alerts: [`Observer`].
 //!
 //! A resource server has no observer unless one is [set](crate::ResourceServerBuilder::observer). Without one, no event is
 //! created and no clock is read. With the feature `metrics`, `integration::metrics` has an observer for the `metrics` facade.
@@ -7,7 +7,7 @@
 //! use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
 //! use tower_bearer::{ConfigError, Event, Observer, ResourceServer, TokenValidator};
 //!
-//! /// Counts the refusals that the client did not cause.
+//! /// Counts the refusals with a 5xx status.
 //! #[derive(Default)]
 //! struct Outages(AtomicU64);
 //!
@@ -56,7 +56,7 @@ pub trait Observer: Send + Sync + 'static {
     fn on_event(&self, event: &Event<'_>);
 }
 
-/// The observer of a resource server, if it has one.
+/// The observer of a resource server, if there is one.
 #[derive(Clone, Default)]
 pub(crate) struct Observation(Option<Arc<dyn Observer>>);
 
@@ -89,7 +89,7 @@ impl fmt::Debug for Observation {
 
 /// The observers of a key set or an endpoint that several resource servers may use.
 ///
-/// They are owned by the resource servers, so an observer leaves with the last resource server that has it.
+/// The resource servers own them, so an observer is removed with the last resource server that has it.
 #[derive(Default)]
 pub(crate) struct Observers(RwLock<Vec<Weak<dyn Observer>>>);
 
@@ -112,7 +112,7 @@ impl Observers {
 
     /// Returns the observers whose resource server still exists.
     pub(crate) fn all(&self) -> Vec<Arc<dyn Observer>> {
-        // Changed in single steps, so a panic elsewhere does no harm. Not locked while observers run.
+        // Each change is one statement, so the list is consistent even after a panic. Not locked while observers run.
         let observers = self.0.read().unwrap_or_else(PoisonError::into_inner);
         observers.iter().filter_map(Weak::upgrade).collect()
     }

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use super::{Requirement, operation::Kind};
 use crate::Scope;
 
-/// What a policy requires, rule by rule, for people who review it.
+/// What a policy requires, rule by rule, for reviews.
 ///
 /// The rules are in the order in which they are checked: the first rule that applies to a request decides. Its `Display` is a
 /// table, and it can be serialized, for example to compare it with the one of the last release.

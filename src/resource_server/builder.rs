@@ -98,8 +98,8 @@ impl ResourceServerBuilder {
     /// Sets the policy for the layers of [`ResourceServer::require_policy`]; `McpOperations` also for those of
     /// `ResourceServer::require_mcp_policy` (feature `mcp`). Default: none.
     ///
-    /// It is a setting like all others, so [`ResourceServer::reconfigure`] replaces it. A layer of
-    /// [`ResourceServer::require_by`] has a policy of its own, which never changes.
+    /// [`ResourceServer::reconfigure`] replaces it like all other settings. A layer of [`ResourceServer::require_by`] has its
+    /// own policy, which never changes.
     ///
     /// The metadata lists [its scopes](RequirementPolicy::scopes) in `scopes_supported`, unless that was configured.
     pub fn policy(mut self, policy: impl RequirementPolicy) -> Self {
@@ -288,19 +288,19 @@ impl ResourceServerBuilder {
         self
     }
 
-    /// Sets the [`Observer`], which is told about requests, validations, fetches and introspection calls. Default: none, at no
-    /// cost.
+    /// Sets the [`Observer`], which receives events about requests, validations, fetches and introspection calls. Default:
+    /// none, without overhead.
     ///
-    /// The validators report to it too, if they name their [dependencies](crate::TokenValidator::dependencies). An `Arc`, so that
-    /// several resource servers can have the same observer: what happens in a validator that they share is then reported once.
-    /// A second call replaces the first observer.
+    /// Validators that return their [dependencies](crate::TokenValidator::dependencies) report to it too. Several resource
+    /// servers can have clones of the same `Arc`: events of a validator that they share are then reported once. A second call
+    /// replaces the first observer.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observation = Observation::by(observer);
         self
     }
 
-    /// Sets the key of pseudonyms: keyed hashes of the subject, for access logs. Default: none, so that nothing about the
-    /// subject gets into logs.
+    /// Sets the key of pseudonyms: keyed hashes of the subject, for access logs. Default: none; then logs contain nothing
+    /// about the subject.
     ///
     /// [`ValidatedToken::pseudonym`](crate::ValidatedToken::pseudonym) returns the pseudonym of a token. If the current `tracing`
     /// span has a field named `enduser.pseudo.id`, each layer that admits a token records it there.
@@ -308,11 +308,12 @@ impl ResourceServerBuilder {
     /// A pseudonym is the same for all tokens of a subject at one issuer, and for no other subject. It is HMAC-SHA-256 over
     /// issuer and subject, cut to 128 bits, in base64url. It changes with the key.
     ///
-    /// The key must have at least 32 bytes. Use random bytes that are the same in all instances of the service, and nothing else.
+    /// The key must have at least 32 bytes. Use random bytes, the same in all instances of the service, and use them for
+    /// nothing else.
     ///
     /// # Security
-    /// Pseudonyms are personal data: they show which requests belong together, and who has the key can find out for each known
-    /// subject which requests were theirs. Keep the key where the logs are not, and replace it to separate old logs from new ones.
+    /// Pseudonyms are personal data: they show which requests belong together, and anyone with the key can find the requests
+    /// of a known subject. Do not store the key with the logs. Replace it to make old pseudonyms unlinkable to new ones.
     pub fn pseudonym_key(mut self, key: impl Into<Vec<u8>>) -> Self {
         self.pseudonym_key = Some(key.into().into());
         self

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::validate_token::Guard;
 
-/// Up to this number of layers, those that were dropped are kept. A service has fewer.
+/// Dropped layers are only removed above this number. A service normally has fewer.
 const MIN_KEPT: usize = 64;
 
 /// The guards of all layers, without keeping them alive.

@@ -58,8 +58,8 @@ use crate::{
 ///
 /// The role is that of RFC 6749 section 1.1.
 ///
-/// It is cheap to clone. All clones and layers share one verdict cache, and the settings, which only
-/// [`reconfigure`](Self::reconfigure) changes. Pass it to the functions that build your routers.
+/// It is cheap to clone. All clones and layers share one verdict cache and the settings. Only
+/// [`reconfigure`](Self::reconfigure) changes the settings. Pass it to the functions that build your routers.
 ///
 /// # Where to put the layers
 /// The outermost layer sends the 401, and clients request exactly the scopes in it. Put
@@ -85,7 +85,7 @@ pub(crate) struct Settings {
     pub(crate) validator: Arc<CachedValidator>,
     pub(crate) guard: Arc<GuardSettings>,
     pub(crate) policy: Option<Arc<dyn RequirementPolicy>>,
-    /// The policy again, if it is one for MCP.
+    /// The same policy, if it is for MCP.
     #[cfg(feature = "mcp")]
     mcp_policy: Option<crate::mcp::McpOperations>,
 }
@@ -237,15 +237,15 @@ impl ResourceServer {
         self.0.current().1.mcp_policy.clone()
     }
 
-    /// Replaces all settings, while requests are served, by those of `next`.
+    /// Replaces all settings by those of `next`, while requests are served.
     ///
     /// The settings are those of the [builder](ResourceServerBuilder): the validator, the cache, the policy, the metadata,
     /// everything. All layers use them from the next request on. A layer of [`require_by`](Self::require_by) keeps its own policy,
     /// and one of [`require_scopes`](Self::require_scopes) its scopes.
     ///
-    /// No verdict under the old settings is used afterwards. Cached verdicts are dropped, because `next` has a cache of its own,
-    /// and a request whose token is being validated is decided again with the new settings. A request that was admitted
-    /// before completes, and so does its stream.
+    /// No verdict under the old settings is used afterwards. Cached verdicts are dropped, because `next` has a cache of its
+    /// own, and a request whose token is being validated is decided again with the new settings. A request that was already
+    /// accepted completes, and so does its stream.
     ///
     /// The new validator may still have to fetch its keys, so that the next requests wait for them.
     ///
@@ -361,12 +361,12 @@ impl ResourceServer {
     /// Call it at start, before the service accepts connections, so that the first requests do not wait. Failed attempts are
     /// repeated after a pause, which grows from 1 to 4 seconds. Without this call, the first requests fetch what they need.
     ///
-    /// Waits for the [dependencies](TokenValidator::dependencies) of the validator, so only for those that a custom validator
-    /// names. Not checked: whether the introspection endpoint accepts the credential.
+    /// Waits for the [dependencies](TokenValidator::dependencies) of the validator. A custom validator must return them. Not
+    /// checked: whether the introspection endpoint accepts the credential.
     ///
     /// # Errors
     /// If not everything is known within `limit`. The error names each issuer, and why the last attempt failed. The service
-    /// may start nevertheless: requests are answered with 503 until the authorization server is back.
+    /// may start anyway: requests are answered with 503 until the authorization server is back.
     ///
     /// # Panics
     /// Outside of a tokio runtime.

@@ -61,8 +61,8 @@ impl ResolvingValidatorBuilder {
 
     /// Sets how long an answer of the resolver is used. Default: 5 minutes. Range: 1 second to 24 hours.
     ///
-    /// A tenant that the resolver no longer returns, or that has another [version](super::Tenant::version), is noticed
-    /// after this time at the latest, also for tokens whose verdict is cached. To end it at once, call
+    /// A tenant that the resolver no longer returns, or that has another [version](super::Tenant::version), is noticed after
+    /// this time at the latest, also for tokens whose verdict is cached. To end it immediately, call
     /// [`invalidate`](ResolvingValidator::invalidate).
     ///
     /// For a tenant in use, the resolver is asked in the background after four fifths of this time, so that requests do
@@ -87,8 +87,8 @@ impl ResolvingValidatorBuilder {
         self
     }
 
-    /// Sets how long it is cached that the resolver does not know an issuer. Default: 10 seconds. Range: 1 second to 1
-    /// hour.
+    /// Sets how long an issuer that the resolver does not know is cached as unknown. Default: 10 seconds. Range: 1 second to
+    /// 1 hour.
     ///
     /// A new tenant is known after this time at the latest, or at once with
     /// [`invalidate`](ResolvingValidator::invalidate). At most 10,000 such issuers are cached, separately from tenants.
@@ -111,7 +111,7 @@ impl ResolvingValidatorBuilder {
     /// only to the public internet and uses no proxy. Without this feature, there is none.
     ///
     /// # Security
-    /// Customers who enter their issuer choose where this program connects to. A client without an
+    /// Customers who enter their own issuer decide which servers this program connects to. A client without an
     /// [`AddressGuard`](crate::AddressGuard) lets them reach servers in your network. To allow some addresses of it, use
     /// `ReqwestClient::guarded(AddressGuard::new().allow("10.20.0.0/16"))`.
     pub fn http_client(mut self, client: impl HttpClient) -> Self {
@@ -119,7 +119,7 @@ impl ResolvingValidatorBuilder {
         self
     }
 
-    /// Sets the validator for tokens that name no issuer, such as opaque ones. Default: none; they are refused with 401.
+    /// Sets the validator for tokens without an issuer, such as opaque ones. Default: none; they are refused with 401.
     ///
     /// Tokens of issuers that the resolver does not know are always refused. For issuers that are known when the program
     /// starts, put this validator behind a [`RoutingValidator`](crate::RoutingValidator), with
@@ -193,7 +193,8 @@ impl ResolvingValidatorBuilder {
     }
 }
 
-/// Creates the client for tenants without their own. Customers choose their issuers, so it must not reach this network.
+/// Creates the client for tenants without their own. Customers choose their issuers, so the client must not connect to
+/// private addresses.
 #[cfg(feature = "reqwest")]
 fn default_client() -> Option<Result<Arc<dyn HttpClient>, Problem>> {
     Some(match ReqwestClient::guarded(AddressGuard::new()) {

@@ -1,7 +1,7 @@
 //! Validates tokens of issuers that are known only while the program runs: [`ResolvingValidator`].
 //!
-//! For a service whose customers bring their own authorization servers. An [`IssuerResolver`] of yours finds the tenant
-//! of an issuer, for example in a database, and returns how its tokens are validated.
+//! For a service whose customers bring their own authorization servers. You implement [`IssuerResolver`], which finds the
+//! tenant of an issuer, for example in a database, and returns how its tokens are validated.
 //!
 //! ```
 //! # #[cfg(all(feature = "jwt", feature = "reqwest"))]
@@ -99,9 +99,9 @@ use crate::{BoxFuture, ValidationError};
 pub trait IssuerResolver: Send + Sync + 'static {
     /// Returns the tenant of an issuer, or `None` if there is none. Write it as an `async fn`.
     ///
-    /// Anyone can send tokens with invented issuers, and each new one is a call, so it should be cheap. At most 1,024 calls
-    /// for new issuers run at once; other requests with new issuers are answered with 503. As many calls for known tenants can
-    /// run at the same time. A call goes on if the client disconnects, and ends after the
+    /// Anyone can send tokens with made-up issuers, and each of them causes a call, so it should be cheap. At most 1,024 calls
+    /// for new issuers run at once; other requests with new issuers are answered with 503. Up to 1,024 calls for known tenants
+    /// can run at the same time. A call continues if the client disconnects, and ends after the
     /// [`resolve_timeout`](ResolvingValidatorBuilder::resolve_timeout).
     ///
     /// # Errors

@@ -13,8 +13,8 @@ use crate::{
 
 /// How the tokens of one issuer are validated.
 ///
-/// It is a validator that is not built yet, so that all tenants share one HTTP client, and so that nothing is built if
-/// the tenant has not changed.
+/// It has the settings of a validator that is not built yet. So all tenants can share one HTTP client, and no validator is
+/// built if the tenant has not changed.
 #[must_use]
 pub struct Tenant {
     validator: Unbuilt,
@@ -54,9 +54,8 @@ impl Tenant {
     /// Its [`issuers`](TokenValidator::issuers) must contain the issuer that the resolver was asked for.
     ///
     /// # Security
-    /// The validator has its own HTTP client. Without
-    /// [`http_client`](crate::AuthorizationServer::http_client), a built `JwtValidator` has a client of its own that
-    /// connects to any address, also to those of your network.
+    /// The validator has its own HTTP client. Without [`http_client`](crate::AuthorizationServer::http_client), a built
+    /// `JwtValidator` has its own client, which connects to any address, including those in your network.
     pub fn custom(validator: impl TokenValidator) -> Self {
         Self::new(Unbuilt::Custom(erase(validator)))
     }
@@ -65,10 +64,10 @@ impl Tenant {
         Self { validator, version: None }
     }
 
-    /// Names the version of the tenant's settings, such as a row version or the time of the last change.
+    /// Sets the version of the tenant's settings, such as a row version or the time of the last change.
     ///
-    /// If the resolver is asked again and returns the same version, the validator with its keys and all cached verdicts
-    /// stay in use. With another version, they are replaced.
+    /// If the resolver is called again and returns the same version, the validator with its keys and all cached verdicts stay
+    /// in use. With another version, they are replaced.
     ///
     /// Default: none. Then each answer of the resolver counts as changed: keys are fetched again, and every token is
     /// validated again.

@@ -1,4 +1,4 @@
-//! The issuer in a token that nobody has verified yet: [`UnverifiedIssuer`].
+//! The issuer in a token that is not verified yet: [`UnverifiedIssuer`].
 
 use std::{
     borrow::Borrow,
@@ -13,8 +13,8 @@ use crate::{Issuer, refusal::Excerpt};
 /// The issuer (`iss`) of a token whose signature has not been verified.
 ///
 /// Anyone can send a token with any issuer, so it can only be compared and looked up: there is no `Display`, and `Debug`
-/// shows an excerpt. It is a URL that [`Issuer::new_on_loopback`] accepts; tokens with anything else are refused
-/// before.
+/// shows an excerpt. It is always a URL that [`Issuer::new_on_loopback`] accepts; other tokens are refused before the
+/// resolver is called.
 ///
 /// ```
 /// use std::collections::HashMap;

@@ -13,7 +13,7 @@ use crate::{
     validator::{BuiltIn, ErasedValidator, Private},
 };
 
-/// How often a request starts again because its tenant was invalidated meanwhile.
+/// Maximum number of times a request starts again because its tenant was invalidated in the meantime.
 const MAX_ATTEMPTS: usize = 4;
 
 /// Validates each token with the validator that an [`IssuerResolver`] returns for its issuer.
@@ -39,9 +39,9 @@ impl ResolvingValidator {
     /// Forgets what is known about an issuer, so that the resolver is asked again. Call it when a tenant was added, changed
     /// or removed.
     ///
-    /// It takes effect before this method returns: verdicts of the tenant that are cached are not used again, a token that
-    /// is being validated is validated again, and an answer that the resolver is about to give is not used. A token that
-    /// was already accepted is not affected: a stream that is open ends when its token expires.
+    /// It takes effect before this method returns: verdicts of the tenant that are cached are not used again, a token that is
+    /// being validated is validated again, and the result of a call of the resolver in progress is not used. A token that was
+    /// already accepted is not affected: a stream that is open ends when its token expires.
     ///
     /// Its keys are forgotten too, so the next token causes a fetch. Does nothing if the issuer is not known.
     pub fn invalidate(&self, issuer: &str) {

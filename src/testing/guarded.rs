@@ -9,8 +9,8 @@ use tower_service::Service;
 
 /// Asserts that each of these routes refuses a request without a token: with 401 and a challenge.
 ///
-/// For the routes of a whole service, so that none is left open by accident. axum cannot list the routes of a router, so take them
-/// from an OpenAPI document (`integration::utoipa::operations`) or write them down.
+/// Use it for all routes of a service, so that none is left unprotected by accident. axum cannot list the routes of a router,
+/// so take them from an OpenAPI document (`integration::utoipa::operations`) or write them down.
 ///
 /// In a path, a segment in braces such as `{id}` is replaced by `1`.
 ///
@@ -42,7 +42,7 @@ use tower_service::Service;
 /// service fails.
 ///
 /// # Security
-/// The handler of an open route is called, so call this in tests and not in production.
+/// The handlers of unprotected routes are called, so use this only in tests.
 pub async fn assert_guarded<S, R, P>(service: &S, routes: impl IntoIterator<Item = (Method, P)>)
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone,

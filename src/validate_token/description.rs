@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 use super::Guard;
 use crate::{PolicyDescription, Scope};
 
-/// What a layer requires, for people who review it.
+/// What a layer requires, for reviews.
 ///
 /// Returned by [`ValidateTokenLayer::describe`](super::ValidateTokenLayer::describe), and for all layers by
 /// [`ResourceServer::layers`](crate::ResourceServer::layers). Its `Display` is the place where the layer was created, with a table of

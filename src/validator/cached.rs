@@ -125,7 +125,7 @@ impl CachedValidator {
     async fn validate_shared(self: Arc<Self>, token: AccessToken, hash: TokenHash) -> Validation {
         let this = Arc::clone(&self);
         let call = || async move {
-            // Another shared call may have completed between the look-up and the start of this one.
+            // Another shared call may have completed between the lookup and the start of this one.
             if let Some(found) = this.find_hash(hash) {
                 return Ok(found);
             }

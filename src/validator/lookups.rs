@@ -1,4 +1,4 @@
-//! Counts look-ups in the verdict cache: [`Lookups`].
+//! Counts lookups in the verdict cache: [`Lookups`].
 
 use std::{
     cell::Cell,
@@ -37,7 +37,7 @@ impl Lookups {
     }
 }
 
-/// Returns the number of the current thread, counted from its first look-up.
+/// Returns the number of the current thread, counted from its first lookup.
 fn stripe() -> usize {
     thread_local! {
         static STRIPE: Cell<Option<usize>> = const { Cell::new(None) };

@@ -170,7 +170,7 @@ pub trait TokenValidator: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Returns handles to what this validator needs of authorization servers: keys and introspection endpoints.
+    /// Returns handles to what this validator needs from authorization servers: keys and introspection endpoints.
     ///
     /// The resource server uses them to report to its [`Observer`](crate::Observer), to
     /// [wait until it is ready](crate::ResourceServer::ready) and to report its

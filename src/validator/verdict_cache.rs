@@ -1,4 +1,4 @@
-//! Caches positive verdicts: a cached token costs one hash, one look-up and a comparison of times.
+//! Caches positive verdicts: a cached token costs one hash, one lookup and a comparison of times.
 //!
 //! Only positive verdicts are cached, and looking up an unknown token changes nothing, so invalid tokens evict nothing.
 //! The configured clock decides whether an entry is still valid.

@@ -43,11 +43,11 @@
 //! | `tower_bearer.source.working` | gauge, 0 or 1 | `issuer`, `source` |
 //! | `tower_bearer.ready` | gauge, 0 or 1 | |
 //!
-//! * `authenticate.duration` is the time until a layer decided, with validation and [`Authorizer`](crate::Authorizer). Layers
-//!   inside another one of the same resource server are not counted. Its `result` is `success`, `none` (no credentials: passed
-//!   on as anonymous, or asked for a token) or `failure`.
+//! * `authenticate.duration` is the time until a layer decided, including validation and [`Authorizer`](crate::Authorizer).
+//!   Layers inside another one of the same resource server are not counted. Its `result` is `success`, `none` (no
+//!   credentials: passed on as anonymous, or asked for a token) or `failure`.
 //! * `challenges` counts the responses with status 401, `forbids` those with 403, and `refusals` all responses that refuse a
-//!   request, those of handlers included.
+//!   request, including those of handlers.
 //! * `validate.duration` is the time of the validator, for tokens that are not in the cache.
 //! * The `result` of `verdict_cache.lookups` is `hit` or `miss`. All other results are `success` or `failure`.
 //! * `introspection.calls` is the number of calls in progress. The limit is 256.
@@ -212,7 +212,7 @@ fn describe() {
         Unit::Seconds,
         "Time of the validator, for tokens that are not cached"
     );
-    describe_counter!(CACHE_LOOKUPS, "Look-ups in the verdict cache");
+    describe_counter!(CACHE_LOOKUPS, "Lookups in the verdict cache");
     describe_gauge!(CACHE_ENTRIES, "Cached verdicts");
     describe_gauge!(CACHE_SIZE, Unit::Bytes, "Memory of the cached verdicts");
     describe_gauge!(CACHE_LIMIT, Unit::Bytes, "Configured limit of the verdict cache");

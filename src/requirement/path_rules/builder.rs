@@ -137,7 +137,7 @@ impl PathRulesBuilder {
     /// these paths with another requirement, a rule for `/admin` is required too.
     ///
     /// A method that is neither registered with IANA nor an [extension method](Self::extension_methods) is an error, because it is
-    /// probably misspelt.
+    /// probably misspelled.
     pub fn build(self) -> Result<PathRules, ConfigError> {
         let mut problems = self.problems;
         if self.otherwise == Requirement::public() && !self.may_otherwise_be_public {

@@ -6,7 +6,7 @@ use crate::similar::most_similar;
 
 /// Returns what is expected instead of a method that is neither registered nor an extension.
 ///
-/// A rule for a misspelt method never applies. Requests with the right method would be refused, or would meet the rule for all methods,
+/// A rule for a misspelled method never applies. Requests with the right method would be refused, or would meet the rule for all methods,
 /// which may require less.
 pub(super) fn expected_instead_of(method: &Method, extensions: &[Method]) -> Option<String> {
     if REGISTERED.contains(&method.as_str()) || extensions.contains(method) {

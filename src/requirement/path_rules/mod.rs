@@ -57,7 +57,7 @@ pub use self::builder::PathRulesBuilder;
 /// A rule for `GET` also covers `HEAD`, unless `HEAD` has a rule. A rule for all methods applies to methods without a rule of
 /// their own. If a path has rules, but none for the method of the request, the request is refused with 403. A rule may name the
 /// methods that are registered with IANA, such as `PROPFIND`. Others must be listed as
-/// [extension methods](PathRulesBuilder::extension_methods), so that a misspelt one is an error.
+/// [extension methods](PathRulesBuilder::extension_methods), so that a misspelled one is an error.
 ///
 /// # From configuration
 /// `PathRules` implements `Deserialize`. Unknown keys are an error. All invalid values are reported together.

@@ -208,7 +208,7 @@ fn unknown_keys_are_refused() {
 }
 
 #[test]
-fn misspelt_method_is_an_error_with_the_right_one() {
+fn misspelled_method_is_an_error_with_the_right_one() {
     for (method, hint) in
         [("GETT", " such as GET"), ("PSOT", " such as POST"), ("get", " such as GET"), ("PURGE", "")]
     {

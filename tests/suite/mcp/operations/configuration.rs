@@ -26,7 +26,7 @@ fn rmcp_11_all_problems_are_reported_at_once() {
 }
 
 #[test]
-fn rmcp_21_misspelt_method_is_an_error_with_the_right_one() {
+fn rmcp_21_misspelled_method_is_an_error_with_the_right_one() {
     for (method, hint) in [
         ("tools/lst", " such as \"tools/list\""),
         ("Tools/Call", " such as \"tools/call\""),
