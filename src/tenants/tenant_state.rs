@@ -96,10 +96,6 @@ impl TenantState {
         self.is_withdrawn.store(true, Ordering::Release);
     }
 
-    pub(super) fn is_withdrawn(&self) -> bool {
-        self.is_withdrawn.load(Ordering::Acquire)
-    }
-
     /// Returns whether the resolver should be asked again.
     pub(super) fn is_due(&self) -> bool {
         millis(self.clock.monotonic()) >= self.due.load(Ordering::Relaxed)
@@ -114,6 +110,10 @@ impl TenantState {
 impl TenantValidity for TenantState {
     fn is_valid(&self) -> bool {
         !self.is_withdrawn() && millis(self.clock.monotonic()) < self.stale_from.load(Ordering::Relaxed)
+    }
+
+    fn is_withdrawn(&self) -> bool {
+        self.is_withdrawn.load(Ordering::Acquire)
     }
 
     fn refresh_if_due(&self) {

@@ -10,6 +10,7 @@ use crate::{
     AccessToken, Dependency, Issuer, TokenValidator, ValidatedToken, ValidationError,
     credentials::UnverifiedJwt,
     refusal::Excerpt,
+    token::TenantValidity as _,
     validator::{BuiltIn, ErasedValidator, Private},
 };
 

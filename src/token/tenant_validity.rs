@@ -6,6 +6,9 @@ use std::sync::Arc;
 pub(crate) trait TenantValidity: Send + Sync {
     fn is_valid(&self) -> bool;
 
+    /// Returns whether the tenant was removed or changed, so that verdicts from before must not be used.
+    fn is_withdrawn(&self) -> bool;
+
     /// Starts to ask the resolver again if that is due, without waiting for it.
     fn refresh_if_due(&self);
 }
@@ -16,6 +19,10 @@ pub(super) struct Both(pub(super) Arc<dyn TenantValidity>, pub(super) Arc<dyn Te
 impl TenantValidity for Both {
     fn is_valid(&self) -> bool {
         self.0.is_valid() && self.1.is_valid()
+    }
+
+    fn is_withdrawn(&self) -> bool {
+        self.0.is_withdrawn() || self.1.is_withdrawn()
     }
 
     fn refresh_if_due(&self) {

@@ -56,6 +56,11 @@ impl Verdict {
         self.has_valid_tenant() && self.key.as_ref().is_none_or(KeyValidity::is_valid)
     }
 
+    /// Returns whether the tenant of the token was removed or changed. False if it has none.
+    pub(crate) fn has_withdrawn_tenant(&self) -> bool {
+        self.tenant.as_ref().is_some_and(|tenant| tenant.is_withdrawn())
+    }
+
     /// Returns whether the tenant of the token is still known. True if it has none.
     pub(crate) fn has_valid_tenant(&self) -> bool {
         self.tenant.as_ref().is_none_or(|tenant| tenant.is_valid())

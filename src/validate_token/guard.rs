@@ -232,8 +232,9 @@ impl Guard {
         timing: &mut Timing,
     ) -> Decision {
         let Pending { need, in_force } = pending;
-        // A verdict under settings that were replaced in the meantime does not count.
-        if in_force.generation != self.server.0.generation() {
+        // A verdict under settings that were replaced in the meantime does not count, nor does one of a tenant that was removed.
+        let is_withdrawn = verdict.as_ref().is_ok_and(|token| token.verdict().has_withdrawn_tenant());
+        if is_withdrawn || in_force.generation != self.server.0.generation() {
             return self.decide(request, timing);
         }
         match verdict {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tower_bearer::{Tenant, ValidationError};
+use tower_bearer::{AccessToken, ClaimsSet, Issuer, Tenant, TokenValidator, ValidatedToken, ValidationError};
 
 use super::kit::{ACME, GLOBEX, Kit, jwt};
-use crate::support::{RESOURCE, assert_reason, settle, soon, until};
+use crate::support::{RESOURCE, assert_reason, poll_once, settle, soon, until};
 
 const TTL: Duration = Duration::from_secs(5 * 60);
 
@@ -61,6 +61,41 @@ async fn token_that_is_validated_while_its_tenant_is_removed_is_refused() {
     let answer = soon(request).await.unwrap();
     answer.assert_invalid_token();
     assert_reason!(answer, ValidationError::UnknownIssuer { .. });
+}
+
+/// Accepts every token of a tenant. Requests with the same token share a call.
+struct AcceptAll;
+
+impl TokenValidator for AcceptAll {
+    async fn validate(&self, _: &AccessToken) -> Result<ValidatedToken, ValidationError> {
+        Ok(ValidatedToken::from_trusted_claims(ClaimsSet::new().with_issuer(ACME)))
+    }
+
+    fn issuers(&self) -> Vec<Issuer> {
+        vec![Issuer::new(ACME).unwrap()]
+    }
+
+    fn shares_calls(&self, _: &AccessToken) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn verdict_of_a_shared_call_that_ended_before_the_removal_is_not_used_after_it() {
+    let kit = Kit::new();
+    let acme = kit.tenant(ACME);
+    kit.table.insert(ACME, || Tenant::custom(AcceptAll).version(1));
+    kit.app.present(&acme.token().sign()).await.assert_pass();
+    let token = acme.token().sign();
+    let mut request = Box::pin(kit.app.present(&token));
+    assert!(poll_once(&mut request).await.is_pending());
+    // The call runs in a task of its own, and ends.
+    settle().await;
+
+    kit.table.remove(ACME);
+    kit.validator.invalidate(ACME);
+
+    request.await.assert_invalid_token();
 }
 
 #[tokio::test]
