@@ -115,7 +115,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     authority.go_down();
     authority.clock().advance(Duration::from_secs(300));
-    println!("the good token during an outage: {}", present(&resource_server, Some(&good)).await?);
+    println!("the valid token during an outage: {}", present(&resource_server, Some(&good)).await?);
     authority.settle().await;
 
     provider.shutdown()?; // exports what was recorded

@@ -1,6 +1,6 @@
 //! Exports metrics to Prometheus and answers health probes, through an outage of the authorization server.
 //!
-//! The metrics and the health are on a listener of their own, which is not reachable from outside.
+//! The metrics and the health are served on a separate port, which is not reachable from outside.
 //!
 //! Run it with `cargo run --features axum,metrics,testing --example metrics_prometheus`. With `-- --minutes 10`, it sends requests
 //! for that time and has an outage in the middle. Then point a Prometheus at `127.0.0.1:9464` and load the dashboard

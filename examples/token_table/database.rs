@@ -126,7 +126,7 @@ pub(crate) fn kind(connection: &AnyConnection) -> Kind {
     if connection.backend_name() == "SQLite" { Kind::Sqlite } else { Kind::Postgres }
 }
 
-/// Lets the database give up as well, so that a query that nobody waits for does not hold a connection.
+/// Sets a deadline in the database too, so that an abandoned query does not occupy a connection.
 async fn set_deadlines(connection: &mut AnyConnection) -> sqlx::Result<()> {
     let setting = match kind(connection) {
         Kind::Sqlite => "PRAGMA busy_timeout = 1500",

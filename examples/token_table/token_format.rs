@@ -8,8 +8,8 @@
 //!
 //! All characters are allowed in a bearer token (RFC 6750 section 2.1), and a double click selects the whole token.
 //!
-//! Secret scanners find tokens with [`PATTERN`]. The checksum separates tokens from other text that matches. It is no
-//! protection against forgery, and it needs none: a forged token is not in the table.
+//! Secret scanners find tokens with [`PATTERN`]. The checksum separates tokens from other text that matches. It does not
+//! prevent forgery, but a forged token is not in the table.
 
 use aws_lc_rs::{error::Unspecified, rand};
 use tower_bearer::AccessToken;

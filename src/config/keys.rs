@@ -300,7 +300,7 @@ static HTTP_CLIENT: TableShape = TableShape {
         ),
         Key::new("proxy_user", Shape::Text, "The user name at the proxy. Default: none."),
         Key::new("proxy_password_file", Shape::File, "A file with the password at the proxy. Default: none."),
-        Key::new("no_proxy", Shape::Flag, "Uses no proxy, also if the environment has one. Default: false."),
+        Key::new("no_proxy", Shape::Flag, "Uses no proxy, even if the environment has one. Default: false."),
         Key::new(
             "public_addresses_only",
             Shape::Flag,

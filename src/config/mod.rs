@@ -31,7 +31,7 @@
 //! ```
 //!
 //! # How a document is read
-//! 1. Any serde format is read into a tree, in which each value knows where it came from.
+//! 1. Any serde format is read into a tree that records where each value came from.
 //! 2. Environment variables are put into the tree.
 //! 3. The tree is compared with the description of all keys, which is also the source of the schema: unknown keys, wrong types,
 //!    durations and sizes without a unit.

@@ -1,4 +1,4 @@
-//! A configuration document as a tree whose values know where they came from: [`Node`].
+//! A configuration document as a tree that records where each value came from: [`Node`].
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
