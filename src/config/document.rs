@@ -4,7 +4,11 @@ use std::{fmt, path::Path, sync::Arc};
 
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
-use super::node::{Node, Origin, Plain, Positioned, Value};
+use super::{
+    Environment,
+    node::{Node, Origin, Plain, Positioned, Value},
+    report::Report,
+};
 use crate::{ConfigError, config_error::Problem};
 
 /// A document with settings, as it was read. It is not checked yet.
@@ -28,12 +32,14 @@ use crate::{ConfigError, config_error::Problem};
 #[derive(Clone)]
 pub struct Document {
     pub(super) root: Node,
+    /// The keys that were taken together with their environment variables.
+    pub(super) taken: Vec<String>,
 }
 
 impl Document {
     /// Creates a document without settings, for programs that are configured by environment variables only.
     pub fn empty() -> Self {
-        Self { root: Node::empty_table(Origin::Unknown) }
+        Self::of(Node::empty_table(Origin::Unknown))
     }
 
     /// Reads a document from a format that passes positions in the way of the crate `serde_spanned`, such as `toml`.
@@ -60,7 +66,11 @@ impl Document {
             }
             other => other.clone(),
         });
-        Ok(Self { root })
+        Ok(Self::of(root))
+    }
+
+    fn of(root: Node) -> Self {
+        Self { root, taken: Vec::new() }
     }
 
     /// Sets the name of the document, for problems. Default: `document`.
@@ -101,14 +111,78 @@ impl Document {
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     ///
+    /// Environment variables for this key are not known to [`ConfigSource::environment`](super::ConfigSource::environment), so
+    /// they are a problem there. To have them override the document, use [`take_with`](Self::take_with).
+    ///
     /// # Errors
     /// If the value does not fit the type. If there is none, the type is read from `null`, so an `Option` is `None`.
     pub fn take<T: DeserializeOwned>(&mut self, key: &str) -> Result<T, ConfigError> {
-        let node = match &mut self.root.value {
+        let node = self.remove(key);
+        self.read(key, node, &[])
+    }
+
+    /// Like [`take`](Self::take), and environment variables override the values.
+    ///
+    /// With the prefix `TOWER_BEARER_`, the variable `TOWER_BEARER_BACKEND_URL` sets `url` of `[backend]`. The types of your
+    /// settings are not known here, so these rules apply:
+    ///
+    /// * Keys of the document decide how a name is split. What is left is one key: without a table `tls` in the document,
+    ///   `TOWER_BEARER_BACKEND_TLS_CERT` sets `tls_cert`.
+    /// * A value is text if the document has text there. Otherwise it is read as JSON, such as `true`, `30` or `["a", "b"]`, and
+    ///   as text if it is not JSON. Write `"30"` with the quotes for text.
+    ///
+    /// A variable that is the name of another setting, such as `TOWER_BEARER_ERROR_URI`, does not belong to a key `error`. Your
+    /// type must refuse unknown keys (`deny_unknown_fields`) to notice a misspelled variable.
+    ///
+    /// ```
+    /// use serde::Deserialize;
+    /// use tower_bearer::config::{Document, Environment};
+    ///
+    /// #[derive(Deserialize)]
+    /// #[serde(deny_unknown_fields)]
+    /// struct Backend {
+    ///     url: String,
+    ///     deadline_seconds: u64,
+    /// }
+    ///
+    /// let mut document: Document = toml::from_str("[backend]\nurl = 'http://127.0.0.1:8081'")?;
+    /// let environment = Environment::from_variables("ORDERS_", [("ORDERS_BACKEND_DEADLINE_SECONDS", "30")]);
+    /// let backend: Backend = document.take_with("backend", &environment)?;
+    /// assert_eq!(backend.url, "http://127.0.0.1:8081");
+    /// assert_eq!(backend.deadline_seconds, 30);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for `take`, and if a variable is not UTF-8 or has an index that a list does not have.
+    pub fn take_with<T: DeserializeOwned>(
+        &mut self,
+        key: &str,
+        environment: &Environment,
+    ) -> Result<T, ConfigError> {
+        self.taken.push(key.to_owned());
+        let mut node = self.remove(key);
+        let mut report = Report::default();
+        let variables = environment.apply_to_section(key, &mut node, &mut report);
+        if report.is_empty() { self.read(key, node, &variables) } else { Err(report.into_error()) }
+    }
+
+    fn remove(&mut self, key: &str) -> Option<Node> {
+        match &mut self.root.value {
             Value::Table(table) => table.remove(key),
             _ => None,
-        };
-        let origin = node.as_ref().map_or(&self.root.origin, |node| &node.origin).to_string();
+        }
+    }
+
+    fn read<T: DeserializeOwned>(
+        &self,
+        key: &str,
+        node: Option<Node>,
+        variables: &[Origin],
+    ) -> Result<T, ConfigError> {
+        let place = node.as_ref().map_or(&self.root.origin, |node| &node.origin);
+        let more = variables.iter().filter(|variable| *variable != place);
+        let origin = more.fold(place.to_string(), |text, variable| format!("{text}, {variable}"));
         let value = node.map_or(serde_json::Value::Null, |node| node.to_json());
         serde_json::from_value(value).map_err(|error| {
             let problem = Problem::without_value("", error.to_string());
@@ -120,7 +194,7 @@ impl Document {
 /// Reads a document without positions.
 impl<'de> Deserialize<'de> for Document {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Plain::deserialize(deserializer).map(|Plain(root)| Self { root })
+        Plain::deserialize(deserializer).map(|Plain(root)| Self::of(root))
     }
 }
 

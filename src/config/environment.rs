@@ -31,6 +31,7 @@ pub(super) const DEFAULT_PREFIX: &str = "TOWER_BEARER_";
 /// as `{"orders:write": ["orders:read"]}` for `scope_hierarchy`. If a variable sets a table or list and another one a part of it,
 /// both apply, and the part takes precedence.
 ///
+/// For the settings of the program itself, see [`Document::take_with`](super::Document::take_with).
 /// A variable that begins with the prefix and is not the name of a setting is a problem, so typing errors are found. Values
 /// are shown in problems, so do not put secrets into them: set the name of a file instead (`…_FILE`).
 ///
@@ -65,10 +66,13 @@ impl Environment {
         Self { prefix: prefix.to_owned(), variables: variables.into_iter().filter_map(with_prefix).collect() }
     }
 
-    /// Puts the variables into a document.
-    pub(super) fn apply(&self, root: &mut Node, report: &mut Report) {
+    /// Puts the variables into a document, except those of sections that were taken out of it.
+    pub(super) fn apply(&self, root: &mut Node, taken: &[String], report: &mut Report) {
         let mut settings = Vec::new();
         for (rest, value) in &self.variables {
+            if taken.iter().any(|key| within_section(rest, key).is_some()) {
+                continue;
+            }
             let origin = Origin::Variable(format!("{}{rest}", self.prefix).into());
             match find(rest, &DOCUMENT) {
                 Ok((steps, shape)) => match parse(value, shape, &origin) {
@@ -91,6 +95,40 @@ impl Environment {
                 report.elsewhere(&text_of(&steps), expected, &origin);
             }
         }
+    }
+}
+
+impl Environment {
+    /// Puts variables into a section of the program itself, which has no description. Returns those that were used.
+    pub(super) fn apply_to_section(
+        &self,
+        key: &str,
+        section: &mut Option<Node>,
+        report: &mut Report,
+    ) -> Vec<Origin> {
+        let mut variables: Vec<_> = self
+            .variables
+            .iter()
+            .filter_map(|(rest, value)| Some((within_section(rest, key)?, value)))
+            .collect();
+        // A table comes before its parts, and the elements of a list come in their order.
+        variables.sort_by_key(|(within, _)| (within.len(), *within));
+        let mut used = Vec::new();
+        for (within, value) in variables {
+            let end = if within.is_empty() { String::new() } else { format!("_{within}") };
+            let name = format!("{}{}{end}", self.prefix, upper(key));
+            let origin = Origin::Variable(name.as_str().into());
+            let section = section.get_or_insert_with(|| Node::empty_table(origin.clone()));
+            let placed = value
+                .to_str()
+                .ok_or_else(|| "expected UTF-8".to_owned())
+                .and_then(|text| put_undescribed(section, within, text, &origin));
+            if let Err(expected) = placed {
+                report.elsewhere(&name, expected, &origin);
+            }
+            used.push(origin);
+        }
+        used
     }
 }
 
@@ -268,4 +306,74 @@ fn text_of(steps: &[Step]) -> String {
         Step::Key(key) => super::report::join(&path, key),
         Step::Index(index) => format!("{path}[{index}]"),
     })
+}
+
+/// Returns the end of a variable's name within a section of the program itself, or `None` if it is not in the section.
+fn within_section<'a>(rest: &'a str, key: &str) -> Option<&'a str> {
+    let within = after_key(rest, key)?;
+    let is_other_setting = match find(rest, &DOCUMENT) {
+        Ok((steps, _)) => !matches!(steps.first(), Some(Step::Key(first)) if *first == key),
+        Err(_) => false,
+    };
+    (!is_other_setting).then_some(within)
+}
+
+fn after_key<'a>(rest: &'a str, key: &str) -> Option<&'a str> {
+    let after = rest.strip_prefix(&upper(key))?;
+    if after.is_empty() { Some(after) } else { after.strip_prefix('_') }
+}
+
+fn upper(key: &str) -> String {
+    key.to_ascii_uppercase().replace('-', "_")
+}
+
+/// Puts a value into a tree without a description.
+fn put_undescribed(node: &mut Node, rest: &str, text: &str, origin: &Origin) -> Result<(), String> {
+    if rest.is_empty() {
+        *node = undescribed(&node.value, text, origin);
+        return Ok(());
+    }
+    let new = || Node::new(Value::Null, origin.clone());
+    match &mut node.value {
+        Value::Table(table) => {
+            let found = table.entries.iter().filter_map(|(key, node)| {
+                let after = after_key(rest, key)?;
+                let has_parts = matches!(node.value, Value::Table(_) | Value::List(_));
+                (after.is_empty() || has_parts).then(|| (key.clone(), after))
+            });
+            // The longest key.
+            let (key, after) =
+                found.min_by_key(|(_, after)| after.len()).unwrap_or_else(|| (rest.to_ascii_lowercase(), ""));
+            put_undescribed(table.entry(&key, new), after, text, origin)
+        }
+        Value::List(list) => {
+            let (index, after) = rest.split_once('_').unwrap_or((rest, ""));
+            let length = list.len();
+            let index: usize =
+                index.parse().map_err(|_| "expected the index of a list, from 0".to_owned())?;
+            if index == length {
+                list.push(if after.is_empty() { new() } else { Node::empty_table(origin.clone()) });
+            }
+            let element = list.get_mut(index).ok_or_else(|| {
+                format!("expected an index of at most {length}, since the list has {length} elements")
+            })?;
+            put_undescribed(element, after, text, origin)
+        }
+        _ => Err("expected none, because this setting has no parts".to_owned()),
+    }
+}
+
+/// Returns text where there was text, and otherwise JSON if it is JSON.
+fn undescribed(former: &Value, text: &str, origin: &Origin) -> Node {
+    let as_text = || Node::new(Value::Text(text.to_owned()), origin.clone());
+    if matches!(former, Value::Text(_)) {
+        return as_text();
+    }
+    serde_json::from_str(text).map_or_else(
+        |_| as_text(),
+        |Plain(mut node)| {
+            node.set_origins(&|_| origin.clone());
+            node
+        },
+    )
 }

@@ -14,7 +14,7 @@ use super::{
     dangers::check_combinations,
     files::Files,
     keys::DOCUMENT,
-    node::{Node, Origin},
+    node::Origin,
     read::{self, Customize, Reader},
     report::Report,
     shape::Shape,
@@ -159,22 +159,22 @@ impl ConfigSource {
         };
         let mut files = Files::beside(path);
         let outcome = match self.read_document(&mut files, &mut report) {
-            Some(root) => self.build(root, &mut files, report),
+            Some(document) => self.build(document, &mut files, report),
             None => Err(report.into_error()),
         };
         Loaded { outcome, files }
     }
 
-    fn read_document(&self, files: &mut Files, report: &mut Report) -> Option<Node> {
+    fn read_document(&self, files: &mut Files, report: &mut Report) -> Option<Document> {
         let (path, parse) = match &self.document {
-            Origins::Given(document) => return Some(document.root.clone()),
+            Origins::Given(document) => return Some(document.clone()),
             Origins::File(path, parse) => (path, parse),
         };
         let origin = Origin::Document { name: path.display().to_string().into(), position: None };
         let text =
             files.document(path).map_err(|expected| report.elsewhere("document", expected, &origin)).ok()?;
         match parse(&text) {
-            Ok(document) => Some(document.named_after(path).root),
+            Ok(document) => Some(document.named_after(path)),
             Err(error) => {
                 let expected = format!(
                     "expected a document that can be parsed ({})",
@@ -186,9 +186,15 @@ impl ConfigSource {
         }
     }
 
-    fn build(&self, mut root: Node, files: &mut Files, mut report: Report) -> Result<Effective, ConfigError> {
+    fn build(
+        &self,
+        document: Document,
+        files: &mut Files,
+        mut report: Report,
+    ) -> Result<Effective, ConfigError> {
         const SHAPE: &Shape = &Shape::Table(&DOCUMENT);
-        self.environment.apply(&mut root, &mut report);
+        let Document { mut root, taken } = document;
+        self.environment.apply(&mut root, &taken, &mut report);
         check(&mut root, SHAPE, "", &mut report);
         let reader = Reader::root(&root, SHAPE);
         check_combinations(&reader, &mut report);

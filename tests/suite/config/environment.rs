@@ -1,8 +1,10 @@
 //! Settings from environment variables.
 
+use serde::Deserialize;
 use serde_json::json;
+use tower_bearer::config::{ConfigSource, Environment};
 
-use super::{GOOD, load_with, problems};
+use super::{GOOD, load_with, parse_toml, problems};
 
 const NOTHING: &str = "";
 
@@ -135,4 +137,108 @@ fn secret_in_the_environment_is_refused_and_not_shown() {
             "{name}: unknown variable; a secret is only read from a file: set \"secret_file\" [environment variable {name}]"
         )]
     );
+}
+
+/// The section of a program itself.
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct Own {
+    listen: String,
+    backend: Backend,
+    #[serde(default)]
+    remove_headers: Vec<String>,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct Backend {
+    url: String,
+    http2: Option<bool>,
+    connect_seconds: Option<u64>,
+}
+
+const OWN: &str =
+    "[own]\nlisten = '127.0.0.1:80'\nremove_headers = ['a', 'b']\n[own.backend]\nurl = 'http://127.0.0.1'\n";
+
+/// Takes the section `own` with these variables, and loads the rest.
+fn take(document: &str, variables: &[(&str, &str)]) -> Result<Own, Vec<String>> {
+    let environment = Environment::from_variables("TOWER_BEARER_", variables.iter().copied());
+    let mut document = parse_toml(document).unwrap().named("auth.toml");
+    let own = document.take_with("own", &environment);
+    let own = own.map_err(|error| error.problems().collect::<Vec<_>>())?;
+    ConfigSource::document(document)
+        .environment(environment)
+        .load()
+        .map_err(|error| error.problems().collect::<Vec<_>>())?;
+    Ok(own)
+}
+
+#[test]
+fn variables_of_a_section_of_the_program_override_it() {
+    let own = take(
+        &format!("{GOOD}{OWN}"),
+        &[
+            ("TOWER_BEARER_OWN_LISTEN", "8080"),
+            ("TOWER_BEARER_OWN_BACKEND_URL", "http://127.0.0.1:8081"),
+            ("TOWER_BEARER_OWN_BACKEND_HTTP2", "true"),
+            ("TOWER_BEARER_OWN_BACKEND_CONNECT_SECONDS", "5"),
+            ("TOWER_BEARER_OWN_REMOVE_HEADERS_1", "x-b"),
+            ("TOWER_BEARER_OWN_REMOVE_HEADERS_2", "x-c"),
+            ("TOWER_BEARER_REALM", "orders"),
+        ],
+    )
+    .unwrap();
+
+    let backend =
+        Backend { url: "http://127.0.0.1:8081".to_owned(), http2: Some(true), connect_seconds: Some(5) };
+    let remove_headers = ["a", "x-b", "x-c"].map(str::to_owned).to_vec();
+    assert_eq!(own, Own { listen: "8080".to_owned(), backend, remove_headers });
+}
+
+#[test]
+fn section_of_the_program_comes_from_variables_only() {
+    let own = take(
+        GOOD,
+        &[
+            ("TOWER_BEARER_OWN", r#"{"listen": "127.0.0.1:80", "backend": {"url": "http://127.0.0.1"}}"#),
+            ("TOWER_BEARER_OWN_BACKEND_URL", "http://127.0.0.1:8081"),
+        ],
+    )
+    .unwrap();
+
+    assert_eq!(own.backend.url, "http://127.0.0.1:8081");
+}
+
+#[test]
+fn misspelled_variable_of_a_section_is_refused_by_the_program() {
+    let document = format!("{GOOD}{OWN}");
+    for (name, value, expected) in [
+        ("OWN_LISTENN", "x", "own: unknown field `listenn`"),
+        ("OWN_BACKEND_HTTP2", "yes", "own: invalid type: string \"yes\", expected a boolean"),
+        ("OWN_REMOVE_HEADERS_3", "x", "TOWER_BEARER_OWN_REMOVE_HEADERS_3: expected an index of at most 2"),
+        ("OWN_REMOVE_HEADERS_A", "x", "TOWER_BEARER_OWN_REMOVE_HEADERS_A: expected the index of a list"),
+        ("OWNER", "x", "TOWER_BEARER_OWNER: unknown variable"),
+    ] {
+        let name = format!("TOWER_BEARER_{name}");
+
+        let found = take(&document, &[(&name, value)]).unwrap_err();
+
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with(expected), "{found:?}");
+        assert!(found[0].ends_with(&format!("environment variable {name}]")), "{found:?}");
+    }
+}
+
+#[test]
+fn variables_of_settings_do_not_belong_to_a_section_with_a_similar_name() {
+    let environment = Environment::from_variables("TOWER_BEARER_", [("TOWER_BEARER_ERROR_URI", "é")]);
+    let mut document = parse_toml(&format!("{GOOD}[error]\npage = 'a'\n")).unwrap();
+
+    let error: serde_json::Value = document.take_with("error", &environment).unwrap();
+    let found = problems(ConfigSource::document(document).environment(environment).load());
+
+    assert_eq!(error, json!({ "page": "a" }));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("error_uri \"é\": "), "{found:?}");
+    assert!(found[0].ends_with("[environment variable TOWER_BEARER_ERROR_URI]"), "{found:?}");
 }
