@@ -56,14 +56,14 @@ pub struct ValidateMcpTokenLayer {
 
 /// Where a layer finds its operations.
 #[derive(Clone, Debug)]
-enum Operations {
+pub(crate) enum Operations {
     OfLayer(McpOperations),
     /// The policy of the resource server, which can be replaced.
     OfServer(ResourceServer, McpOperations),
 }
 
 impl Operations {
-    fn current(&self) -> McpOperations {
+    pub(crate) fn current(&self) -> McpOperations {
         match self {
             Self::OfLayer(operations) => operations.clone(),
             // `reconfigure` refuses a policy of another kind, so the first one is never used again.
@@ -85,6 +85,12 @@ impl ValidateMcpTokenLayer {
         operations: McpOperations,
     ) -> Self {
         Self { layer, operations: Operations::OfServer(server.clone(), operations) }
+    }
+
+    /// Returns where the layer finds its operations.
+    #[cfg(feature = "rmcp")]
+    pub(crate) fn operations(&self) -> &Operations {
+        &self.operations
     }
 
     /// Describes what the layer requires, for people who review it.

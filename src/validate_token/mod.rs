@@ -51,6 +51,8 @@ mod stream_bound;
 mod timing;
 
 pub(crate) use self::guard::{Guard, Policy};
+#[cfg(feature = "rmcp")]
+pub(crate) use self::mcp::Operations;
 pub use self::{
     authorizer::Authorizer,
     description::LayerDescription,

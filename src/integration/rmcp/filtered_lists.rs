@@ -20,15 +20,17 @@ use rmcp::{
     service::{MaybeSendFuture, NotificationContext, RequestContext, SubscriptionContext},
 };
 
-use crate::{Requirement, ValidatedToken, mcp::McpOperations};
+use crate::{
+    Requirement, ValidateMcpTokenLayer, ValidatedToken, mcp::McpOperations, validate_token::Operations,
+};
 
 /// A handler whose lists contain only what the caller may use.
 ///
-/// Created by [`McpOperations::filter_lists`].
+/// Created by [`McpOperations::filter_lists`] and [`ValidateMcpTokenLayer::filter_lists`].
 #[derive(Clone)]
 pub struct FilteredLists<H> {
     handler: H,
-    operations: McpOperations,
+    operations: Operations,
 }
 
 impl McpOperations {
@@ -58,7 +60,39 @@ impl McpOperations {
     /// # Ok::<_, tower_bearer::ConfigError>(())
     /// ```
     pub fn filter_lists<H: ServerHandler>(&self, handler: H) -> FilteredLists<H> {
-        FilteredLists { handler, operations: self.clone() }
+        FilteredLists { handler, operations: Operations::OfLayer(self.clone()) }
+    }
+}
+
+impl ValidateMcpTokenLayer {
+    /// Wraps a handler of rmcp, so that its lists contain only what this layer lets the caller use.
+    ///
+    /// Works like [`McpOperations::filter_lists`]. For a layer of
+    /// [`ResourceServer::require_mcp_policy`](crate::ResourceServer::require_mcp_policy), the lists follow the operations that
+    /// are in effect at the time of the request, also after [`reconfigure`](crate::ResourceServer::reconfigure). Clients are not
+    /// told that their list has changed: they get the new one when they list again.
+    ///
+    /// ```
+    /// # use rmcp::{ServerHandler, tool, tool_router};
+    /// # use tower_bearer::{ConfigError, ResourceServer};
+    /// # #[derive(Clone)]
+    /// # struct Jobs;
+    /// # #[tool_router(server_handler)]
+    /// # impl Jobs {
+    /// #     #[tool(description = "Lists the jobs")]
+    /// #     async fn list_jobs(&self) -> String { String::new() }
+    /// # }
+    /// # fn is_handler(_: impl ServerHandler) {}
+    /// fn protect(resource_server: &ResourceServer) -> Result<(), ConfigError> {
+    ///     let layer = resource_server.require_mcp_policy()?;
+    ///     let handler = layer.filter_lists(Jobs); // in the closure of `StreamableHttpService::new`
+    /// #   is_handler(handler);
+    ///     Ok(())
+    /// }
+    /// # let _ = protect;
+    /// ```
+    pub fn filter_lists<H: ServerHandler>(&self, handler: H) -> FilteredLists<H> {
+        FilteredLists { handler, operations: self.operations().clone() }
     }
 }
 
@@ -80,7 +114,8 @@ impl Caller {
 
 impl<H: ServerHandler> FilteredLists<H> {
     fn keep_resources(&self, caller: &Caller, list: &mut ListResourcesResult) {
-        list.resources.retain(|resource| caller.meets(self.operations.of_resource(&resource.uri)));
+        let operations = self.operations.current();
+        list.resources.retain(|resource| caller.meets(operations.of_resource(&resource.uri)));
         list.cache_scope = Some(CacheScope::Private);
     }
 }
@@ -107,7 +142,8 @@ impl<H: ServerHandler> ServerHandler for FilteredLists<H> {
     ) -> Result<ListToolsResult, ErrorData> {
         let caller = Caller::of(&context);
         let mut list = self.handler.list_tools(request, context).await?;
-        list.tools.retain(|tool| caller.meets(self.operations.of_tool(&tool.name)));
+        let operations = self.operations.current();
+        list.tools.retain(|tool| caller.meets(operations.of_tool(&tool.name)));
         list.cache_scope = Some(CacheScope::Private);
         Ok(list)
     }
@@ -119,7 +155,8 @@ impl<H: ServerHandler> ServerHandler for FilteredLists<H> {
     ) -> Result<ListPromptsResult, ErrorData> {
         let caller = Caller::of(&context);
         let mut list = self.handler.list_prompts(request, context).await?;
-        list.prompts.retain(|prompt| caller.meets(self.operations.of_prompt(&prompt.name)));
+        let operations = self.operations.current();
+        list.prompts.retain(|prompt| caller.meets(operations.of_prompt(&prompt.name)));
         list.cache_scope = Some(CacheScope::Private);
         Ok(list)
     }
@@ -142,8 +179,9 @@ impl<H: ServerHandler> ServerHandler for FilteredLists<H> {
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
         let caller = Caller::of(&context);
         let mut list = self.handler.list_resource_templates(request, context).await?;
+        let operations = self.operations.current();
         list.resource_templates.retain(|template| {
-            let requirement = self.operations.of_template(&template.uri_template);
+            let requirement = operations.of_template(&template.uri_template);
             caller.meets(requirement.unwrap_or_else(Requirement::token))
         });
         list.cache_scope = Some(CacheScope::Private);
