@@ -1,13 +1,13 @@
 //! Protects a server that is not written in Rust: a gateway that validates access tokens and forwards requests.
 //!
-//! `cargo run --features axum --example gateway` starts an imitation of Jenkins, an authorization server and the gateway on
+//! `cargo run --features axum,config --example gateway` starts an imitation of Jenkins, an authorization server and the gateway on
 //! this machine. It prints what clients get, and fails if something is not as expected.
 //!
 //! With `-- --serve`, it prints the address and a token, and serves until it is stopped. The environment variable
 //! `BACKEND_URL` selects another backend, and `JENKINS_AUTHORIZATION` is the `Authorization` header for it.
 //!
 //! With the environment variable `GATEWAY_CONFIG`, it serves as configured in that file, without embedded servers. An example is
-//! `gateway.toml` next to this file.
+//! `gateway.toml` next to this file. When the file changes, the next request follows its rules.
 //!
 //! | file | contents |
 //! |---|---|
@@ -44,17 +44,14 @@ pub(crate) mod settings;
 pub(crate) mod walk;
 pub(crate) mod websocket;
 
-use std::{convert::Infallible, env, error::Error, sync::Arc};
+use std::{convert::Infallible, env, error::Error, path::Path, sync::Arc};
 
 use http::{HeaderValue, Request, Response};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
-use tower_bearer::{
-    ConfigError, JwtValidator, ProtectedResourceMetadata, ResourceServer, Scope, ScopeHierarchy,
-    ValidateTokenLayer,
-};
+use tower_bearer::{ConfigError, ResourceServer, ValidateTokenLayer};
 
 use self::{
     authorization_server::{AuthorizationServer, Minting, TokenFormat},
@@ -63,24 +60,9 @@ use self::{
     ext_authz::ExtAuthz,
     jenkins_imitation::{API_TOKEN, JenkinsImitation, USER},
     proxy::Proxy,
-    settings::{ProxySettings, Settings},
+    settings::{Configuration, ProxySettings},
     walk::demonstrate,
 };
-
-const READ: Scope = Scope::from_static("mcp:read");
-const WRITE: Scope = Scope::from_static("mcp:write");
-
-/// Defines which tokens are valid. The scopes in the metadata are those of the rules.
-pub(crate) fn resource_server(issuer: &str, resource: &str) -> Result<ResourceServer, ConfigError> {
-    // A real service leaves out `allow_http_on_loopback`, so that only https is accepted.
-    let issuer = tower_bearer::AuthorizationServer::discover(issuer).allow_http_on_loopback();
-    let metadata =
-        ProtectedResourceMetadata::new(resource).allow_http_on_loopback().scopes_supported([READ, WRITE]);
-    ResourceServer::builder(JwtValidator::builder(issuer, resource).build()?)
-        .resource_metadata(metadata)
-        .scope_hierarchy(ScopeHierarchy::default().implies(WRITE, [READ]))
-        .build()
-}
 
 /// Returns the service of the gateway. The metadata is public; everything else needs what the layer requires.
 pub(crate) fn app(
@@ -159,25 +141,31 @@ fn sensitive(mut value: HeaderValue) -> HeaderValue {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     if let Ok(path) = env::var("GATEWAY_CONFIG") {
-        return serve_configured(toml::from_str(&std::fs::read_to_string(path)?)?).await;
+        return serve_configured(path.as_ref()).await;
     }
     if env::args().any(|argument| argument == "--serve") { serve().await } else { demonstrate().await }
 }
 
-/// Serves as configured.
-async fn serve_configured(settings: Settings) -> Result<(), Box<dyn Error>> {
-    let proxy = settings.proxy()?;
-    let listener = TcpListener::bind(&settings.listen).await?;
-    let resource_server = resource_server(&settings.issuer, &settings.public_url)?;
-    let layer = resource_server.require_by(settings.rules);
-    println!("gateway: {}", settings.public_url);
-    if let Some(decision) = &settings.decision {
+/// Serves as configured in a file.
+async fn serve_configured(path: &Path) -> Result<(), Box<dyn Error>> {
+    // Without a log, nobody would see why a changed file is not followed.
+    tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::INFO).init();
+    let Configuration { gateway, source } = Configuration::read(path)?;
+    // The file is followed until this value is dropped.
+    let watch = source.watch()?;
+    let resource_server = watch.resource_server();
+    let proxy = gateway.proxy(resource_server)?;
+    let listener = TcpListener::bind(&gateway.listen).await?;
+    let layer = resource_server.require_policy()?;
+    println!("gateway: {}://{}", proxy.public_scheme, proxy.public_host.to_str()?);
+    if let Some(decision) = &gateway.decision {
         let listener = TcpListener::bind(&decision.listen).await?;
         let service = DecisionService::new(&layer, decision.described_by()?, proxy.claim_headers.clone());
         println!("decisions: http://{}/auth", decision.listen);
         tokio::spawn(listener::serve(listener, decisions(service)));
     }
-    listener::serve(listener, app(&resource_server, &layer, proxy, settings.websocket_token_prefix)?).await;
+    listener::serve(listener, app(resource_server, &layer, proxy, gateway.websocket_token_prefix)?).await;
+    drop(watch);
     Ok(())
 }
 
@@ -191,18 +179,20 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     authority.add_resource(&public_url, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);
     let token = authority.mint(Minting { resource: &public_url, scope: "mcp:write", ..Minting::default() });
 
-    let settings = Settings::embedded(&public_url, backend.as_deref().unwrap_or(jenkins.url()))?;
-    let mut proxy = settings.proxy()?;
+    let backend_url = backend.as_deref().unwrap_or(jenkins.url());
+    let Configuration { gateway, source } =
+        Configuration::embedded(authority.issuer(), &public_url, backend_url)?;
+    let resource_server = source.load()?;
+    let mut proxy = gateway.proxy(&resource_server)?;
     proxy.backend.authorization = match &backend {
         None => Some(jenkins_authorization()),
         Some(_) => {
             env::var("JENKINS_AUTHORIZATION").ok().map(HeaderValue::try_from).transpose()?.map(sensitive)
         }
     };
-    let resource_server = resource_server(authority.issuer(), &public_url)?;
     println!("authorization server: {}\ngateway: {public_url}", authority.issuer());
     println!("token with mcp:write, for one hour: {token}");
-    let layer = resource_server.require_by(settings.rules);
-    listener::serve(listener, app(&resource_server, &layer, proxy, settings.websocket_token_prefix)?).await;
+    let layer = resource_server.require_policy()?;
+    listener::serve(listener, app(&resource_server, &layer, proxy, gateway.websocket_token_prefix)?).await;
     Ok(())
 }

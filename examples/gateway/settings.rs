@@ -1,6 +1,6 @@
-//! The configuration: [`Settings`].
+//! The configuration: [`Configuration`].
 
-use std::{collections::BTreeMap, error::Error, time::Duration};
+use std::{collections::BTreeMap, error::Error, fs, path::Path, time::Duration};
 
 use http::{
     HeaderName, HeaderValue, Uri,
@@ -8,20 +8,26 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 use serde::Deserialize;
-use tower_bearer::PathRules;
+use tower_bearer::{
+    ResourceServer,
+    config::{ConfigSource, Document, Environment},
+};
 
 use super::{claim_headers::ClaimHeaders, decision::DescribedBy, header_rules::HeaderRules};
 
-/// The configuration, as written in TOML.
+/// A document such as `gateway.toml`: the settings of the gateway, and those of its resource server.
+pub(crate) struct Configuration {
+    pub(crate) gateway: Settings,
+    /// Which tokens are valid, and what each method and path needs. What matches no rule is refused.
+    pub(crate) source: ConfigSource,
+}
+
+/// The table `gateway` of the document.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// The URL that clients use, without a path. It is the resource identifier, and `X-Forwarded-Host` and `-Proto` come from it.
-    pub(crate) public_url: String,
     /// The address to listen on.
     pub(crate) listen: String,
-    /// The issuer of the tokens.
-    pub(crate) issuer: String,
     pub(crate) backend: BackendSettings,
     /// Claims that the backend gets, as header name to claim name. Default: none.
     #[serde(default)]
@@ -31,8 +37,6 @@ pub(crate) struct Settings {
     pub(crate) remove_headers: Vec<String>,
     /// The prefix of the subprotocol that contains the token of a browser's WebSocket. Default: subprotocols contain no token.
     pub(crate) websocket_token_prefix: Option<String>,
-    /// What each method and path needs. What matches no rule is refused.
-    pub(crate) rules: PathRules,
     /// The decision service for other proxies, on its own address. Default: off.
     pub(crate) decision: Option<DecisionSettings>,
     /// How long a WebSocket may outlive its token. Default: 30 seconds.
@@ -93,21 +97,51 @@ pub(crate) struct Backend {
     pub(crate) authorization: Option<HeaderValue>,
 }
 
-impl Settings {
-    /// Returns the settings of `gateway.toml`, for servers in this process.
-    pub(crate) fn embedded(public_url: &str, backend: &str) -> Result<Self, toml::de::Error> {
-        let mut settings: Self = toml::from_str(include_str!("gateway.toml"))?;
-        public_url.clone_into(&mut settings.public_url);
-        backend.clone_into(&mut settings.backend.url);
-        settings.backend.authorization_from = None;
-        Ok(settings)
+type BoxError = Box<dyn Error + Send + Sync>;
+
+impl Configuration {
+    /// Reads a document from a file, and the environment variables that begin with `TOWER_BEARER_`.
+    pub(crate) fn read(path: &Path) -> Result<Self, Box<dyn Error>> {
+        let text = fs::read_to_string(path)?;
+        let (_, gateway) =
+            parse(&text, &Environment::from_process()).map_err(|error| error as Box<dyn Error>)?;
+        // The document is read again when it changes. Then a problem in the table `gateway` is one of the document.
+        let parse = |text: &str| parse(text, &Environment::from_process()).map(|(document, _)| document);
+        let source = ConfigSource::file(path, parse).environment(Environment::from_process());
+        Ok(Self { gateway, source })
     }
 
+    /// Returns the settings of `gateway.toml`, for servers in this process.
+    pub(crate) fn embedded(issuer: &str, public_url: &str, backend: &str) -> Result<Self, Box<dyn Error>> {
+        let variables = [
+            ("AUDIENCE", public_url),
+            ("METADATA_RESOURCE", public_url),
+            ("ISSUERS_0_ISSUER", issuer),
+            ("GATEWAY_BACKEND_URL", backend),
+        ];
+        let environment = Environment::from_variables("", variables);
+        let (document, mut gateway) =
+            parse(include_str!("gateway.toml"), &environment).map_err(|error| error as Box<dyn Error>)?;
+        gateway.backend.authorization_from = None;
+        Ok(Self { gateway, source: ConfigSource::document(document).environment(environment) })
+    }
+}
+
+fn parse(text: &str, environment: &Environment) -> Result<(Document, Settings), BoxError> {
+    let mut document = Document::with_positions(text, toml::Deserializer::parse(text)?)?;
+    let gateway = document.take_with("gateway", environment)?;
+    Ok((document, gateway))
+}
+
+impl Settings {
     /// Checks the configuration of the proxy, and reads the environment variable of `authorization_from`.
-    pub(crate) fn proxy(&self) -> Result<ProxySettings, Box<dyn Error>> {
-        let public: Uri = self.public_url.parse()?;
+    ///
+    /// The resource is the URL that clients use. `X-Forwarded-Host` and `-Proto` come from it.
+    pub(crate) fn proxy(&self, resource_server: &ResourceServer) -> Result<ProxySettings, Box<dyn Error>> {
+        let metadata = resource_server.metadata().ok_or("expected metadata with the URL of the gateway")?;
+        let public: Uri = metadata["resource"].as_str().unwrap_or_default().parse()?;
         let (Some(public_scheme), Some(host)) = (public.scheme(), public.authority()) else {
-            return Err("public_url must be an absolute URL".into());
+            return Err("metadata.resource must be an absolute URL".into());
         };
         let claim_headers = ClaimHeaders::new(&self.claim_headers)?;
         let more: Vec<_> = self.remove_headers.iter().map(HeaderName::try_from).collect::<Result<_, _>>()?;

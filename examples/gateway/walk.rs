@@ -12,8 +12,8 @@ use super::{
     authorization_server::{AuthorizationServer, Minting, TokenFormat},
     jenkins_authorization,
     jenkins_imitation::JenkinsImitation,
-    listener, resource_server,
-    settings::Settings,
+    listener,
+    settings::Configuration,
 };
 
 /// Prints what clients with different tokens get.
@@ -28,12 +28,12 @@ pub(crate) async fn demonstrate() -> Result<(), Box<dyn Error>> {
     authority.add_resource(&url, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);
     let token = authority.mint(Minting { resource: &url, scope: "mcp:write", ..Minting::default() });
     let reader = authority.mint(Minting { resource: &url, scope: "mcp:read", ..Minting::default() });
-    let settings = Settings::embedded(&url, jenkins.url())?;
-    let mut proxy = settings.proxy()?;
+    let Configuration { gateway, source } = Configuration::embedded(authority.issuer(), &url, jenkins.url())?;
+    let resource_server = source.load()?;
+    let mut proxy = gateway.proxy(&resource_server)?;
     proxy.backend.authorization = Some(jenkins_authorization());
-    let resource_server = resource_server(authority.issuer(), &url)?;
-    let layer = resource_server.require_by(settings.rules);
-    let gateway = app(&resource_server, &layer, proxy, settings.websocket_token_prefix)?;
+    let layer = resource_server.require_policy()?;
+    let gateway = app(&resource_server, &layer, proxy, gateway.websocket_token_prefix)?;
     tokio::spawn(listener::serve(listener, gateway));
     println!("authorization server: {}\nJenkins: {}\ngateway: {url}\n", authority.issuer(), jenkins.url());
 

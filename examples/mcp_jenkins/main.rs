@@ -1,6 +1,6 @@
 //! Protects an MCP server in front of Jenkins with access tokens, and shows what its tools and its clients get.
 //!
-//! `cargo run --features axum,rmcp --example mcp_jenkins` starts an imitation of Jenkins, an authorization server, the MCP server
+//! `cargo run --features axum,config,rmcp --example mcp_jenkins` starts an imitation of Jenkins, an authorization server, the MCP server
 //! and its clients on this machine. It prints what each client gets, and fails if something is not as expected:
 //!
 //! | the client has | it gets |
@@ -13,9 +13,13 @@
 //! With `-- --serve`, it prints the addresses and a token of each kind, and serves until it is stopped. With the environment
 //! variables `JENKINS_URL`, `JENKINS_USER` and `JENKINS_TOKEN` (an API token), it serves with a real Jenkins instead.
 //!
+//! The environment variable `MCP_CONFIG` names a file to use instead of `settings.toml`, which has the scopes of each tool. When the
+//! file changes, the next call follows it. Its issuer and its URLs are replaced with those of the servers on this machine.
+//!
 //! | file | contents |
 //! |---|---|
 //! | `main` | the layer, and how it is set up |
+//! | `settings.toml` | which tokens are valid, and the scopes of each tool |
 //! | `tools` | the tools |
 //! | `jenkins_client` | the client of Jenkins |
 //! | `walk` | the clients of the MCP server |
@@ -31,7 +35,7 @@ pub(crate) mod jenkins_client;
 pub(crate) mod tools;
 pub(crate) mod walk;
 
-use std::{env, error::Error, sync::Arc};
+use std::{env, error::Error, path::Path, sync::Arc};
 
 use axum::Router;
 use rmcp::transport::{
@@ -41,8 +45,8 @@ use rmcp::transport::{
 use tokio::net::TcpListener;
 use tower::Layer as _;
 use tower_bearer::{
-    ConfigError, JwtValidator, ProtectedResourceMetadata, ResourceServer, Scope, ScopeHierarchy,
-    mcp::McpOperations,
+    ConfigError, ResourceServer,
+    config::{ConfigSource, Document, Environment},
 };
 
 use self::{
@@ -53,41 +57,35 @@ use self::{
     walk::demonstrate,
 };
 
-const READ: Scope = Scope::from_static("mcp:read");
-const WRITE: Scope = Scope::from_static("mcp:write");
-
-/// Defines which tokens are valid, and the metadata for clients.
-pub(crate) fn resource_server(issuer: &str, resource: &str) -> Result<ResourceServer, ConfigError> {
-    // A real service leaves out `allow_http_on_loopback`, so that only https is accepted.
-    let issuer = tower_bearer::AuthorizationServer::discover(issuer).allow_http_on_loopback();
-    let metadata = ProtectedResourceMetadata::new(resource)
-        .allow_http_on_loopback()
-        .resource_name("Jenkins")
-        .scopes_supported([READ, WRITE]);
-    ResourceServer::builder(JwtValidator::builder(issuer, resource).build()?)
-        .resource_metadata(metadata)
-        .scope_hierarchy(ScopeHierarchy::default().implies(WRITE, [READ]))
-        .build()
+/// The settings of `settings.toml`, for servers in this process.
+pub(crate) fn resource_server(issuer: &str, resource: &str) -> Result<ResourceServer, Box<dyn Error>> {
+    let source = ConfigSource::document(parse(include_str!("settings.toml"))?);
+    Ok(source.environment(embedded(issuer, resource)).load()?)
 }
 
-/// The scopes of each tool. Connecting and listing need `mcp:read`, and other tools are refused.
-pub(crate) fn operations() -> Result<McpOperations, ConfigError> {
-    McpOperations::builder()
-        .connecting(READ)
-        .tool("list_jobs", READ)
-        .tool("show_build", READ)
-        .tool("trigger_build", [READ, WRITE])
-        .tool("abort_build", [READ, WRITE])
-        .build()
+/// The settings of a file such as `settings.toml`, for servers in this process.
+pub(crate) fn source(path: &Path, issuer: &str, resource: &str) -> ConfigSource {
+    ConfigSource::file(path, parse).environment(embedded(issuer, resource))
+}
+
+/// Replaces the issuer and the URLs of a document.
+fn embedded(issuer: &str, resource: &str) -> Environment {
+    let variables = [("AUDIENCE", resource), ("METADATA_RESOURCE", resource), ("ISSUERS_0_ISSUER", issuer)];
+    Environment::from_variables("", variables)
+}
+
+fn parse(settings: &str) -> Result<Document, toml::de::Error> {
+    Document::with_positions(settings, toml::Deserializer::parse(settings)?)
 }
 
 /// The MCP server behind its layer. Its lists have only the tools that the token may call. The metadata is public.
 pub(crate) fn app(resource_server: &ResourceServer, jenkins: JenkinsClient) -> Result<Router, ConfigError> {
-    let operations = operations()?;
-    let layer = resource_server.require_mcp(operations.clone());
+    let layer = resource_server.require_mcp_policy()?;
     let jenkins = JenkinsTools::new(Arc::new(jenkins));
-    let new_server = move || Ok(operations.filter_lists(jenkins.clone()));
     let sessions = Arc::new(LocalSessionManager::default());
+    // The layer and the lists follow the document when it changes.
+    let lists = layer.clone();
+    let new_server = move || Ok(lists.filter_lists(jenkins.clone()));
     // By default it accepts only requests to loopback addresses. A public server sets its host names here.
     let mcp = StreamableHttpService::new(new_server, sessions, StreamableHttpServerConfig::default());
     Ok(Router::new().nest_service("/mcp", layer.layer(mcp)).merge(resource_server.metadata_router()?))
@@ -136,6 +134,15 @@ async fn serve(jenkins: JenkinsClient) -> Result<(), Box<dyn Error>> {
         let token = authority.mint(Minting { resource: &resource, scope, ..Minting::default() });
         println!("token with {scope}, for one hour: {token}");
     }
-    axum::serve(listener, app(&resource_server(authority.issuer(), &resource)?, jenkins)?).await?;
+    let Some(path) = env::var_os("MCP_CONFIG") else {
+        let resource_server = resource_server(authority.issuer(), &resource)?;
+        return Ok(axum::serve(listener, app(&resource_server, jenkins)?).await?);
+    };
+    // Without a log, nobody would see why a changed file is not followed.
+    tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::INFO).init();
+    // The file is followed until this value is dropped.
+    let watch = source(path.as_ref(), authority.issuer(), &resource).watch()?;
+    axum::serve(listener, app(watch.resource_server(), jenkins)?).await?;
+    drop(watch);
     Ok(())
 }

@@ -8,7 +8,7 @@ use tower_bearer::ValidatedToken;
 
 use super::jenkins_client::{JenkinsClient, JenkinsError};
 
-/// Lists jobs, shows builds, starts and aborts them. The layer has checked the scopes: see [`operations`](super::operations).
+/// Lists jobs, shows builds, starts and aborts them. The layer has checked the scopes: see `settings.toml`.
 #[derive(Clone, Debug)]
 pub(crate) struct JenkinsTools {
     jenkins: Arc<JenkinsClient>,

@@ -7,6 +7,7 @@ mod example;
 mod bodies;
 mod decisions;
 mod headers;
+mod reloading;
 mod rules;
 mod websockets;
 
@@ -25,8 +26,7 @@ use self::example::{
     app,
     authorization_server::{AuthorizationServer, Minting, TokenFormat},
     listener::serve,
-    resource_server,
-    settings::{ProxySettings, Settings},
+    settings::{Configuration, ProxySettings},
 };
 
 #[tokio::test]
@@ -156,13 +156,17 @@ impl Kit {
         let url = format!("http://{}", listener.local_addr().unwrap());
         authority.add_resource(&url, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);
         let token = authority.mint(Minting { resource: &url, scope: "mcp:write", ..Minting::default() });
-        let settings =
-            Settings::embedded(&url, &format!("http://{}", backend.local_addr().unwrap())).unwrap();
-        let mut proxy = settings.proxy().unwrap();
+        let backend_url = format!("http://{}", backend.local_addr().unwrap());
+        let Configuration { gateway, source } =
+            Configuration::embedded(authority.issuer(), &url, &backend_url).unwrap();
+        let resource_server = source.load().unwrap();
+        let mut proxy = gateway.proxy(&resource_server).unwrap();
         configure(&mut proxy);
-        let resource_server = resource_server(authority.issuer(), &url).unwrap();
-        let layer = resource_server.require_by(rules.unwrap_or(settings.rules));
-        let gateway = app(&resource_server, &layer, proxy, settings.websocket_token_prefix).unwrap();
+        let layer = match rules {
+            Some(rules) => resource_server.require_by(rules),
+            None => resource_server.require_policy().unwrap(),
+        };
+        let gateway = app(&resource_server, &layer, proxy, gateway.websocket_token_prefix).unwrap();
         tokio::spawn(serve(listener, gateway));
         Self { authority, backend, url, token }
     }

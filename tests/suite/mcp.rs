@@ -7,6 +7,7 @@ mod example;
 mod bodies;
 mod operations;
 mod refusals;
+mod reloading;
 mod rmcp_server;
 mod scope_challenges;
 mod tools;

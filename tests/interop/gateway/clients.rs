@@ -25,12 +25,16 @@ impl Gateway {
         let url = format!("http://{}", listener.local_addr().unwrap());
         authority.add_resource(&url, TokenFormat::Jwt, &["mcp:read", "mcp:write"]);
         let token = authority.mint(Minting { resource: &url, scope: "mcp:write", ..Minting::default() });
-        let settings = Settings::embedded(&url, backend).unwrap();
-        let mut proxy = settings.proxy().unwrap();
+        let Configuration { gateway, source } =
+            Configuration::embedded(authority.issuer(), &url, backend).unwrap();
+        let resource_server = source.load().unwrap();
+        let mut proxy = gateway.proxy(&resource_server).unwrap();
         proxy.backend.authorization = authorization;
-        let resource_server = resource_server(authority.issuer(), &url).unwrap();
-        let layer = resource_server.require_by(rules.unwrap_or(settings.rules));
-        let gateway = app(&resource_server, &layer, proxy, settings.websocket_token_prefix).unwrap();
+        let layer = match rules {
+            Some(rules) => resource_server.require_by(rules),
+            None => resource_server.require_policy().unwrap(),
+        };
+        let gateway = app(&resource_server, &layer, proxy, gateway.websocket_token_prefix).unwrap();
         tokio::spawn(serve(listener, gateway));
         Self { _authority: authority, url, token }
     }

@@ -17,8 +17,7 @@ use self::example::{
     decisions,
     jenkins_imitation::JenkinsImitation,
     listener::serve,
-    resource_server,
-    settings::Settings,
+    settings::Configuration,
 };
 
 async fn bind() -> TcpListener {

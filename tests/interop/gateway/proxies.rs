@@ -255,7 +255,8 @@ fn decision_service(authority: &AuthorizationServer, resource: &str, described_b
     let claim_headers = ClaimHeaders::new(&claims.into()).unwrap();
     let header = |name| format!("{described_by}-{name}").parse().unwrap();
     let described_by = DescribedBy { method: header("method"), uri: header("uri") };
-    let resource_server = resource_server(authority.issuer(), resource).unwrap();
+    let configuration = Configuration::embedded(authority.issuer(), resource, resource).unwrap();
+    let resource_server = configuration.source.load().unwrap();
     let rules = PathRules::builder().any_method("/page", READ).build().unwrap();
     DecisionService::new(&resource_server.require_by(rules), described_by, claim_headers)
 }

@@ -12,7 +12,7 @@ use super::example::{
     authorization_server::{AuthorizationServer, Browser, Decision, Minting, TokenFormat},
     embedded_jenkins,
     jenkins_imitation::JenkinsImitation,
-    mcp_service, operations, resource_server,
+    mcp_service, resource_server,
 };
 
 pub(super) const READ: Scope = Scope::from_static("mcp:read");
@@ -38,7 +38,7 @@ impl Server {
         let router = if advertised.is_empty() {
             app(&resource_server, client).unwrap()
         } else {
-            let layer = resource_server.require_mcp(operations().unwrap()).advertise(advertised.to_vec());
+            let layer = resource_server.require_mcp_policy().unwrap().advertise(advertised.to_vec());
             Router::new()
                 .nest_service("/mcp", layer.layer(mcp_service(Arc::new(client))))
                 .merge(resource_server.metadata_router().unwrap())

@@ -395,9 +395,9 @@ fn service(authority: &AuthorizationServer, described_by: DescribedBy) -> Decisi
         ("X-Forwarded-Tenant".to_owned(), "tenant".to_owned()),
     ];
     let claim_headers = ClaimHeaders::new(&claims.into()).unwrap();
-    let resource_server = resource_server(authority.issuer(), RESOURCE).unwrap();
-    let rules = Settings::embedded(RESOURCE, RESOURCE).unwrap().rules;
-    DecisionService::new(&resource_server.require_by(rules), described_by, claim_headers)
+    let configuration = Configuration::embedded(authority.issuer(), RESOURCE, RESOURCE).unwrap();
+    let layer = configuration.source.load().unwrap().require_policy().unwrap();
+    DecisionService::new(&layer, described_by, claim_headers)
 }
 
 fn described(method: &str, uri: &str) -> HeaderMap {
