@@ -1,4 +1,4 @@
-//! Guides for common tasks, from an empty directory to a working service.
+//! Guides for common tasks, each with complete code.
 //!
 //! | guide | your situation |
 //! |---|---|

@@ -115,7 +115,8 @@ impl Document {
     /// they are a problem there. To have them override the document, use [`take_with`](Self::take_with).
     ///
     /// # Errors
-    /// If the value does not fit the type. If there is none, the type is read from `null`, so an `Option` is `None`.
+    /// If the value does not fit the type. If there is none, the type is read from `null`, so an `Option` is `None`. The error may
+    /// show the value that was found, so keep secrets in files and only their names in the document.
     pub fn take<T: DeserializeOwned>(&mut self, key: &str) -> Result<T, ConfigError> {
         let node = self.remove(key);
         self.read(key, node, &[])

@@ -10,7 +10,7 @@ use crate::config_error::Problem;
 /// server in your network, or the metadata service of your cloud at `169.254.169.254`, and make this program send
 /// requests to it.
 ///
-/// It refuses all ranges in the IANA registries of [IPv4](https://www.iana.org/assignments/iana-ipv4-special-registry) and
+/// It refuses the ranges that are not globally reachable in the IANA registries of [IPv4](https://www.iana.org/assignments/iana-ipv4-special-registry) and
 /// [IPv6](https://www.iana.org/assignments/iana-ipv6-special-registry) special-purpose addresses (RFC 6890) and multicast:
 /// private, loopback, link-local, shared (`100.64.0.0/10`), unique local, documentation, benchmarking, unspecified, reserved,
 /// 6to4 and Teredo. An IPv6 address that is mapped from an IPv4 address (`::ffff:0:0/96`) or translated to one (NAT64,

@@ -81,10 +81,14 @@ fn secret_file_that_cannot_be_used_is_a_problem_and_its_name_is_not_shown() {
     let binary = folder.path("binary");
     std::fs::write(&binary, [0xff, 0xfe]).unwrap();
     let binary = binary.display().to_string();
+    let pipe = folder.path("pipe").display().to_string();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     for (file, expected) in [
         ("canary", "expected a file that can be read ("),
         (&*empty, "expected a file that is not empty"),
         (&*binary, "expected a file in UTF-8"),
+        // Nothing is written to it, so reading it would never end.
+        (&*pipe, "expected a file that can be read (not a regular file)"),
         ("", "expected the path of a file"),
     ] {
         let found = problems(load(&format!(
