@@ -92,3 +92,48 @@ fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     4_096 * statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or_default()
 }
+
+/// Presents `tokens` one after the other, 11 seconds apart, so that each of them may cause a fetch.
+fn present_all(server: &ResourceServer, clock: &ManualClock, tokens: &[String]) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let layer = server.require_token();
+    runtime.block_on(async {
+        for token in tokens {
+            clock.advance(std::time::Duration::from_secs(11));
+            let request = Request::get("/").header("authorization", format!("Bearer {token}"));
+            let inner = service_fn(|_: Request<()>| {
+                ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
+            });
+            let answer = layer.layer(inner).oneshot(request.body(()).unwrap()).await.unwrap();
+            let reason = answer.extensions().get::<RejectionReason>().unwrap();
+            assert_eq!(reason.error().kind(), "unknown_key");
+        }
+    });
+}
+
+#[test]
+fn unknown_keys_add_at_most_2500_bytes_to_a_tenant_however_long_their_names_are() {
+    const ISSUER: &str = "https://tenant.example";
+    let authority = TestAuthorizationServer::new("https://as.example.com");
+    let client = AllServers(authority.jwks().to_string().into());
+    let clock = authority.clock().clone();
+    let validator = ResolvingValidator::builder(Everyone(clock.clone()));
+    let validator = validator.http_client(client).clock(clock.clone()).build().unwrap();
+    let server =
+        ResourceServer::builder(validator).clock(clock.clone()).verdict_cache_bytes(0).build().unwrap();
+    let unknown = |from: usize, count: usize| -> Vec<_> {
+        let kids = (from..from + count).map(|number| format!("{number}-{}", "x".repeat(4_000)));
+        let token = |kid: String| {
+            let token = authority.token().issuer(ISSUER).audience(RESOURCE);
+            token.expires_in(std::time::Duration::from_secs(100_000)).header("kid", kid).sign()
+        };
+        kids.map(token).collect()
+    };
+    let (first, more) = (unknown(0, 1), unknown(1, 2_000));
+    present_all(&server, &clock, &first);
+
+    let counted = allocation_counter::measure(|| present_all(&server, &clock, &more));
+
+    let heap = counted.bytes_current + 16 * i64::try_from(counted.count_current).unwrap();
+    assert!((1..=2_500).contains(&heap), "{heap} bytes of heap for 2,000 unknown keys");
+}

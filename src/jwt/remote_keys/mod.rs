@@ -16,6 +16,7 @@ mod source;
 mod source_state;
 
 use std::{
+    hash::{BuildHasher as _, RandomState},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
@@ -29,7 +30,7 @@ use quick_cache::sync::Cache;
 pub(super) use self::search::KeySearch;
 use self::{
     schedule::{Attempt, Cause, Schedule},
-    search::WantedKey,
+    search::KeyHash,
     source::KeySetSource,
 };
 use crate::{
@@ -75,8 +76,10 @@ impl KeyRefresh {
 /// replacement of the key under the same `kid`.
 const FAILED_SEARCH_TTL: Duration = Duration::from_secs(30);
 
-/// Maximum number of such keys in the cache.
-const MAX_FAILED_SEARCHES: usize = 1_024;
+/// Maximum number of such keys in the cache. About one search per fetch is recorded, and in this time at most 6 fetches start
+/// at the default cool-down. Each issuer has its own cache, and there may be thousands of issuers. For so few
+/// entries, `quick_cache` creates one shard. For 1,024, it would create several for each CPU core.
+const MAX_FAILED_SEARCHES: usize = 16;
 
 /// The key set of an authorization server.
 pub(super) struct RemoteKeys {
@@ -97,7 +100,9 @@ pub(super) struct RemoteKeys {
     due: AtomicU64,
     /// Keys that a fetch did not help with, with the time until which they trigger no other fetch. Unverified tokens
     /// add entries, so the cache is bounded. An entry only prevents fetches: the current set is always tried.
-    failed_searches: Cache<WantedKey, Duration>,
+    failed_searches: Cache<KeyHash, Duration>,
+    /// Hashes the keys, because the sender chooses the length of a `kid`.
+    hasher: RandomState,
     cool_down: Duration,
     observers: Observers,
 }
@@ -120,6 +125,7 @@ impl RemoteKeys {
             schedule: Mutex::new(Schedule::new(refresh)),
             due: AtomicU64::new(0),
             failed_searches: Cache::new(MAX_FAILED_SEARCHES),
+            hasher: RandomState::new(),
             cool_down: refresh.cool_down,
             observers: Observers::default(),
         })
@@ -145,18 +151,18 @@ impl RemoteKeys {
         algorithm: Algorithm,
         tried: Arc<KeySet>,
     ) -> KeySearch<'_> {
-        KeySearch::new(self, kid, algorithm, tried)
+        KeySearch::new(self, self.hasher.hash_one((kid, algorithm)), tried)
     }
 
     fn newer_than(&self, known: &Arc<KeySet>) -> Option<Arc<KeySet>> {
         self.current.load_full().filter(|current| !Arc::ptr_eq(current, known))
     }
 
-    fn has_failed_recently(&self, wanted: &WantedKey) -> bool {
-        self.failed_searches.get(wanted).is_some_and(|until| self.now() < until)
+    fn has_failed_recently(&self, wanted: KeyHash) -> bool {
+        self.failed_searches.get(&wanted).is_some_and(|until| self.now() < until)
     }
 
-    fn record_failed_search(&self, wanted: WantedKey, refusal: &ValidationError) {
+    fn record_failed_search(&self, wanted: KeyHash, refusal: &ValidationError) {
         let ttl = match refusal {
             ValidationError::BadSignature => FAILED_SEARCH_TTL.min(self.cool_down),
             _ => FAILED_SEARCH_TTL,

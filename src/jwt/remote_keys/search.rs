@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::{RemoteKeys, schedule::Cause};
-use crate::{Algorithm, KeySet, ValidationError};
+use crate::{KeySet, ValidationError};
 
 /// Finds newer keys after the current ones could not verify a token.
 ///
 /// Waits for at most one fetch, so that a request ends even if each fetch takes longer than the cool-down.
 pub(in crate::jwt) struct KeySearch<'a> {
     remote: &'a Arc<RemoteKeys>,
-    wanted: WantedKey,
+    wanted: KeyHash,
     /// The last set that was tried.
     tried: Arc<KeySet>,
     /// Number of fetches started before the search. Only a later fetch can show that the key does not exist.
@@ -18,12 +18,8 @@ pub(in crate::jwt) struct KeySearch<'a> {
     next: Step,
 }
 
-/// The key that a token needs.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct WantedKey {
-    kid: Option<Box<str>>,
-    algorithm: Algorithm,
-}
+/// The keyed hash of the `kid` and the algorithm of the key that a token needs.
+pub(super) type KeyHash = u64;
 
 /// Sources of newer keys, in the order in which they are tried.
 #[derive(Clone, Copy, Debug)]
@@ -36,13 +32,7 @@ enum Step {
 }
 
 impl<'a> KeySearch<'a> {
-    pub(super) fn new(
-        remote: &'a Arc<RemoteKeys>,
-        kid: Option<&str>,
-        algorithm: Algorithm,
-        tried: Arc<KeySet>,
-    ) -> Self {
-        let wanted = WantedKey { kid: kid.map(Into::into), algorithm };
+    pub(super) fn new(remote: &'a Arc<RemoteKeys>, wanted: KeyHash, tried: Arc<KeySet>) -> Self {
         let begun_before = remote.schedule().begun();
         Self { remote, wanted, tried, begun_before, next: Step::Current }
     }
@@ -52,7 +42,7 @@ impl<'a> KeySearch<'a> {
         loop {
             match self.next {
                 Step::Current => {
-                    let was_searched = self.remote.has_failed_recently(&self.wanted);
+                    let was_searched = self.remote.has_failed_recently(self.wanted);
                     self.next = if was_searched { Step::Done } else { Step::Fetch };
                 }
                 Step::Fetch => {
