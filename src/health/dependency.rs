@@ -2,10 +2,10 @@
 
 use std::{collections::HashSet, fmt, sync::Arc};
 
-use super::SourceHealth;
+use super::{SourceHealth, SourceState, TenantsHealth};
 use crate::{BoxFuture, observer::Observer};
 
-/// A handle to the keys or the introspection endpoint that a validator uses. Cheap to clone.
+/// A handle to the keys, the introspection endpoint or the tenants that a validator uses. Cheap to clone.
 ///
 /// Returned by [`TokenValidator::dependencies`](crate::TokenValidator::dependencies). The validators of this crate create them.
 /// A validator that wraps others forwards theirs, so that the resource server can observe them, wait for them and report their
@@ -24,6 +24,16 @@ pub(crate) trait Source: Send + Sync {
 
     /// Returns its state. `None` if it is not listed.
     fn health(&self) -> Option<SourceHealth>;
+
+    /// Returns whether its last use failed.
+    fn is_failing(&self) -> bool {
+        self.health().is_some_and(|health| health.state == SourceState::Failing)
+    }
+
+    /// Returns the state of the resolver and the tenants, if it is a resolver.
+    fn tenants_health(&self) -> Option<TenantsHealth> {
+        None
+    }
 }
 
 impl Dependency {
@@ -41,6 +51,18 @@ impl Dependency {
 
     pub(crate) fn health(&self) -> Option<SourceHealth> {
         self.0.health()
+    }
+
+    pub(crate) fn is_failing(&self) -> bool {
+        self.0.is_failing()
+    }
+
+    pub(crate) fn has_tenants(&self) -> bool {
+        self.tenants_health().is_some()
+    }
+
+    pub(crate) fn tenants_health(&self) -> Option<TenantsHealth> {
+        self.0.tenants_health()
     }
 
     fn address(&self) -> *const () {

@@ -21,10 +21,15 @@
 //! authorization server is down. Cached verdicts and keys still work then, and taking the service out of rotation would turn
 //! an outage of the authorization server into one of the service. Liveness does not depend on any of this: a restart would
 //! not help, and the keys would be lost.
+//!
+//! [Tenants](crate::tenants) do not count. They are not known at start, and the authorization server of one customer must not stop
+//! the service for all others. The resolver is not asked, and a resolver that fails does not make the service unready, because
+//! the tenants in memory are still served. Alert on the [state](TenantsHealth) of the resolver instead.
 
 mod dependency;
 mod ready;
 mod source_health;
+mod tenants_health;
 
 use serde::Serialize;
 
@@ -32,6 +37,7 @@ pub use self::{
     dependency::Dependency,
     ready::{NotReady, NotReadySource},
     source_health::{InactiveCacheHealth, SourceFailure, SourceHealth, SourceState},
+    tenants_health::TenantsHealth,
 };
 pub(crate) use self::{
     dependency::{Source, deduplicated},
@@ -52,6 +58,7 @@ pub(crate) use self::{
 ///     "last_failure": { "age_seconds": 3.1, "reason": "GET https://as.example.com/jwks: status 503" },
 ///     "next_attempt_seconds": 4.9, "calls_in_progress": null, "inactive_cache": null
 ///   }],
+///   "tenants": [],
 ///   "verdict_cache": {
 ///     "entries": 1834, "bytes": 1901420, "limit_bytes": 33554432, "hits": 90210, "misses": 1911, "hit_rate": 0.979
 ///   }
@@ -62,15 +69,19 @@ pub(crate) use self::{
 pub struct Health {
     /// Whether every source has been ready once. See [the module](self#readiness).
     pub ready: bool,
-    /// What the validators need of authorization servers. Those of [`tenants`](crate::tenants) are not listed.
+    /// What the validators need of authorization servers. Those of tenants are not listed.
     pub sources: Vec<SourceHealth>,
+    /// Each [`ResolvingValidator`](crate::ResolvingValidator), with all its tenants in one entry.
+    pub tenants: Vec<TenantsHealth>,
     /// The cache of verdicts.
     pub verdict_cache: VerdictCacheHealth,
 }
 
 impl Health {
-    pub(crate) fn new(sources: Vec<SourceHealth>, verdict_cache: VerdictCacheHealth) -> Self {
-        Self { ready: sources.iter().all(|source| source.ready), sources, verdict_cache }
+    pub(crate) fn new(dependencies: &[Dependency], verdict_cache: VerdictCacheHealth) -> Self {
+        let sources: Vec<_> = dependencies.iter().filter_map(Dependency::health).collect();
+        let tenants = dependencies.iter().filter_map(Dependency::tenants_health).collect();
+        Self { ready: sources.iter().all(|source| source.ready), sources, tenants, verdict_cache }
     }
 }
 

@@ -72,6 +72,15 @@ pub enum Event<'a> {
         /// `no_response`, `unavailable`, `malformed` or `refused` (our credential or the URL of the endpoint is wrong).
         result: Result<(), &'static str>,
     },
+    /// A [resolver](crate::tenants::IssuerResolver) was asked about an issuer that nobody has verified.
+    #[non_exhaustive]
+    ResolverCalled {
+        /// The time until the answer could be used, including the creation of the validator.
+        duration: Duration,
+        /// The error is `unavailable` (the resolver returned an error), `internal` (it returned an internal error, or a
+        /// tenant that cannot be used), `timeout`, `panicked` or `too_many_calls` (it was not asked).
+        result: Result<ResolvedIssuer, &'static str>,
+    },
     /// Keys or introspection began to fail, or work again.
     #[non_exhaustive]
     SourceStateChanged {
@@ -100,6 +109,26 @@ pub enum Outcome {
         /// The cause: [`ValidationError::kind`](crate::ValidationError::kind).
         error: &'static str,
     },
+}
+
+/// What a resolver knows about an issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResolvedIssuer {
+    /// It is the issuer of a tenant.
+    Known,
+    /// It is not. The token is refused.
+    Unknown,
+}
+
+impl ResolvedIssuer {
+    /// Returns the name in snake case, for metrics: `known` or `unknown`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Known => "known",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// What a validator needs from an authorization server.

@@ -40,7 +40,7 @@ use std::{
     },
 };
 
-pub use self::event::{Event, Outcome, SourceKind};
+pub use self::event::{Event, Outcome, ResolvedIssuer, SourceKind};
 
 /// Receives [`Event`]s from a resource server, its layers and its validators.
 ///

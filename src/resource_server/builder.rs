@@ -368,7 +368,9 @@ impl ResourceServerBuilder {
         let Some(validator) = validator.filter(|_| problems.is_empty()) else {
             return Err(ConfigError::of(problems));
         };
-        if let Some(publication) = publication.as_ref().filter(|_| issuers.is_empty()) {
+        // The issuers of tenants cannot be listed, which is documented, so there is no warning.
+        let names_none = issuers.is_empty() && !validator.has_tenants();
+        if let Some(publication) = publication.as_ref().filter(|_| names_none) {
             // RFC 9728 section 2: `authorization_servers` is optional, but MCP clients need it.
             tracing::warn!(
                 url = &*publication.url(),

@@ -13,23 +13,24 @@ use quick_cache::{
 use super::{
     ErasedResolver, Tenant, UnverifiedIssuer,
     record::Record,
+    resolver_calls::{ResolverCalls, ResolverFailure, ResolverState, notify},
     tenant_state::{Refresh, TenantState, TenantTimes},
 };
 use crate::{
     Clock, HttpClient, Issuer, ValidationError,
     catch_panic::{Panicked, catch_panic},
-    observer::Observers,
+    observer::{Observers, ResolvedIssuer},
     single_flight::{FlightError, SingleFlight},
     token::TenantValidity as _,
     validator::{BuildTokenHasher, ErasedValidator, OutageLog, TokenHash, TokenHasher},
 };
 
 /// Maximum number of issuers without a known tenant that the resolver is asked about at the same time, and of others.
-const MAX_QUESTIONS: usize = 1_024;
+pub(super) const MAX_QUESTIONS: usize = 1_024;
 
 /// Maximum number of issuers that are cached as unknown, about a megabyte. Only unknown issuers are in this cache, so
 /// invented ones cannot evict tenants.
-const MAX_UNKNOWN: usize = 10_000;
+pub(super) const MAX_UNKNOWN: usize = 10_000;
 
 type HashCache<V> = Cache<TokenHash, V, UnitWeighter, BuildTokenHasher>;
 
@@ -49,11 +50,13 @@ pub(super) struct KnownTenants {
     this: Weak<Self>,
     resolver: Box<dyn ErasedResolver>,
     outages: OutageLog,
+    calls: ResolverCalls,
     client: Option<Arc<dyn HttpClient>>,
     clock: Arc<dyn Clock>,
     times: TenantTimes,
     unknown_ttl: Duration,
     hasher: TokenHasher,
+    pub(super) max_tenants: usize,
     pub(super) tenants: HashCache<Arc<KnownTenant>>,
     /// When each unknown issuer is asked for again, on the monotonic clock.
     unknown: HashCache<Duration>,
@@ -86,10 +89,12 @@ impl KnownTenants {
             this: Weak::clone(this),
             resolver: parts.resolver,
             outages: parts.outages,
+            calls: ResolverCalls::default(),
             client: parts.client,
             clock: parts.clock,
             unknown_ttl: parts.unknown_ttl,
             hasher: parts.hasher,
+            max_tenants: parts.max_tenants,
             tenants: cache(parts.max_tenants),
             unknown: cache(MAX_UNKNOWN),
             searches: SingleFlight::new(MAX_QUESTIONS, deadline),
@@ -140,8 +145,14 @@ impl KnownTenants {
         match flights.run(hash, || Arc::clone(self).resolve(hash, issuer.clone())).await {
             Ok(resolution) => resolution,
             Err(FlightError::Panicked) => Err(ValidationError::internal("resolving the issuer panicked")),
-            Err(FlightError::Full) => self.tolerate(hash, "the resolver is being asked about 1,024 issuers"),
-            Err(FlightError::Lost) => self.tolerate(hash, "the runtime was shut down"),
+            Err(FlightError::Full) => {
+                notify(&self.observers, Duration::ZERO, Err("too_many_calls"));
+                let reason = "the resolver is being asked about 1,024 issuers";
+                self.tolerate(hash, ValidationError::unavailable(reason))
+            }
+            Err(FlightError::Lost) => {
+                self.tolerate(hash, ValidationError::unavailable("the runtime was shut down"))
+            }
         }
     }
 
@@ -150,28 +161,45 @@ impl KnownTenants {
         if let Some(known) = self.find(hash).filter(|known| !known.state.is_due()) {
             return Ok(Some(known));
         }
-        let timeout = self.times.timeout;
+        let (timeout, began) = (self.times.timeout, self.clock.monotonic());
         let asked = tokio::time::timeout(timeout, self.ask(hash, &issuer)).await;
-        let reason = || format!("the resolver did not answer within {timeout:?}");
-        match asked.unwrap_or_else(|_| Err(ValidationError::unavailable(reason()))) {
+        let answer = asked.unwrap_or_else(|_| Err(ResolverFailure::timeout(timeout)));
+        self.report(began, &answer);
+        match answer {
             Ok(known) => {
                 self.outages.answered();
                 Ok(known)
             }
-            Err(error) => {
+            Err(ResolverFailure { error, .. }) => {
                 self.outages.failed(&error);
                 self.tolerate(hash, error)
             }
         }
     }
 
+    /// Records and reports the outcome of a call that began at `began`.
+    fn report(&self, began: Duration, answer: &Result<Option<Arc<KnownTenant>>, ResolverFailure>) {
+        let now = self.clock.monotonic();
+        self.calls.record(now, answer.as_ref().err());
+        let result = match answer {
+            Ok(Some(_)) => Ok(ResolvedIssuer::Known),
+            Ok(None) => Ok(ResolvedIssuer::Unknown),
+            Err(failure) => Err(failure.kind),
+        };
+        notify(&self.observers, now.saturating_sub(began), result);
+    }
+
     /// Asks the resolver, again if the issuer is invalidated meanwhile.
-    async fn ask(&self, hash: TokenHash, issuer: &UnverifiedIssuer) -> Resolution {
+    async fn ask(
+        &self,
+        hash: TokenHash,
+        issuer: &UnverifiedIssuer,
+    ) -> Result<Option<Arc<KnownTenant>>, ResolverFailure> {
         loop {
             let question = Question::open(self, hash, issuer);
             let answer = catch_panic(async { self.resolver.resolve(issuer).await }).await;
-            let answer = answer.map_err(|Panicked| ValidationError::internal("the resolver panicked"))?;
-            if let Some(known) = self.store(&question, answer.map_err(as_outage)?)? {
+            let answer = answer.map_err(|Panicked| ResolverFailure::panicked())?;
+            if let Some(known) = self.store(&question, answer?)? {
                 return Ok(known);
             }
         }
@@ -233,17 +261,19 @@ impl KnownTenants {
         let known = Arc::new(KnownTenant { state, validator });
         // If the issuer is invalidated before this line, the state is withdrawn, and the entry is not used.
         self.tenants.insert(hash, Arc::clone(&known));
+        // An observer that was added since the validator was built may not have found it in the cache.
+        self.observe_new(&*known.validator);
         Ok(Some(Some(known)))
     }
 
     /// Goes on with a known tenant while the resolver fails, up to its maximum age.
-    fn tolerate(&self, hash: TokenHash, error: impl Into<Failure>) -> Resolution {
+    fn tolerate(&self, hash: TokenHash, error: ValidationError) -> Resolution {
         let state = self.record().state(hash);
         // Also prolongs the verdicts of an evicted tenant.
         let is_usable = state.is_some_and(|state| state.tolerate_failure());
         match self.find(hash).filter(|_| is_usable) {
             Some(known) => Ok(Some(known)),
-            None => Err(error.into().0),
+            None => Err(error),
         }
     }
 
@@ -270,6 +300,24 @@ impl KnownTenants {
 
     pub(super) fn len(&self) -> usize {
         self.tenants.len()
+    }
+
+    /// Returns the number of issuers that are cached as unknown.
+    pub(super) fn unknown_len(&self) -> usize {
+        self.unknown.len()
+    }
+
+    /// Returns the number of questions that the resolver has not answered yet.
+    pub(super) fn open_questions(&self) -> usize {
+        self.record().open_questions()
+    }
+
+    pub(super) fn resolver_name(&self) -> &'static str {
+        self.outages.name()
+    }
+
+    pub(super) fn resolver_state(&self) -> ResolverState {
+        self.calls.state(self.clock.monotonic())
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {
@@ -315,29 +363,6 @@ impl<'a> Question<'a> {
 impl Drop for Question<'_> {
     fn drop(&mut self) {
         self.tenants.record().close(self.number);
-    }
-}
-
-/// Why the resolver could not be asked.
-struct Failure(ValidationError);
-
-impl From<ValidationError> for Failure {
-    fn from(error: ValidationError) -> Self {
-        Self(error)
-    }
-}
-
-impl From<&'static str> for Failure {
-    fn from(reason: &'static str) -> Self {
-        Self(ValidationError::unavailable(reason))
-    }
-}
-
-/// An error of a resolver is never about the token, so it must not become a 401.
-fn as_outage(error: ValidationError) -> ValidationError {
-    match error {
-        ValidationError::Unavailable { .. } | ValidationError::Internal { .. } => error,
-        other => ValidationError::unavailable(other),
     }
 }
 

@@ -70,6 +70,11 @@ impl Record {
         self.questions.remove(&question);
     }
 
+    /// Returns the number of open questions.
+    pub(super) fn open_questions(&self) -> usize {
+        self.questions.len()
+    }
+
     pub(super) fn is_outdated(&self, question: u64) -> bool {
         self.questions.get(&question).is_none_or(|open| open.is_outdated)
     }

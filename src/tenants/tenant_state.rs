@@ -92,6 +92,10 @@ impl TenantState {
         self.is_valid()
     }
 
+    pub(super) fn issuer(&self) -> &str {
+        self.issuer.expose_for_lookup()
+    }
+
     pub(super) fn withdraw(&self) {
         self.is_withdrawn.store(true, Ordering::Release);
     }

@@ -86,7 +86,7 @@ impl TokenValidator for ResolvingValidator {
         self.otherwise.as_ref().map(|validator| validator.issuers()).unwrap_or_default()
     }
 
-    /// Those of [`otherwise`](super::ResolvingValidatorBuilder::otherwise). Tenants only report to observers: health does not list them.
+    /// Those of [`otherwise`](super::ResolvingValidatorBuilder::otherwise), and one for all tenants together.
     fn dependencies(&self) -> Vec<Dependency> {
         let tenants = Dependency::new(Arc::<KnownTenants>::clone(&self.known));
         let otherwise = self.otherwise.iter().flat_map(|validator| validator.dependencies());

@@ -77,14 +77,19 @@ impl CachedValidator {
         deduplicated(self.validator.dependencies())
     }
 
+    /// Returns whether it has tenants that are known only at run time.
+    pub(crate) fn has_tenants(&self) -> bool {
+        self.validator.dependencies().iter().any(Dependency::has_tenants)
+    }
+
     pub(crate) fn health(&self) -> Health {
-        let sources = self.dependencies().iter().filter_map(Dependency::health).collect();
         let (entries, bytes) = self.verdicts.usage().unwrap_or_default();
         let (hits, misses) = self.lookups.totals();
         let lookups = hits.saturating_add(misses);
         let hit_rate = (lookups > 0).then(|| hits as f64 / lookups as f64);
         let limit_bytes = self.max_bytes;
-        Health::new(sources, VerdictCacheHealth { entries, bytes, limit_bytes, hits, misses, hit_rate })
+        let verdict_cache = VerdictCacheHealth { entries, bytes, limit_bytes, hits, misses, hit_rate };
+        Health::new(&self.dependencies(), verdict_cache)
     }
 
     /// Finds the verdict on a token in the cache. If there is none, returns the hash to call

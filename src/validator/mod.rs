@@ -165,7 +165,7 @@ pub trait TokenValidator: Send + Sync + 'static {
     /// them. Called while the resource server is built, so it must not block.
     ///
     /// Default: none. Without issuers, clients cannot find out from the metadata where to get a token, so `build()` of
-    /// the resource server logs a warning.
+    /// the resource server logs a warning. It does not for [tenants](crate::tenants#metadata), whose issuers are not known yet.
     fn issuers(&self) -> Vec<Issuer> {
         Vec::new()
     }

@@ -36,6 +36,10 @@ impl OutageLog {
         Self { name: resolver, kind: Kind::Resolver, last_failure: Mutex::new(None) }
     }
 
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Records a failure of the validator.
     pub(crate) fn failed(&self, error: &dyn fmt::Display) {
         if self.last_failure().replace(Instant::now()).is_none() {

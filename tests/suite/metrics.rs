@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use serde_json::Value;
 use tower_bearer::{
-    ResourceServer, RoutingValidator, integration::metrics::MetricsObserver, testing::TestAuthorizationServer,
+    IssuerResolver, ResolvingValidator, ResourceServer, RoutingValidator, Tenant, UnverifiedIssuer,
+    ValidationError, integration::metrics::MetricsObserver, testing::TestAuthorizationServer,
 };
 
 use crate::support::{App, ISSUER, READ, RESOURCE, plain};
@@ -37,12 +38,21 @@ fn series(snapshotter: &Snapshotter) -> Vec<String> {
     lines
 }
 
+struct NoTenants;
+
+impl IssuerResolver for NoTenants {
+    async fn resolve(&self, _: &UnverifiedIssuer) -> Result<Option<Tenant>, ValidationError> {
+        Ok(None)
+    }
+}
+
 /// Sends good and bad requests, also during an outage, and records the health.
 async fn walk(authority: &TestAuthorizationServer) -> ResourceServer {
     let metrics = Arc::new(MetricsObserver::new());
     let jwt = authority.jwt_validator(RESOURCE).build();
     let introspection = authority.introspection_validator(RESOURCE).cache_ttl(Duration::ZERO).build();
-    let validator = RoutingValidator::new().route(jwt).otherwise(introspection);
+    let tenants = ResolvingValidator::builder(NoTenants).otherwise(introspection).build();
+    let validator = RoutingValidator::new().route(jwt).otherwise(tenants);
     let server = authority.resource_server_with(validator).observer(metrics.clone()).build().unwrap();
     server.ready(SECOND).await.unwrap();
     let app = App::new(server.require_scopes(READ));
@@ -53,6 +63,8 @@ async fn walk(authority: &TestAuthorizationServer) -> ResourceServer {
     app.present(&good).await.assert_pass();
     app.present(&opaque).await.assert_pass();
     app.present("unknown").await.assert_invalid_token();
+    let unknown_issuer = authority.token().claim("iss", "https://unknown.example").sign();
+    app.present(&unknown_issuer).await.assert_invalid_token();
     app.send(plain()).await.assert_unauthorized();
     app.present(&authority.token().sign()).await.assert_insufficient_scope("orders:read");
     App::new(server.allow_anonymous()).send(plain()).await.assert_pass();
@@ -81,25 +93,31 @@ async fn a_walk_with_an_outage_records_exactly_these_series() {
         [
             "counter tower_bearer.challenges[]{error.type=inactive} 1".to_owned(),
             "counter tower_bearer.challenges[]{error.type=no_credentials} 1".to_owned(),
+            "counter tower_bearer.challenges[]{error.type=unknown_issuer} 1".to_owned(),
             "counter tower_bearer.forbids[]{error.type=insufficient_scope} 1".to_owned(),
             "counter tower_bearer.refusals[]{status=401,error.type=inactive} 1".to_owned(),
             "counter tower_bearer.refusals[]{status=401,error.type=no_credentials} 1".to_owned(),
+            "counter tower_bearer.refusals[]{status=401,error.type=unknown_issuer} 1".to_owned(),
             "counter tower_bearer.refusals[]{status=403,error.type=insufficient_scope} 1".to_owned(),
             "counter tower_bearer.refusals[]{status=503,error.type=introspection_unavailable} 1".to_owned(),
             "counter tower_bearer.verdict_cache.lookups[]{result=hit} 2".to_owned(),
-            "counter tower_bearer.verdict_cache.lookups[]{result=miss} 5".to_owned(),
+            "counter tower_bearer.verdict_cache.lookups[]{result=miss} 6".to_owned(),
             format!("gauge tower_bearer.introspection.calls[]{{{issuer}}} 0"),
             format!("gauge tower_bearer.keys.age[seconds]{{{issuer}}} 300"),
             format!("gauge tower_bearer.keys.usable[]{{{issuer}}} 1"),
             "gauge tower_bearer.ready[]{} 1".to_owned(),
+            "gauge tower_bearer.resolver.working[]{} 1".to_owned(),
             format!("gauge tower_bearer.source.working[]{{{issuer},source=introspection}} 0"),
             format!("gauge tower_bearer.source.working[]{{{issuer},source=keys}} 0"),
+            "gauge tower_bearer.tenants.failing[]{} 0".to_owned(),
+            "gauge tower_bearer.tenants.known[]{} 0".to_owned(),
             format!("gauge tower_bearer.verdict_cache.entries[]{{}} {entries}"),
             "gauge tower_bearer.verdict_cache.limit[bytes]{} 33554432".to_owned(),
             format!("gauge tower_bearer.verdict_cache.size[bytes]{{}} {size}"),
             "histogram tower_bearer.authenticate.duration[seconds]{result=failure,error.type=inactive} 1 times".to_owned(),
             "histogram tower_bearer.authenticate.duration[seconds]{result=failure,error.type=insufficient_scope} 1 times".to_owned(),
             "histogram tower_bearer.authenticate.duration[seconds]{result=failure,error.type=introspection_unavailable} 1 times".to_owned(),
+            "histogram tower_bearer.authenticate.duration[seconds]{result=failure,error.type=unknown_issuer} 1 times".to_owned(),
             "histogram tower_bearer.authenticate.duration[seconds]{result=none,error.type=no_credentials} 1 times".to_owned(),
             "histogram tower_bearer.authenticate.duration[seconds]{result=none,error.type=} 1 times".to_owned(),
             "histogram tower_bearer.authenticate.duration[seconds]{result=success,error.type=} 4 times".to_owned(),
@@ -107,8 +125,10 @@ async fn a_walk_with_an_outage_records_exactly_these_series() {
             format!("histogram tower_bearer.introspection.duration[seconds]{{{issuer},result=success,error.type=}} 2 times"),
             format!("histogram tower_bearer.keys.fetch.duration[seconds]{{{issuer},result=failure,error.type=no_response}} 1 times"),
             format!("histogram tower_bearer.keys.fetch.duration[seconds]{{{issuer},result=success,error.type=}} 1 times"),
+            "histogram tower_bearer.resolver.duration[seconds]{result=unknown,error.type=} 1 times".to_owned(),
             "histogram tower_bearer.validate.duration[seconds]{result=failure,error.type=inactive} 1 times".to_owned(),
             "histogram tower_bearer.validate.duration[seconds]{result=failure,error.type=introspection_unavailable} 1 times".to_owned(),
+            "histogram tower_bearer.validate.duration[seconds]{result=failure,error.type=unknown_issuer} 1 times".to_owned(),
             "histogram tower_bearer.validate.duration[seconds]{result=success,error.type=} 3 times".to_owned(),
         ]
     );

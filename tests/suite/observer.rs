@@ -354,5 +354,7 @@ async fn fetches_for_a_tenant_known_at_run_time_are_reported_and_do_not_change_r
     app.present(&authority.token().audience(RESOURCE).sign()).await.assert_pass();
 
     assert!(events.take().contains(&"keys of https://as.example.com Ok(()) in 0ns".to_owned()));
-    assert!(server.health().ready && server.health().sources.is_empty());
+    let health = server.health();
+    assert!(health.ready && health.sources.is_empty());
+    assert_eq!(health.tenants[0].known, 1);
 }

@@ -4,6 +4,7 @@ mod changes;
 mod fetches;
 mod kit;
 mod limits;
+mod operators;
 mod outages;
 
 use tower_bearer::{

@@ -6,11 +6,11 @@ use ::metrics::{SharedString, gauge};
 
 use super::{
     CACHE_ENTRIES, CACHE_LIMIT, CACHE_SIZE, INTROSPECTION_CALLS, IssuerLabels, KEY_AGE, KEYS_USABLE, READY,
-    record_working,
+    RESOLVER_WORKING, TENANTS_FAILING, TENANTS_KNOWN, record_working,
 };
 use crate::{
     Health,
-    health::{SourceHealth, SourceState},
+    health::{SourceHealth, SourceState, TenantsHealth},
     observer::SourceKind,
 };
 
@@ -34,6 +34,21 @@ pub(super) fn record(health: &Health, issuers: &IssuerLabels) {
         folded.add(source);
     }
     by_label.values().for_each(Folded::record);
+    if !health.tenants.is_empty() {
+        record_tenants(&health.tenants);
+    }
+}
+
+/// Sets the gauges to the sums of all resolvers.
+fn record_tenants(tenants: &[TenantsHealth]) {
+    let sum = |count: fn(&TenantsHealth) -> usize| tenants.iter().map(count).sum::<usize>() as f64;
+    gauge!(TENANTS_KNOWN).set(sum(|tenants| tenants.known));
+    gauge!(TENANTS_FAILING).set(sum(|tenants| tenants.failing));
+    let used =
+        || tenants.iter().map(|tenants| tenants.state).filter(|state| *state != SourceState::NotUsedYet);
+    if used().next().is_some() {
+        gauge!(RESOLVER_WORKING).set(u8::from(used().all(|state| state == SourceState::Working)));
+    }
 }
 
 /// The sources with the same labels: one, or all of the label `other`.

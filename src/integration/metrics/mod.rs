@@ -41,6 +41,10 @@
 //! | `tower_bearer.introspection.duration` | histogram, seconds | `issuer`, `result`, `error.type` |
 //! | `tower_bearer.introspection.calls` | gauge | `issuer` |
 //! | `tower_bearer.source.working` | gauge, 0 or 1 | `issuer`, `source` |
+//! | `tower_bearer.resolver.duration` | histogram, seconds | `result`, `error.type` |
+//! | `tower_bearer.resolver.working` | gauge, 0 or 1 | |
+//! | `tower_bearer.tenants.known` | gauge | |
+//! | `tower_bearer.tenants.failing` | gauge | |
 //! | `tower_bearer.ready` | gauge, 0 or 1 | |
 //!
 //! * `authenticate.duration` is the time until a layer decided, including validation and [`Authorizer`](crate::Authorizer).
@@ -49,9 +53,13 @@
 //! * `challenges` counts the responses with status 401, `forbids` those with 403, and `refusals` all responses that refuse a
 //!   request, including those of handlers.
 //! * `validate.duration` is the time of the validator, for tokens that are not in the cache.
-//! * The `result` of `verdict_cache.lookups` is `hit` or `miss`. All other results are `success` or `failure`.
+//! * The `result` of `verdict_cache.lookups` is `hit` or `miss`, and that of `resolver.duration` is `known`, `unknown` or
+//!   `failure`. All other results are `success` or `failure`.
 //! * `introspection.calls` is the number of calls in progress. The limit is 256.
-//! * `source` is `keys` or `introspection`. `source.working` is 0 if the last attempt failed. It has no value before the first.
+//! * `source` is `keys` or `introspection`. `source.working` is 0 if the last attempt failed. It has no value before the first,
+//!   and none for tenants.
+//! * `resolver.*` and `tenants.*` have values only with a [`ResolvingValidator`](crate::ResolvingValidator). `tenants.failing` is the
+//!   number of tenants in memory whose keys or introspection endpoint fail now.
 //!
 //! With the Prometheus exporter and its
 //! [recommended naming](https://docs.rs/metrics-exporter-prometheus/latest/metrics_exporter_prometheus/struct.PrometheusBuilder.html#method.with_recommended_naming),
@@ -91,6 +99,10 @@ const KEYS_USABLE: &str = "tower_bearer.keys.usable";
 const INTROSPECTION_DURATION: &str = "tower_bearer.introspection.duration";
 const INTROSPECTION_CALLS: &str = "tower_bearer.introspection.calls";
 const SOURCE_WORKING: &str = "tower_bearer.source.working";
+const RESOLVER_DURATION: &str = "tower_bearer.resolver.duration";
+const RESOLVER_WORKING: &str = "tower_bearer.resolver.working";
+const TENANTS_KNOWN: &str = "tower_bearer.tenants.known";
+const TENANTS_FAILING: &str = "tower_bearer.tenants.failing";
 const READY: &str = "tower_bearer.ready";
 
 /// Records metrics with the recorder that is installed for the facade `metrics`.
@@ -160,9 +172,16 @@ impl Observer for MetricsObserver {
             Event::IntrospectionCalled { issuer, duration, result } => {
                 record_call(INTROSPECTION_DURATION, self.issuers.of(issuer), duration, result);
             }
-            Event::SourceStateChanged { issuer, source, working } => {
-                record_working(self.issuers.of(issuer), source, working);
+            Event::ResolverCalled { duration, result } => {
+                let (result, error) = match result {
+                    Ok(issuer) => (issuer.as_str(), ""),
+                    Err(error) => ("failure", error),
+                };
+                histogram!(RESOLVER_DURATION, "result" => result, "error.type" => error).record(duration);
             }
+            // The gauge is set from the health. An event of a tenant would leave it at 0 after the tenant is gone, or
+            // overwrite that of the other issuers with the same label.
+            Event::SourceStateChanged { .. } => {}
         }
     }
 }
@@ -222,6 +241,10 @@ fn describe() {
     describe_histogram!(INTROSPECTION_DURATION, Unit::Seconds, "Time of an introspection call");
     describe_gauge!(INTROSPECTION_CALLS, "Introspection calls in progress");
     describe_gauge!(SOURCE_WORKING, "Whether the last attempt to use keys or introspection succeeded");
+    describe_histogram!(RESOLVER_DURATION, Unit::Seconds, "Time of a call of the resolver of tenants");
+    describe_gauge!(RESOLVER_WORKING, "Whether the last call of the resolver of tenants succeeded");
+    describe_gauge!(TENANTS_KNOWN, "Tenants in memory");
+    describe_gauge!(TENANTS_FAILING, "Tenants in memory whose keys or introspection endpoint fail");
     describe_gauge!(READY, "Whether all keys and introspection endpoints are known");
 }
 

@@ -23,6 +23,10 @@ impl Source for RemoteKeys {
         })
     }
 
+    fn is_failing(&self) -> bool {
+        self.schedule().is_failing()
+    }
+
     fn health(&self) -> Option<SourceHealth> {
         let keys = self.current.load().as_ref().map(|keys| keys.len());
         let (now, schedule) = (self.now(), self.schedule());
