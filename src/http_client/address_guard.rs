@@ -70,6 +70,7 @@ impl AddressGuard {
     }
 
     /// Returns the ranges that are not valid.
+    #[cfg(any(feature = "reqwest", test))]
     pub(crate) fn problems(&self) -> &[Problem] {
         &self.problems
     }

@@ -82,6 +82,10 @@ impl Tenant {
     }
 
     /// Builds the validator, with this client if it needs one and has none.
+    #[cfg_attr(
+        not(any(feature = "jwt", feature = "introspection")),
+        expect(unused_variables, reason = "only the validators of this crate need a client")
+    )]
     pub(super) fn build(
         self,
         client: Option<&Arc<dyn HttpClient>>,
