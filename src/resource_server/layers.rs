@@ -37,7 +37,7 @@ impl Layers {
         kept.guards.iter().filter_map(Weak::upgrade).collect()
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "testing"))]
     fn len(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).guards.len()
     }

@@ -120,7 +120,8 @@ async fn each_call_of_the_resolver_is_reported_with_its_result() {
     let events = Arc::new(Recorded::default());
     let app = App::new(observed(&kit, &events).require_token());
     let token = kit.tenant(ACME).token().sign();
-    let failures: [(fn() -> ValidationError, &str); 4] = [
+    type Failure = (fn() -> ValidationError, &'static str);
+    let failures: [Failure; 4] = [
         (unavailable, "unavailable"),
         (|| ValidationError::denied("not about the token"), "unavailable"),
         (|| ValidationError::internal("a bug"), "internal"),
