@@ -12,7 +12,7 @@ use crate::{
     observer::{Observers, SourceKind},
 };
 
-/// The results of the calls so far, and who is told about them. Times are on the monotonic clock.
+/// The results of the calls so far, and the observers. Times are on the monotonic clock.
 #[derive(Default)]
 pub(super) struct CallRecord {
     observers: Observers,
